@@ -1,0 +1,63 @@
+// @ts-check
+import js from '@eslint/js';
+import tseslint from 'typescript-eslint';
+
+/**
+ * The import order of the source tree (ARCHITECTURE.md): a folder may import only from the folders before it.
+ * `format` is pure: it imports nothing from Node.js, so that it also works in a browser.
+ */
+const layers = [
+  { folder: 'format', mayImport: [], pure: true },
+  { folder: 'engine', mayImport: ['format'] },
+  { folder: 'keys', mayImport: ['format', 'engine'] },
+  { folder: 'policy', mayImport: ['format', 'engine'] },
+  { folder: 'reader', mayImport: ['format', 'engine', 'keys', 'policy'] },
+  { folder: 'writer', mayImport: ['format', 'engine', 'keys', 'policy', 'reader'] },
+  { folder: 'license', mayImport: ['format', 'engine', 'keys', 'policy', 'reader', 'writer'] },
+];
+const folders = [...layers.map((layer) => layer.folder), 'cli'];
+
+const layerRules = layers.map(({ folder, mayImport, pure }) => ({
+  files: [`src/${folder}/**/*.ts`],
+  rules: {
+    '@typescript-eslint/no-restricted-imports': [
+      'error',
+      {
+        patterns: [
+          {
+            regex: `^(\\.\\./)+(${folders.filter((f) => f !== folder && !mayImport.includes(f)).join('|')})/`,
+            message: `${folder}/ may import only from: errors${mayImport.map((f) => `, ${f}`).join('')} (see ARCHITECTURE.md).`,
+          },
+          { regex: '^(\\.\\./)+index\\.js$', message: 'Only cli/ imports the public index.' },
+          ...(pure ? [{ regex: '^node:', message: 'format/ is pure: no Node.js imports.' }] : []),
+        ],
+      },
+    ],
+  },
+}));
+
+export default tseslint.config(
+  { ignores: ['dist/', 'build/', 'native/rust/*/target/', 'node_modules/', 'coverage/', '.venv/', 'test/.cache/'] },
+  js.configs.recommended,
+  {
+    files: ['**/*.ts'],
+    extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
+    languageOptions: {
+      parserOptions: { project: ['./tsconfig.json', './test/tsconfig.json'], tsconfigRootDir: import.meta.dirname },
+    },
+    rules: {
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      '@typescript-eslint/prefer-literal-enum-member': 'off',
+      // Indexing typed arrays and parsed lists right after their bounds were checked reads better with `!`.
+      '@typescript-eslint/no-non-null-assertion': 'off',
+      'no-console': 'error',
+    },
+  },
+  ...layerRules,
+  { files: ['src/cli/**/*.ts'], rules: { 'no-console': 'off' } },
+  {
+    files: ['**/*.mjs'],
+    languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly', Buffer: 'readonly', performance: 'readonly' } },
+  },
+);

@@ -1,0 +1,68 @@
+// Where stored bytes come from and go to: files and caller's memory.
+//
+// Offsets are absolute and every call names its own, so any number of threads may use one Source or Sink at a time.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <variant>
+
+#include "bytes.h"
+#include "error.h"
+
+namespace cryptotensors {
+
+// Bytes to read. The size is the one at opening.
+class Source {
+ public:
+  virtual ~Source() = default;
+  Source(const Source&) = delete;
+  Source& operator=(const Source&) = delete;
+
+  uint64_t size() const noexcept { return size_; }
+  // Whether [offset, offset + length) lies within the size at opening.
+  bool contains(uint64_t offset, uint64_t length) const noexcept { return offset <= size_ && length <= size_ - offset; }
+
+  // Copies all of [offset, offset + out.size()) into `out`. Fewer bytes than that is Code::file_changed.
+  virtual Fault read(uint64_t offset, MutableByteSpan out) const = 0;
+  // Code::file_changed if the file was written to or cut since it was opened, as far as the system tells.
+  virtual Fault check_unchanged() const = 0;
+
+ protected:
+  explicit Source(uint64_t size) noexcept : size_(size) {}
+
+ private:
+  const uint64_t size_;
+};
+
+// Somewhere to write.
+class Sink {
+ public:
+  virtual ~Sink() = default;
+  Sink(const Sink&) = delete;
+  Sink& operator=(const Sink&) = delete;
+
+  // Reserves `size` bytes of disk, so that a full disk shows before the work.
+  virtual Fault allocate(uint64_t size) = 0;
+  virtual Fault write(uint64_t offset, ByteSpan bytes) = 0;
+  virtual Fault sync() = 0;
+  // The memory that is written to, empty for a file.
+  virtual MutableByteSpan memory() noexcept { return {}; }
+
+ protected:
+  Sink() = default;
+};
+
+// Opens a regular file for reading; anything else is Code::file_error.
+std::variant<std::shared_ptr<Source>, Fault> open_file(const std::string& utf8_path);
+// Creates a file that was not there (O_EXCL) for writing.
+std::variant<std::shared_ptr<Sink>, Fault> create_file(const std::string& utf8_path, uint32_t mode);
+
+// The caller keeps the memory alive. It may be written to by others: see Source::read, which copies.
+std::shared_ptr<Source> memory_source(ByteSpan bytes);
+std::shared_ptr<Sink> memory_sink(MutableByteSpan bytes);
+
+// A Code::file_error with the system's own words: "cannot open: No such file or directory".
+Fault system_fault(const char* what, int system_errno);
+
+}  // namespace cryptotensors

@@ -1,0 +1,158 @@
+// Files on Linux and macOS.
+#if !defined(_WIN32)
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "file.h"
+
+namespace cryptotensors {
+namespace {
+
+// Linux transfers at most 0x7ffff000 bytes a call, macOS refuses more than INT_MAX.
+constexpr size_t max_transfer = size_t{1} << 30;
+
+// Runs a system call again when a signal interrupted it.
+template <typename Call>
+auto retry(Call call) {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) noexcept : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
+  Descriptor& operator=(Descriptor&&) = delete;
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const noexcept { return fd_; }
+
+ private:
+  int fd_;
+};
+
+// What changes when somebody writes to the file or cuts it. The change time is left out: a rename changes it too.
+struct Version {
+  int64_t size, seconds, nanoseconds;
+  bool operator==(const Version&) const = default;
+};
+
+Version version_of(const struct stat& status) noexcept {
+#if defined(__APPLE__)
+  const struct timespec& modified = status.st_mtimespec;
+#else
+  const struct timespec& modified = status.st_mtim;
+#endif
+  return {int64_t{status.st_size}, int64_t{modified.tv_sec}, int64_t{modified.tv_nsec}};
+}
+
+class FileSource final : public Source {
+ public:
+  FileSource(Descriptor file, const struct stat& status)
+      : Source(static_cast<uint64_t>(status.st_size)), file_(std::move(file)), version_(version_of(status)) {}
+
+  Fault read(uint64_t offset, MutableByteSpan out) const override {
+    while (!out.empty()) {
+      const size_t wanted = std::min(out.size(), max_transfer);
+      const ssize_t got =
+          retry([&] { return ::pread(file_.get(), out.data(), wanted, static_cast<off_t>(offset)); });
+      if (got < 0) return system_fault("cannot read", errno);
+      if (got == 0) {
+        return {.code = Code::file_changed,
+                .message = "it was " + std::to_string(size()) + " bytes long when it was opened and has become shorter"};
+      }
+      out = out.subspan(static_cast<size_t>(got));
+      offset += static_cast<uint64_t>(got);
+    }
+    return {};
+  }
+
+  Fault check_unchanged() const override {
+    struct stat now {};
+    if (::fstat(file_.get(), &now) != 0) return system_fault("cannot get the file's status", errno);
+    if (version_of(now) == version_) return {};
+    return {.code = Code::file_changed, .message = "its size or modification time is not what it was at opening"};
+  }
+
+ private:
+  const Descriptor file_;
+  const Version version_;
+};
+
+class FileSink final : public Sink {
+ public:
+  explicit FileSink(Descriptor file) noexcept : file_(std::move(file)) {}
+
+  Fault allocate(uint64_t size) override {
+#if defined(__linux__)
+    // Not posix_fallocate: where the file system cannot reserve space, that writes to every block instead.
+    if (size == 0) return {};
+    if (retry([&] { return ::fallocate(file_.get(), 0, 0, static_cast<off_t>(size)); }) == 0) return {};
+    if (errno != EOPNOTSUPP && errno != ENOSYS) return system_fault("cannot reserve space", errno);
+#elif defined(__APPLE__)
+    fstore_t store{F_ALLOCATEALL, F_PEOFPOSMODE, 0, static_cast<off_t>(size), 0};
+    if (::fcntl(file_.get(), F_PREALLOCATE, &store) != 0 && errno == ENOSPC) {
+      return system_fault("cannot reserve space", errno);
+    }
+#endif
+    if (retry([&] { return ::ftruncate(file_.get(), static_cast<off_t>(size)); }) == 0) return {};
+    return system_fault("cannot set the file's size", errno);
+  }
+
+  Fault write(uint64_t offset, ByteSpan bytes) override {
+    while (!bytes.empty()) {
+      const size_t wanted = std::min(bytes.size(), max_transfer);
+      const ssize_t put =
+          retry([&] { return ::pwrite(file_.get(), bytes.data(), wanted, static_cast<off_t>(offset)); });
+      if (put < 0) return system_fault("cannot write", errno);
+      if (put == 0) return system_fault("cannot write", ENOSPC);
+      bytes = bytes.subspan(static_cast<size_t>(put));
+      offset += static_cast<uint64_t>(put);
+    }
+    return {};
+  }
+
+  Fault sync() override {
+#if defined(__APPLE__)
+    // On macOS fsync does not reach the disk; file systems that know no F_FULLFSYNC still know fsync.
+    if (::fcntl(file_.get(), F_FULLFSYNC) == 0) return {};
+#endif
+    if (retry([&] { return ::fsync(file_.get()); }) == 0) return {};
+    return system_fault("cannot flush to disk", errno);
+  }
+
+ private:
+  const Descriptor file_;
+};
+
+}  // namespace
+
+std::variant<std::shared_ptr<Source>, Fault> open_file(const std::string& utf8_path) {
+  // O_NONBLOCK: opening a FIFO would otherwise wait for its writer. It means nothing for a regular file.
+  const int fd = retry([&] { return ::open(utf8_path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK); });
+  if (fd < 0) return system_fault("cannot open", errno);
+  Descriptor file(fd);
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return system_fault("cannot get the file's status", errno);
+  if (S_ISDIR(status.st_mode)) return system_fault("cannot open", EISDIR);
+  if (!S_ISREG(status.st_mode)) return Fault{.code = Code::file_error, .message = "it is not a regular file"};
+  return std::make_shared<FileSource>(std::move(file), status);
+}
+
+std::variant<std::shared_ptr<Sink>, Fault> create_file(const std::string& utf8_path, uint32_t mode) {
+  const int fd = retry(
+      [&] { return ::open(utf8_path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, static_cast<mode_t>(mode)); });
+  if (fd < 0) return system_fault("cannot create", errno);
+  return std::make_shared<FileSink>(Descriptor(fd));
+}
+
+}  // namespace cryptotensors
+
+#endif

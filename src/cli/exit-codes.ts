@@ -1,0 +1,45 @@
+import { AbortError, CryptoTensorsError } from '../errors.js';
+import type { ErrorCode } from '../errors.js';
+import { CliError } from './cli-error.js';
+
+/** What the process exits with. Documented in every help text and stable: scripts depend on it. */
+export const ExitCode = {
+  ok: 0,
+  /** The file was refused, or the work failed. */
+  failed: 1,
+  /** The command line is wrong. */
+  usage: 2,
+  /** The file may be fine, but not for this caller: keys, trust or policy say no. */
+  refused: 3,
+  /** Ended by Ctrl-C, as shells count it: 128 + SIGINT. */
+  interrupted: 130,
+} as const;
+
+const REFUSALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'KeyNotFound',
+  'InvalidKey',
+  'UntrustedSigner',
+  'PolicyDenied',
+  'PolicyError',
+  'NotEncrypted',
+]);
+
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof CliError) return error.exitCode;
+  if (error instanceof AbortError) return ExitCode.interrupted;
+  if (error instanceof CryptoTensorsError) {
+    if (REFUSALS.has(error.code)) return ExitCode.refused;
+    return error.code === 'InvalidOption' ? ExitCode.usage : ExitCode.failed;
+  }
+  return error instanceof TypeError ? ExitCode.usage : ExitCode.failed;
+}
+
+/** For the end of the help texts. */
+export const EXIT_CODE_HELP = `
+Exit codes:
+  0    done
+  1    the file was refused as damaged, changed or malformed, or the work failed
+  2    the command line is wrong
+  3    refused for want of a key, of trust in the signer, or by the file's policy;
+       or the file is not encrypted although it should be
+  130  ended by Ctrl-C; nothing was left behind`;

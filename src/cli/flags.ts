@@ -1,0 +1,91 @@
+import { Option } from 'commander';
+import type { Command } from 'commander';
+import type { OpenOptions } from '../index.js';
+import { usageError } from './cli-error.js';
+import { readText } from './files.js';
+import type { OutputFlags } from './output.js';
+import { parseInteger } from './sizes.js';
+
+/** Flags of the commands that open an encrypted file. */
+export interface OpenFlags extends OutputFlags {
+  keys?: string[];
+  trust?: string[];
+  encKid?: string;
+  signKid?: string;
+  allowPlain?: true;
+  claims?: string;
+  threads?: number;
+}
+
+/** For options that may be given several times. */
+export function collect(value: string, previous: readonly string[] | undefined): string[] {
+  return [...(previous ?? []), value];
+}
+
+export function addOutputFlags(command: Command): Command {
+  return command
+    .option('--json', 'print exactly one JSON document on standard output, errors included (default: text)')
+    .option('-q, --quiet', 'print errors only: no result text, warnings or progress (default: off)');
+}
+
+export function addThreadsFlag(command: Command): Command {
+  return command.addOption(
+    new Option('--threads <n>', 'threads to use at the most (default: all cores)').argParser(parseInteger),
+  );
+}
+
+export function addOpenFlags(command: Command): Command {
+  command
+    .option(
+      '-k, --keys <file>',
+      'JWK or JWK set with the master key and, unless --trust is given, the signers to trust; may be repeated ' +
+        '(default: the environment variable CRYPTOTENSOR_KEYS)',
+      collect,
+    )
+    .option(
+      '--trust <file>',
+      'JWK or JWK set with the public keys that may have signed the file; may be repeated (default: the signing keys in --keys)',
+      collect,
+    )
+    .option('--enc-kid <kid>', 'use the master key of this id (default: the one that the file names)')
+    .option('--sign-kid <kid>', 'verify with the key of this id (default: the one that the file names)')
+    .option('--claims <json>', "facts for the file's policy, its input.claims: a JSON object, or @FILE to read one (default: none)")
+    .option('--allow-plain', 'accept a file that is neither encrypted nor signed (default: refuse it)');
+  return addThreadsFlag(command);
+}
+
+/** The library's options that the flags stand for. */
+export function openOptions(flags: OpenFlags): OpenOptions {
+  return given({
+    keys: flags.keys,
+    trust: flags.trust,
+    encKid: flags.encKid,
+    signKid: flags.signKid,
+    allowPlain: flags.allowPlain,
+    claims: flags.claims === undefined ? undefined : parseClaims(flags.claims),
+    threads: flags.threads,
+  });
+}
+
+/** Claims can be confidential: a message says where they are wrong, not what they are. */
+function parseClaims(text: string): NonNullable<OpenOptions['claims']> {
+  const fromFile = text.startsWith('@');
+  let claims: unknown;
+  try {
+    claims = JSON.parse(fromFile ? readText(text.slice(1)) : text);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    throw usageError(`--claims: ${fromFile ? 'the file' : 'the text'} is not JSON. Give an object, such as '{"customer":"acme"}'`);
+  }
+  if (typeof claims !== 'object' || claims === null || Array.isArray(claims)) {
+    throw usageError('--claims must be a JSON object, such as \'{"customer":"acme"}\'');
+  }
+  return claims as NonNullable<OpenOptions['claims']>;
+}
+
+type Given<Options> = { [Name in keyof Options]?: Exclude<Options[Name], undefined> };
+
+/** The options that were given; the library tells an absent option from one that is there. */
+export function given<Options extends object>(options: Options): Given<Options> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Given<Options>;
+}

@@ -1,0 +1,257 @@
+/**
+ * The one interface to byte work: files, memory, AEAD, digests, signatures, threads.
+ *
+ * TypeScript decides *what* (headers, keys, trust, policy, plans); an engine does *how*. Nothing in here knows JSON,
+ * names or trust. `native.ts` implements it with the addon. All sizes and offsets are bytes, as exact integers
+ * (they were checked against the file before they got here).
+ */
+
+/** AEAD algorithms of the format (FORMAT.md §2), in normal form. */
+export type AeadAlgorithm = 'aes128gcm' | 'aes256gcm' | 'chacha20poly1305';
+/** Digest algorithms of `__integrity__` (FORMAT.md §5). */
+export type DigestAlgorithm = 'sha256' | 'blake3';
+/** Implementations of the AEADs inside the addon. */
+export type AeadProvider = 'openssl' | 'ring';
+
+/** Key length in bytes of each AEAD. All use a 12-byte IV and a 16-byte tag. */
+export const AEAD_KEY_BYTES: Readonly<Record<AeadAlgorithm, number>> = {
+  aes128gcm: 16,
+  aes256gcm: 32,
+  chacha20poly1305: 32,
+};
+export const IV_BYTES = 12;
+export const TAG_BYTES = 16;
+export const DIGEST_BYTES = 32;
+
+/**
+ * A secret in native memory: locked and out of core dumps where the system lets it, wiped on `dispose()`, on collection
+ * and at exit. Printing it shows its length only.
+ */
+export interface Secret {
+  readonly byteLength: number;
+  dispose(): void;
+}
+
+/** Something that stored bytes are read from: an open file, or bytes in memory. */
+export interface Source {
+  /** Length in bytes when it was opened. */
+  readonly size: number;
+  /** Path of the file; undefined for bytes in memory. */
+  readonly path: string | undefined;
+  /** Closes the descriptor once the jobs that use it have ended. Further use throws `Closed`. Idempotent. */
+  close(): void;
+}
+
+/** Something that bytes are written to: a new file, or caller's memory. */
+export interface Sink {
+  /** Reserves `size` bytes of disk (as `posix_fallocate`), so that a full disk shows before the work. */
+  allocate(size: number): void;
+  /** Writes all of `bytes` at `offset`. */
+  write(offset: number, bytes: Uint8Array): void;
+  /** fsync. */
+  sync(): void;
+  close(): void;
+}
+
+/** Layout of `TableSpec.records`: one row per encrypted tensor. */
+export const RECORD_STRIDE = 11;
+/**
+ * What a table is made from. `begin`/`end` are offsets in the data section, per tensor in data order. All of it was
+ * validated by the format layer, except the base64 of the records, which the engine decodes strictly (RFC 4648 §4:
+ * padding required, alphabet only, trailing bits zero).
+ */
+export interface TableSpec {
+  /** Absolute position of the data section in the source. */
+  dataStart: number;
+  begin: Float64Array;
+  end: Float64Array;
+  /** Null for a plain file. */
+  encryption: {
+    algorithm: AeadAlgorithm;
+    version: 1 | 2;
+    /** Version 2: bytes per chunk, capped at 2^53 - 1 by the caller. Version 1: 0 (each tensor is one chunk). */
+    chunkSize: number;
+    /** UTF-8 text that the ranges in `records` point into. */
+    document: Uint8Array;
+    /**
+     * Rows of RECORD_STRIDE numbers: tensor index; then [start, end) in `document` of the base64 text of
+     * `wrapped_key`, `key_iv`, `key_tag`, `iv` or `base_iv`, `tag` or `tags`.
+     */
+    records: Int32Array;
+  } | null;
+  /** `__integrity__`, or null. */
+  integrity: {
+    algorithm: DigestAlgorithm;
+    chunkSize: number;
+    document: Uint8Array;
+    /** Rows of 3: tensor index; [start, end) in `document` of the base64 text of the concatenated digests. */
+    records: Int32Array;
+  } | null;
+}
+
+/** Names of the fields of a record row, in order. `digests` is the one field of an integrity row. */
+export type RecordField = 'wrapped_key' | 'key_iv' | 'key_tag' | 'iv' | 'tag' | 'digests';
+
+/** Why a record was refused. `row` is the row in `records` (or in `integrity.records` for `digests`). */
+export interface RecordFault {
+  row: number;
+  field: RecordField;
+  problem: 'base64' | 'length' | 'counter-overflow';
+  /** Decoded length in bytes, for `length`. */
+  found: number;
+  /** Expected length in bytes, for `length`. */
+  expected: number;
+}
+
+/**
+ * Where each tensor's bytes are and how to check them: offsets, DEKs, IVs, tags, digests, in native memory.
+ * Immutable once its DEKs are unwrapped; shared by all jobs on the file. Wiped on `dispose()`.
+ */
+export interface TensorTable {
+  /**
+   * Unwraps every DEK under the master key. Returns the row of the first record that does not unwrap, or -1.
+   * A table with encrypted tensors reads none of them before this has succeeded.
+   */
+  unwrap(master: Secret): number;
+  dispose(): void;
+}
+
+/** Numbers per entry of `ReadRequest.copies`. */
+export const COPY_STRIDE = 4;
+
+/**
+ * One read: any number of byte ranges of any number of tensors, verified, decrypted and copied to one destination.
+ *
+ * On success every chunk that was touched has passed its check. On failure or abort the whole destination range that
+ * the request names has been wiped and no thread touches it any more.
+ */
+export interface ReadRequest {
+  table: TensorTable;
+  source: Source;
+  destination: Uint8Array;
+  /**
+   * Rows of COPY_STRIDE numbers, sorted by tensor then start: tensor index, start in the tensor's bytes, length,
+   * offset in `destination`. A row of length 0 for an empty tensor checks that tensor's tag or digest.
+   */
+  copies: Float64Array;
+  /** Threads to use at the most; 0: all of the pool. */
+  threads: number;
+  signal: AbortSignal | undefined;
+  /** Called on the event loop, now and then, with bytes done and total. */
+  onProgress: ((done: number, total: number) => void) | undefined;
+}
+
+/** Decrypts whole tensors (verified chunk by chunk, before a byte of the chunk is written) from `source` to `sink`. */
+export interface UnsealRequest extends Omit<ReadRequest, 'destination' | 'copies'> {
+  sink: Sink;
+  /** Rows of 2: tensor index, offset in the sink. */
+  tensors: Float64Array;
+}
+
+export const SEAL_STRIDE = 5;
+/** Values of the last column of `SealRequest.items`. */
+export const SealMode = { plain: 0, encrypt: 1, digest: 2 } as const;
+
+/** Encrypts, digests or copies tensors from sources to a sink. DEKs and IVs are drawn natively from the CSPRNG. */
+export interface SealRequest {
+  sources: Source[];
+  sink: Sink;
+  /** Rows of SEAL_STRIDE: source index, offset in that source, length, offset in the sink, SealMode. */
+  items: Float64Array;
+  encryption: { algorithm: AeadAlgorithm; version: 1 | 2; chunkSize: number; master: Secret } | null;
+  integrity: { algorithm: DigestAlgorithm; chunkSize: number } | null;
+  threads: number;
+  signal: AbortSignal | undefined;
+  onProgress: ((done: number, total: number) => void) | undefined;
+}
+
+/** Thrown (or rejected with) by engines when a job fails; the reader turns it into a `CryptoTensorsError` with names. */
+export interface JobFault {
+  code: 'BadTag' | 'BadDigest' | 'FileChanged' | 'FileError' | 'Closed' | 'AbortError' | 'InvalidOption';
+  message: string;
+  /** Tensor index, or -1. */
+  tensor: number;
+  /** Chunk index within the tensor, or -1. */
+  chunk: number;
+  /** `ENOENT`, … for FileError. */
+  systemCode?: string;
+}
+
+/** What `engineInfo()` reports. */
+export interface EngineInfo {
+  /** `native`, or `node` for the fallback on node:crypto. */
+  engine: 'native' | 'node';
+  /** Which AEAD implementation serves each algorithm. */
+  aead: Record<AeadAlgorithm, AeadProvider | 'node'>;
+  /** Measured at first use, in GB/s per thread; empty until then or where there was nothing to choose. */
+  measured: Partial<Record<AeadAlgorithm, Partial<Record<AeadProvider, number>>>>;
+  /** Version text of the host's OpenSSL, or null where the process exports none. */
+  openssl: string | null;
+  ring: string;
+  blake3: string;
+  /** Threads in the pool. */
+  threads: number;
+}
+
+export interface Engine {
+  readonly name: 'native' | 'node';
+  info(): EngineInfo;
+
+  /** Copies bytes into a secret. The caller wipes its own copy. */
+  importSecret(bytes: Uint8Array): Secret;
+  /**
+   * Decodes base64 text (ASCII bytes; standard or URL-safe alphabet, padding optional, trailing bits zero) straight into
+   * a secret, so that a key never becomes a JavaScript string. Returns null if it is not base64.
+   */
+  importSecretBase64(text: Uint8Array): Secret | null;
+  /** Fresh from the CSPRNG. */
+  randomSecret(byteLength: number): Secret;
+  /** A copy of the secret's bytes in JavaScript memory, for key files and for providers. The caller wipes it. */
+  exportSecret(secret: Secret): Uint8Array;
+  /** Whether two secrets hold the same bytes, in constant time. */
+  secretsEqual(a: Secret, b: Secret): boolean;
+
+  /** Ed25519 (RFC 8032, pure). 32-byte seed and public key, 64-byte signature. */
+  ed25519PublicKey(seed: Secret): Uint8Array;
+  ed25519Sign(seed: Secret, message: Uint8Array): Uint8Array;
+  ed25519Verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
+  /** The same on a pool thread. `message` must not change meanwhile. */
+  ed25519VerifyAsync(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): Promise<boolean>;
+  digest(algorithm: DigestAlgorithm, bytes: Uint8Array): Uint8Array;
+
+  /** Opens a regular file for reading. Throws a JobFault with `FileError`. */
+  openFile(path: string): Promise<Source>;
+  openFileSync(path: string): Source;
+  /** The bytes are referred to, not copied; each chunk is copied to private memory before it is verified. */
+  openBytes(bytes: Uint8Array): Source;
+  /** Fills all of `destination` from `offset`, unverified bytes: for headers. A short read is `FileChanged`. */
+  readRaw(source: Source, offset: number, destination: Uint8Array): Promise<void>;
+  readRawSync(source: Source, offset: number, destination: Uint8Array): void;
+
+  /** Creates a new file for writing (`O_EXCL`); FileError with EEXIST if it is there. `mode` as in open(2). */
+  createFile(path: string, mode: number): Sink;
+  memorySink(bytes: Uint8Array): Sink;
+
+  createTable(spec: TableSpec): { table: TensorTable } | { fault: RecordFault };
+
+  read(request: ReadRequest): Promise<void>;
+  readSync(request: ReadRequest): void;
+  unseal(request: UnsealRequest): Promise<void>;
+  unsealSync(request: UnsealRequest): void;
+  /**
+   * Resolves to what the header needs, packed in the order of `items`: for an encrypted tensor `wrapped_key` (key
+   * length), `key_iv` (12), `key_tag` (16), then version 1: `iv` (12), `tag` (16); version 2: `base_iv` (12), `tags`
+   * (16 per chunk, one for an empty tensor). For a digested tensor 32 bytes per chunk, one for an empty tensor. For a
+   * plain one nothing.
+   */
+  seal(request: SealRequest): Promise<Uint8Array>;
+  sealSync(request: SealRequest): Uint8Array;
+
+  /**
+   * A zeroed buffer to read into, made by JavaScript, its data aligned to 2 MiB when it is that large (64 bytes
+   * otherwise), huge pages asked for before the first touch. The view starts at the aligned offset.
+   */
+  allocate(byteLength: number, shared: boolean): Uint8Array;
+  /** Overwrites with zeros in a way that is not optimised out. */
+  wipe(bytes: Uint8Array): void;
+}

@@ -1,0 +1,128 @@
+/**
+ * Every way in which a file, a key, a policy or an option can be refused.
+ *
+ * The first group are safetensors' own names (FORMAT.md §1); the second is this library's.
+ */
+export type ErrorCode =
+  // The safetensors layer.
+  | 'HeaderTooSmall'
+  | 'HeaderTooLarge'
+  | 'InvalidHeaderLength'
+  | 'InvalidHeader'
+  | 'InvalidHeaderDeserialization'
+  | 'InvalidOffset'
+  | 'TensorInvalidInfo'
+  | 'ValidationOverflow'
+  | 'MisalignedSlice'
+  | 'MetadataIncompleteBuffer'
+  | 'TensorNotFound'
+  | 'TooManySlices'
+  | 'SliceOutOfRange'
+  // Encryption, trust and access.
+  | 'BadSignature'
+  | 'UntrustedSigner'
+  | 'BadTag'
+  | 'BadDigest'
+  | 'KeyNotFound'
+  | 'InvalidKey'
+  | 'PolicyDenied'
+  | 'PolicyError'
+  | 'NotEncrypted'
+  | 'UnsupportedVersion'
+  | 'UnsupportedAlgorithm'
+  | 'InvalidCryptoMetadata'
+  // The world around the file.
+  | 'FileChanged'
+  | 'FileError'
+  | 'InvalidIndex'
+  | 'InvalidOption'
+  | 'Closed'
+  | 'NativeUnavailable';
+
+/** What an error says besides its message. All fields are safe to log: never a key, never plaintext. */
+export interface ErrorDetails {
+  /** Path of the file concerned. */
+  path?: string;
+  /** Name of the tensor concerned. */
+  tensor?: string;
+  /** Index of the chunk concerned, counted from the start of its tensor. */
+  chunk?: number;
+  /** What should have been there. */
+  expected?: string;
+  /** What was there. */
+  found?: string;
+  /** Byte position in the text that was being parsed. */
+  position?: number;
+  /** Key id (`kid`) concerned. */
+  kid?: string | null;
+  /** The operating system's own code, such as `ENOENT`, for `FileError`. */
+  systemCode?: string;
+  cause?: unknown;
+}
+
+/**
+ * The one error class of this library. `code` is stable and meant for programs; `message` is meant for people and says
+ * what was expected, what was found, where, and what to do about it.
+ */
+export class CryptoTensorsError extends Error {
+  readonly code: ErrorCode;
+  declare readonly path?: string;
+  declare readonly tensor?: string;
+  declare readonly chunk?: number;
+  declare readonly expected?: string;
+  declare readonly found?: string;
+  declare readonly position?: number;
+  declare readonly kid?: string | null;
+  declare readonly systemCode?: string;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    const { cause, ...fields } = details;
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+    Object.assign(this, fields);
+  }
+
+  override get name(): string {
+    return 'CryptoTensorsError';
+  }
+}
+
+/** Thrown when a caller's `AbortSignal` ended the work. `cause` is the signal's reason, as in Node's own APIs. */
+export class AbortError extends Error {
+  readonly code = 'ABORT_ERR';
+
+  constructor(reason?: unknown) {
+    super('The operation was aborted', reason === undefined ? undefined : { cause: reason });
+  }
+
+  override get name(): string {
+    return 'AbortError';
+  }
+}
+
+/**
+ * A short, printable form of a value found in a file, for messages: quoted, control characters escaped, cut at 80
+ * characters, so that a hostile name can neither fill a log nor forge a line in it.
+ */
+export function quote(text: string): string {
+  const cut = text.length > 80 ? `${text.slice(0, 77)}...` : text;
+  // eslint-disable-next-line no-control-regex -- control characters are exactly what is to be made visible
+  return JSON.stringify(cut).replace(/[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** A `TypeError` for an argument of the wrong type: names the argument, what was expected and what came. */
+export function argumentError(name: string, expected: string, value: unknown): TypeError {
+  return new TypeError(`${name} must be ${expected}, not ${describeType(value)}`);
+}
+
+function describeType(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'an array';
+  if (typeof value === 'object') {
+    const name = (value as { constructor?: { name?: unknown } }).constructor?.name;
+    return typeof name === 'string' && name !== '' ? `an instance of ${name}` : 'an object';
+  }
+  if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint') return `${typeof value} ${value}`;
+  // A string is not shown: it may be a secret that was passed in the wrong place.
+  return `a ${typeof value}`;
+}

@@ -1,0 +1,37 @@
+/**
+ * CryptoTensors for Node.js: safetensors with per-tensor encryption, a signed header and an access policy inside the file.
+ *
+ * @packageDocumentation
+ */
+export { safeOpen, safeOpenSync } from './reader/open.js';
+export type { OpenInput } from './reader/open.js';
+export type { OpenOptions, ReadOptions } from './reader/options.js';
+export { SafeFile } from './reader/safe-file.js';
+export type { GetTensorsOptions, TensorInfo } from './reader/safe-file.js';
+export { SafeSlice } from './reader/safe-slice.js';
+export type { SliceArguments } from './reader/safe-slice.js';
+export { Tensor } from './reader/tensor.js';
+export type { TensorData } from './reader/tensor.js';
+export type { Check } from './reader/model.js';
+export { load, loadFile, loadFileSync, loadSync } from './reader/eager.js';
+export type { LoadOptions } from './reader/eager.js';
+export { verifyFile, verifyFileSync } from './reader/verify.js';
+export type { Verification, VerifyOptions } from './reader/verify.js';
+export { inspectFile, inspectFileSync } from './reader/inspect.js';
+export type { Inspection } from './reader/inspect.js';
+
+export { save, saveFile, saveFileSync, saveSync } from './writer/save.js';
+export type { SaveOptions, TensorLike, TensorsInput } from './writer/save.js';
+export { encryptFile } from './writer/encrypt-file.js';
+export type { EncryptOptions } from './writer/encrypt-file.js';
+export { decryptFile } from './writer/decrypt-file.js';
+export type { DecryptOptions } from './writer/decrypt-file.js';
+export type { ProtectOptions, WorkOptions } from './writer/options.js';
+export type { TensorPattern, TensorSelection, TensorSummary } from './writer/select.js';
+
+export { AbortError, CryptoTensorsError } from './errors.js';
+export type { ErrorCode, ErrorDetails } from './errors.js';
+export type { Dtype } from './format/dtype.js';
+export type { SliceIndex } from './format/slice.js';
+export { engineInfo } from './engine/load.js';
+export type { AeadAlgorithm, AeadProvider, DigestAlgorithm, EngineInfo } from './engine/types.js';

@@ -1,0 +1,78 @@
+import type { Engine } from '../engine/types.js';
+import { invalidKey } from './jwk-document.js';
+import type { JwkMembers } from './jwk-document.js';
+import { disposeKeys } from './types.js';
+import type { KeyName, KeySet, MasterKey, SigningKey } from './types.js';
+
+/**
+ * Gathers the keys of one document. A `kid` names one key of a role: the same key listed twice counts once; two keys
+ * under one `kid` are refused, unless each has a `jku` of its own that tells them apart.
+ */
+export class KeyCollector {
+  readonly keys: { masterKeys: MasterKey[]; signingKeys: SigningKey[] } = { masterKeys: [], signingKeys: [] };
+  readonly #engine: Engine;
+  readonly #mastersByKid = new Map<string, MasterKey[]>();
+  readonly #signersByKid = new Map<string, SigningKey[]>();
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  /** Takes the key over, also when it throws. */
+  addMasterKey(key: MasterKey, jwk: JwkMembers): void {
+    const namesakes = namesakesOf(this.#mastersByKid, key);
+    for (const other of namesakes) {
+      const same =
+        key.secret.byteLength === other.secret.byteLength && this.#engine.secretsEqual(key.secret, other.secret);
+      if (same && key.algorithm === other.algorithm) {
+        key.secret.dispose();
+        return;
+      }
+      if (!same && !toldApart(key, other)) {
+        key.secret.dispose();
+        throw invalidKey(jwk, 'another master key in this set has the same kid');
+      }
+    }
+    namesakes.push(key);
+    this.keys.masterKeys.push(key);
+  }
+
+  /** Takes the key over, also when it throws. */
+  addSigningKey(key: SigningKey, jwk: JwkMembers): void {
+    const namesakes = namesakesOf(this.#signersByKid, key);
+    for (const [at, other] of namesakes.entries()) {
+      if (Buffer.compare(key.publicKey, other.publicKey) === 0) {
+        // Of a public half and the whole key, the whole key stays.
+        if (other.seed !== null || key.seed === null) {
+          key.seed?.dispose();
+        } else {
+          namesakes[at] = key;
+          this.keys.signingKeys[this.keys.signingKeys.indexOf(other)] = key;
+        }
+        return;
+      }
+      if (!toldApart(key, other)) {
+        key.seed?.dispose();
+        throw invalidKey(jwk, 'another signing key in this set has the same kid');
+      }
+    }
+    namesakes.push(key);
+    this.keys.signingKeys.push(key);
+  }
+
+  dispose(): void {
+    disposeKeys(this.keys);
+  }
+}
+
+/** The keys so far under the same kid; keys without one have no namesakes. */
+function namesakesOf<Key extends KeyName>(byKid: Map<string, Key[]>, { kid }: Key): Key[] {
+  if (kid === null) return [];
+  let keys = byKid.get(kid);
+  if (keys === undefined) byKid.set(kid, (keys = []));
+  return keys;
+}
+
+function toldApart(a: KeyName, b: KeyName): boolean {
+  return a.jku !== null && b.jku !== null && a.jku !== b.jku;
+}

@@ -1,0 +1,106 @@
+import { AEAD_KEY_BYTES } from '../engine/types.js';
+import type { AeadAlgorithm, Engine, Secret } from '../engine/types.js';
+import { aeadFromName, isEd25519Name } from './algorithm.js';
+import { KeyCollector } from './collector.js';
+import { invalidKey, readJwkDocument } from './jwk-document.js';
+import type { JwkMembers, KeyOrigin, TextRange } from './jwk-document.js';
+import { decodePublicMember, importMember } from './material.js';
+import type { KeySet, MasterKey, SigningKey } from './types.js';
+
+const ED25519_BYTES = 32;
+
+/**
+ * Parses the JSON text of a JWK or JWK set. The caller owns the secrets in the result and wipes `bytes`.
+ *
+ * In a set, keys of a kind that this library has no use for (`RSA`, `EC`, …) are skipped, as RFC 7517 §5 asks; what is
+ * wrong with any other key is an error. Nothing is returned, and nothing is kept, unless the whole document is right.
+ *
+ * @throws InvalidKey
+ */
+export function parseJwks(bytes: Uint8Array, engine: Engine, origin: KeyOrigin): KeySet {
+  const { jwks, isSet } = readJwkDocument(bytes, origin);
+  const collector = new KeyCollector(engine);
+  try {
+    for (const jwk of jwks) {
+      if (jwk.kty === 'oct') {
+        collector.addMasterKey(parseMasterKey(bytes, jwk, engine), jwk);
+      } else if (jwk.kty === 'okp' || jwk.kty === 'OKP') {
+        collector.addSigningKey(parseSigningKey(bytes, jwk, engine), jwk);
+      } else {
+        refuseOtherKind(jwk, isSet);
+      }
+    }
+    return collector.keys;
+  } catch (error) {
+    collector.dispose();
+    throw error;
+  }
+}
+
+/** Skipping a key whose `kty` is merely misspelt would hide it. */
+function refuseOtherKind(jwk: JwkMembers, isSet: boolean): void {
+  const misspelt = ['oct', 'okp'].includes(jwk.kty.toLowerCase());
+  if (!isSet || misspelt) {
+    throw invalidKey(jwk, '"kty" must be "oct" for a master key, "okp" or "OKP" for an Ed25519 signing key');
+  }
+}
+
+function parseMasterKey(bytes: Uint8Array, jwk: JwkMembers, engine: Engine): MasterKey {
+  const algorithm = masterAlgorithm(jwk);
+  if (jwk.k === null) throw invalidKey(jwk, '"k" is missing: a master key needs its base64 key bytes there');
+  const secret = importMember(bytes, jwk.k, engine);
+  if (secret === null) throw invalidKey(jwk, '"k" is not base64 (standard or URL-safe)');
+
+  const lengths = algorithm === null ? Object.values(AEAD_KEY_BYTES) : [AEAD_KEY_BYTES[algorithm]];
+  if (!lengths.includes(secret.byteLength)) {
+    const { byteLength } = secret;
+    secret.dispose();
+    const expected = algorithm === null ? '16 or 32 bytes' : `${AEAD_KEY_BYTES[algorithm]} bytes for ${algorithm}`;
+    throw invalidKey(jwk, `"k" must be ${expected}, but is ${byteLength}`);
+  }
+  return { kid: jwk.kid, jku: jwk.jku, algorithm, secret };
+}
+
+function masterAlgorithm(jwk: JwkMembers): AeadAlgorithm | null {
+  if (jwk.alg === null) return null;
+  const algorithm = aeadFromName(jwk.alg);
+  if (algorithm === null) {
+    throw invalidKey(jwk, `"alg" of a master key must be ${Object.keys(AEAD_KEY_BYTES).join(', ')} or absent`);
+  }
+  return algorithm;
+}
+
+function parseSigningKey(bytes: Uint8Array, jwk: JwkMembers, engine: Engine): SigningKey {
+  if (jwk.crv !== null && jwk.crv !== 'Ed25519') throw invalidKey(jwk, '"crv" must be "Ed25519"');
+  if (jwk.alg !== null && !isEd25519Name(jwk.alg)) throw invalidKey(jwk, '"alg" of a signing key must be ed25519 or EdDSA');
+  if (jwk.x === null && jwk.d === null) throw invalidKey(jwk, '"x" is missing: a signing key needs its public key there');
+
+  const stated = jwk.x === null ? null : parsePublicKey(bytes, jwk, jwk.x, engine);
+  const seed = jwk.d === null ? null : parseSeed(bytes, jwk, jwk.d, engine);
+  if (seed === null) return { kid: jwk.kid, jku: jwk.jku, publicKey: stated!, seed, remote: null };
+
+  const publicKey = engine.ed25519PublicKey(seed);
+  if (stated !== null && Buffer.compare(stated, publicKey) !== 0) {
+    seed.dispose();
+    throw invalidKey(jwk, '"x" is not the public key of "d": they are halves of different keys');
+  }
+  return { kid: jwk.kid, jku: jwk.jku, publicKey, seed, remote: null };
+}
+
+function parsePublicKey(bytes: Uint8Array, jwk: JwkMembers, x: TextRange, engine: Engine): Uint8Array {
+  const publicKey = decodePublicMember(bytes, x, engine);
+  if (publicKey === null) throw invalidKey(jwk, '"x" is not base64 (standard or URL-safe)');
+  if (publicKey.length !== ED25519_BYTES) {
+    throw invalidKey(jwk, `"x" must be ${ED25519_BYTES} bytes, but is ${publicKey.length}`);
+  }
+  return publicKey;
+}
+
+function parseSeed(bytes: Uint8Array, jwk: JwkMembers, d: TextRange, engine: Engine): Secret {
+  const seed = importMember(bytes, d, engine);
+  if (seed === null) throw invalidKey(jwk, '"d" is not base64 (standard or URL-safe)');
+  if (seed.byteLength === ED25519_BYTES) return seed;
+  const { byteLength } = seed;
+  seed.dispose();
+  throw invalidKey(jwk, `"d" must be the ${ED25519_BYTES}-byte Ed25519 seed, but is ${byteLength} bytes`);
+}

@@ -1,0 +1,145 @@
+import { CryptoTensorsError } from '../errors.js';
+import type { AeadAlgorithm, Secret } from '../engine/types.js';
+import type { KeyProvider } from './providers/types.js';
+import { hasPrivatePart } from './types.js';
+import type { Jwk, JwkSet, KeySet } from './types.js';
+
+/**
+ * Where keys come from: the path of a JWK or JWK set file (a string or `file:` URL), its JSON text as bytes, JWK objects, a
+ * `KeyRing`, a `KeyProvider`, or a list of these, in falling preference.
+ */
+export type KeysInput = string | URL | Uint8Array | Jwk | JwkSet | KeyRing | KeyProvider | readonly KeysInput[];
+
+/** What is shown of a master key. */
+export interface MasterKeyInfo {
+  readonly kid: string | null;
+  readonly algorithm: AeadAlgorithm | null;
+}
+
+/** What is shown of a signing key. */
+export interface SigningKeyInfo {
+  readonly kid: string | null;
+  readonly algorithm: 'ed25519';
+  /** Whether it can sign, or only verify. */
+  readonly hasPrivate: boolean;
+}
+
+/** What a ring holds. */
+export interface RingContents extends KeySet {
+  readonly providers: readonly KeyProvider[];
+}
+
+interface RingParts extends RingContents {
+  /** Secrets that are wiped with the ring. */
+  readonly owned: readonly Secret[];
+  /** Rings whose keys are in this one as well; they stay their owner's. */
+  readonly borrowed: readonly KeyRing[];
+}
+
+let construct: (parts: RingParts) => KeyRing;
+let partsOf: (ring: KeyRing) => RingParts;
+let adopt: (ring: KeyRing, secret: Secret) => void;
+
+/**
+ * Keys that were parsed and moved to native memory. Whatever prints or serialises a ring sees key ids only.
+ *
+ * A ring can be used for any number of files. `dispose()` (or `using`) wipes its keys; files that are open already are
+ * not affected.
+ */
+export class KeyRing {
+  #parts: RingParts | null;
+  readonly #adopted: Secret[] = [];
+
+  static {
+    construct = (parts) => new KeyRing(parts);
+    partsOf = (ring) => ring.#open();
+    adopt = (ring, secret) => {
+      ring.#open();
+      ring.#adopted.push(secret);
+    };
+  }
+
+  private constructor(parts: RingParts) {
+    this.#parts = parts;
+  }
+
+  /** The master keys, without their material. Empty once the ring is disposed. */
+  get masterKeys(): readonly MasterKeyInfo[] {
+    return (this.#parts?.masterKeys ?? []).map(({ kid, algorithm }) => ({ kid, algorithm }));
+  }
+
+  /** The signing and verifying keys, without their material. Empty once the ring is disposed. */
+  get signingKeys(): readonly SigningKeyInfo[] {
+    return (this.#parts?.signingKeys ?? []).map((key) => ({
+      kid: key.kid,
+      algorithm: 'ed25519',
+      hasPrivate: hasPrivatePart(key),
+    }));
+  }
+
+  /** Names of the providers that are asked for keys that the ring does not hold. */
+  get providers(): readonly string[] {
+    return (this.#parts?.providers ?? []).map(({ name }) => name);
+  }
+
+  get disposed(): boolean {
+    return this.#parts === null;
+  }
+
+  /** Wipes the keys that this ring loaded. Idempotent. */
+  dispose(): void {
+    const parts = this.#parts;
+    this.#parts = null;
+    for (const secret of parts?.owned ?? []) secret.dispose();
+    for (const secret of this.#adopted.splice(0)) secret.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** Key ids only. */
+  toJSON(): { masterKeys: (string | null)[]; signingKeys: (string | null)[]; providers: readonly string[] } {
+    return {
+      masterKeys: this.masterKeys.map(({ kid }) => kid),
+      signingKeys: this.signingKeys.map(({ kid }) => kid),
+      providers: this.providers,
+    };
+  }
+
+  toString(): string {
+    return `KeyRing ${this.disposed ? '(disposed)' : JSON.stringify(this)}`;
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString();
+  }
+
+  #open(): RingParts {
+    const parts = this.#parts;
+    if (parts === null || parts.borrowed.some((ring) => ring.disposed)) {
+      throw new CryptoTensorsError('Closed', 'this KeyRing was disposed, and its keys are gone: load them again');
+    }
+    return parts;
+  }
+}
+
+export function createKeyRing(parts: RingParts): KeyRing {
+  return construct(parts);
+}
+
+/** The keys themselves, for the inside of the library. @throws Closed */
+export function ringContents(ring: KeyRing): RingContents {
+  return partsOf(ring);
+}
+
+/** Hands a secret over to a ring, which wipes it when it is disposed. @throws Closed */
+export function adoptSecret(ring: KeyRing, secret: Secret): void {
+  adopt(ring, secret);
+}
+
+/** Whether there is any key or any provider to ask: whether the caller has said anything about keys. */
+export function hasKeySources(ring: KeyRing): boolean {
+  const { masterKeys, signingKeys, providers } = partsOf(ring);
+  return masterKeys.length + signingKeys.length + providers.length > 0;
+}

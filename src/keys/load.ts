@@ -1,0 +1,133 @@
+import { fileURLToPath } from 'node:url';
+import { argumentError, quote } from '../errors.js';
+import type { Engine, Secret } from '../engine/types.js';
+import { checkPath } from '../options.js';
+import { runAsync, runSync } from '../twin.js';
+import type { Twin } from '../twin.js';
+import type { KeyOrigin } from './jwk-document.js';
+import { isJwk, isJwkSet, jwksFromObject } from './jwk-object.js';
+import { parseJwks } from './jwk.js';
+import { readKeyFile } from './key-file.js';
+import { KeyRing, createKeyRing, ringContents } from './keyring.js';
+import type { KeysInput } from './keyring.js';
+import { configuredProviders } from './providers/registry.js';
+import { isKeyProvider } from './providers/types.js';
+import type { KeyProvider } from './providers/types.js';
+import type { KeySet, MasterKey, SigningKey } from './types.js';
+
+/**
+ * Loads keys into a ring of its own, which the caller disposes. Keys of a `KeyRing` in `input` are used, not copied: they
+ * stay that ring's. With no input, the registered providers serve, and `CRYPTOTENSOR_KEYS` among them.
+ *
+ * @throws TypeError, InvalidKey, FileError, Closed
+ */
+export function loadKeyRing(input: KeysInput | undefined, engine: Engine): Promise<KeyRing> {
+  return runAsync(openKeyRing(input, engine));
+}
+
+/** The same, blocking. */
+export function loadKeyRingSync(input: KeysInput | undefined, engine: Engine): KeyRing {
+  return runSync(openKeyRing(input, engine));
+}
+
+/** Both of them. `name` is what the argument is called in messages. */
+export function* openKeyRing(input: KeysInput | undefined, engine: Engine, name = 'keys'): Twin<KeyRing> {
+  if (input === undefined) return defaultKeyRing();
+  const gathered = new Gathered(engine);
+  try {
+    yield* gather(input, name, gathered);
+    return createKeyRing(gathered);
+  } catch (error) {
+    for (const secret of gathered.owned) secret.dispose();
+    throw error;
+  }
+}
+
+function defaultKeyRing(): KeyRing {
+  return createKeyRing({ masterKeys: [], signingKeys: [], providers: configuredProviders(), owned: [], borrowed: [] });
+}
+
+class Gathered {
+  readonly masterKeys: MasterKey[] = [];
+  readonly signingKeys: SigningKey[] = [];
+  readonly providers: KeyProvider[] = [];
+  readonly owned: Secret[] = [];
+  readonly borrowed: KeyRing[] = [];
+
+  constructor(readonly engine: Engine) {}
+
+  addText(bytes: Uint8Array, origin: KeyOrigin): void {
+    const keys = parseJwks(bytes, this.engine, origin);
+    this.#add(keys);
+    for (const { secret } of keys.masterKeys) this.owned.push(secret);
+    for (const { seed } of keys.signingKeys) if (seed !== null) this.owned.push(seed);
+  }
+
+  /** For text that was made here and is nobody else's. */
+  addAndWipe(bytes: Uint8Array, origin: KeyOrigin): void {
+    try {
+      this.addText(bytes, origin);
+    } finally {
+      this.engine.wipe(bytes);
+    }
+  }
+
+  addRing(ring: KeyRing): void {
+    const contents = ringContents(ring);
+    this.#add(contents);
+    this.providers.push(...contents.providers);
+    this.borrowed.push(ring);
+  }
+
+  #add({ masterKeys, signingKeys }: KeySet): void {
+    for (const key of masterKeys) this.masterKeys.push(key);
+    for (const key of signingKeys) this.signingKeys.push(key);
+  }
+}
+
+function* gather(input: unknown, name: string, gathered: Gathered): Twin<void> {
+  if (typeof input === 'string' || input instanceof URL) {
+    const path = checkKeyPath(input, name);
+    const bytes = yield* readKeyFile(path, gathered.engine);
+    gathered.addAndWipe(bytes, { where: quote(path), path });
+  } else if (input instanceof Uint8Array) {
+    gathered.addText(input, { where: `the ${name} option` });
+  } else if (input instanceof KeyRing) {
+    gathered.addRing(input);
+  } else if (Array.isArray(input)) {
+    for (const [index, item] of input.entries()) yield* gather(item, `${name}[${index}]`, gathered);
+  } else if (typeof input === 'object' && input !== null) {
+    gatherObject(input, name, gathered);
+  } else {
+    throw wrongInput(name, input);
+  }
+}
+
+function gatherObject(input: object, name: string, gathered: Gathered): void {
+  if (isJwkSet(input) || isJwk(input)) {
+    gathered.addAndWipe(jwksFromObject(input, name), { where: `the ${name} option` });
+  } else if (isKeyProvider(input)) {
+    if (typeof input.name !== 'string') throw argumentError(`${name}.name`, 'a string', input.name);
+    gathered.providers.push(input);
+  } else {
+    throw wrongInput(name, input);
+  }
+}
+
+function checkKeyPath(input: string | URL, name: string): string {
+  if (typeof input === 'string' && /^\s*[{[]/.test(input)) {
+    throw new TypeError(
+      `${name} looks like JSON text, but a string is taken as a path. Pass JSON text as bytes (new TextEncoder().encode(text)) or as the parsed object`,
+    );
+  }
+  checkPath(input, name);
+  return typeof input === 'string' ? input : fileURLToPath(input);
+}
+
+function wrongInput(name: string, input: unknown): TypeError {
+  return argumentError(
+    name,
+    'a path, a file: URL, a Uint8Array of JSON text, a JWK, a JWK set, a KeyRing, a KeyProvider or a list of these',
+    input,
+  );
+}

@@ -1,0 +1,99 @@
+import { CryptoTensorsError, quote } from '../errors.js';
+import { AEAD_KEY_BYTES } from '../engine/types.js';
+import type { KeyQuery, MasterKeyQuery, WritingKeyQuery } from './select.js';
+import { hasPrivatePart } from './types.js';
+import type { KeyName, KeySet, MasterKey } from './types.js';
+
+/** More names than this in one message help nobody. */
+const MAX_NAMES = 8;
+
+const MAKE_KEYS = 'Make keys with generateKeys() or `cryptotensors keygen`';
+
+/** What the providers that were asked had to say, for the end of a message. */
+export interface Inquiry {
+  readonly notes: string;
+  readonly cause?: unknown;
+}
+
+const NOBODY_ASKED: Inquiry = { notes: '' };
+
+export function masterKeyNotFound(keys: KeySet, query: MasterKeyQuery, inquiry = NOBODY_ASKED): CryptoTensorsError {
+  const kid = query.override ?? query.kid;
+  const namesakes = keys.masterKeys.filter((key) => kid === null || key.kid === kid);
+  const needed = `a ${AEAD_KEY_BYTES[query.algorithm]}-byte key for ${query.algorithm}`;
+  let problem: string;
+  if (keys.masterKeys.length === 0) {
+    problem = `the file needs ${kid === null ? 'a master key' : `the master key ${quote(kid)}`}, but there is no master key at hand`;
+  } else if (kid === null) {
+    problem = `the header names no master key, and none of those at hand is ${needed}: ${describe(namesakes)}`;
+  } else if (namesakes.length > 0) {
+    problem = `the file needs ${needed}, but the master key ${quote(kid)} at hand is ${describeFit(namesakes[0]!)}`;
+  } else {
+    problem = `there is no master key ${quote(kid)}, ${whoAsked(query)}; at hand: ${describe(keys.masterKeys)}`;
+  }
+  return notFound('KeyNotFound', `${problem}. Pass the right key in the keys option`, kid, inquiry);
+}
+
+export function verifyingKeyNotFound(trust: KeySet, query: KeyQuery, inquiry = NOBODY_ASKED): CryptoTensorsError {
+  const kid = query.override ?? query.kid;
+  if (trust.signingKeys.length === 0) {
+    const signer = kid === null ? '' : ` ${quote(kid)}`;
+    const problem = `there is no key to verify the signature of signer${signer} with`;
+    return notFound('KeyNotFound', `${problem}. Pass the signer's public key in the trust or keys option`, kid, inquiry);
+  }
+  const problem = `the key ${quote(kid ?? '')}, ${whoAsked(query)}, is not trusted; trusted: ${describe(trust.signingKeys)}`;
+  return notFound(
+    'UntrustedSigner',
+    `${problem}. If you do trust this signer, add its public key to the trust option`,
+    kid,
+    inquiry,
+  );
+}
+
+export function signingKeyNotFound(keys: KeySet, kid: string | undefined, inquiry = NOBODY_ASKED): CryptoTensorsError {
+  const verifiesOnly = keys.signingKeys.some((key) => (kid === undefined || key.kid === kid) && !hasPrivatePart(key));
+  const name = kid === undefined ? '' : ` ${quote(kid)}`;
+  const problem = verifiesOnly
+    ? `the key${name} at hand can verify but not sign: its private part "d" is missing`
+    : `there is no signing key${name} at hand; at hand: ${describe(keys.signingKeys)}`;
+  return notFound('KeyNotFound', `${problem}. ${MAKE_KEYS}, and pass them in the keys option`, kid ?? null, inquiry);
+}
+
+export function writingMasterKeyNotFound(
+  keys: KeySet,
+  { kid, algorithm }: WritingKeyQuery,
+  inquiry = NOBODY_ASKED,
+): CryptoTensorsError {
+  const name = kid === undefined ? '' : ` ${quote(kid)}`;
+  const purpose = algorithm === undefined ? '' : ` for ${algorithm}`;
+  const problem = `there is no master key${name}${purpose} at hand; at hand: ${describe(keys.masterKeys)}`;
+  return notFound('KeyNotFound', `${problem}. ${MAKE_KEYS}, and pass them in the keys option`, kid ?? null, inquiry);
+}
+
+function notFound(
+  code: 'KeyNotFound' | 'UntrustedSigner',
+  message: string,
+  kid: string | null,
+  { notes, cause }: Inquiry,
+): CryptoTensorsError {
+  return new CryptoTensorsError(code, message + notes, {
+    kid,
+    ...(kid === null ? {} : { expected: kid }),
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+function whoAsked({ override }: KeyQuery): string {
+  return override === undefined ? 'which the header names' : 'which the options name';
+}
+
+function describe(keys: readonly KeyName[]): string {
+  if (keys.length === 0) return 'none';
+  const names = keys.slice(0, MAX_NAMES).map(({ kid }) => (kid === null ? '(no kid)' : quote(kid)));
+  if (keys.length > MAX_NAMES) names.push(`${keys.length - MAX_NAMES} more`);
+  return names.join(', ');
+}
+
+function describeFit({ algorithm, secret }: MasterKey): string {
+  return algorithm === null ? `${secret.byteLength} bytes long` : `for ${algorithm}`;
+}

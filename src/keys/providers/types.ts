@@ -1,0 +1,66 @@
+import type { AeadAlgorithm } from '../../engine/types.js';
+import type { KeyRing } from '../keyring.js';
+import type { Jwk, JwkSet, KeyName, RemoteSigner } from '../types.js';
+
+/** What a key is needed for. */
+export type KeyRole = 'master' | 'verifying' | 'signing';
+
+/**
+ * What a provider is asked for.
+ *
+ * On opening a file, `kid` and `jku` come from a header that nobody has verified yet: treat them as a search term that
+ * an attacker may have written. In particular, never open or fetch a `jku`; compare it.
+ */
+export interface KeySelector extends KeyName {
+  readonly role: KeyRole;
+  /** For `master`: what the key is to be used with, null if the provider may choose. Null for the other roles. */
+  readonly algorithm: AeadAlgorithm | null;
+}
+
+/** A master key as bytes. Without a `kid` it answers for the kid that was asked for. */
+export interface RawMasterKey {
+  readonly kid?: string;
+  readonly algorithm?: AeadAlgorithm;
+  /** 16 or 32 bytes. */
+  readonly key: Uint8Array;
+}
+
+/** An Ed25519 key as bytes. Without a `kid` it answers for the kid that was asked for. */
+export interface RawSigningKey {
+  readonly kid?: string;
+  /** 32 bytes. May be absent where `seed` is there. */
+  readonly publicKey?: Uint8Array;
+  /** 32 bytes. */
+  readonly seed?: Uint8Array;
+  /** Signs in place of a seed, where that never leaves an HSM or a key service. `publicKey` must be there. */
+  readonly sign?: RemoteSigner;
+}
+
+/** Keys as a provider hands them over; a `Uint8Array` is the JSON text of a JWK or JWK set. */
+export type KeyMaterial = Jwk | JwkSet | Uint8Array | KeyRing | RawMasterKey | RawSigningKey;
+
+/** Keys, or nothing. A provider may answer with more than was asked for; what does not fit is dropped. */
+export type KeyAnswer = KeyMaterial | readonly KeyMaterial[] | null | undefined;
+
+/** A source of keys that is asked when a key is needed: a key service, a vault, a file. One of the two methods is enough. */
+export interface KeyProvider {
+  /** Names the provider in messages and in the registry. */
+  readonly name: string;
+  /** Its place in the registry, see `PROVIDER_PRIORITY`. */
+  readonly priority?: number;
+  /** How long to wait for `find`, in milliseconds. Default 10,000. */
+  readonly timeoutMs?: number;
+  /** True if the byte arrays in its answers are fresh copies: they are then wiped as soon as they were read. */
+  readonly wipeAnswers?: boolean;
+  /** Whether there is anything to ask at the moment. A registered provider that says no counts as absent. Default: yes. */
+  isConfigured?(): boolean;
+  /** Asked by the asynchronous functions. `signal` aborts at the timeout or when the caller gives up. */
+  find?(selector: KeySelector, options: { signal: AbortSignal }): KeyAnswer | Promise<KeyAnswer>;
+  /** Asked by the `…Sync` functions, and by the others where there is no `find`. */
+  findSync?(selector: KeySelector): KeyAnswer;
+}
+
+export function isKeyProvider(value: object): value is KeyProvider {
+  const { find, findSync } = value as Partial<Record<keyof KeyProvider, unknown>>;
+  return typeof find === 'function' || typeof findSync === 'function';
+}

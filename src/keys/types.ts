@@ -1,0 +1,65 @@
+import type { AeadAlgorithm, Secret } from '../engine/types.js';
+
+/** A JSON Web Key (RFC 7517, RFC 8037) of the kinds that this library uses. Other members are ignored. */
+export interface Jwk {
+  /** `oct` for a master key; `okp` (as the reference writes it) or `OKP` (RFC 8037) for a signing key. */
+  readonly kty: string;
+  readonly kid?: string;
+  readonly alg?: string;
+  /** Part of a key's identity in the reference. This library never opens it. */
+  readonly jku?: string;
+  readonly crv?: string;
+  /** Master key, base64. */
+  readonly k?: string;
+  /** Ed25519 public key, base64. */
+  readonly x?: string;
+  /** Ed25519 seed, base64. */
+  readonly d?: string;
+  readonly [member: string]: unknown;
+}
+
+/** A JWK set (RFC 7517 §5). */
+export interface JwkSet {
+  readonly keys: readonly Jwk[];
+}
+
+/** The names of a key: what a header selects by (FORMAT.md §2). Both are as untrusted as the file they come from. */
+export interface KeyName {
+  readonly kid: string | null;
+  readonly jku: string | null;
+}
+
+/** A key that wraps DEKs. */
+export interface MasterKey extends KeyName {
+  /** The one algorithm the key is for; null if its JWK does not say, and then its length decides what it fits. */
+  readonly algorithm: AeadAlgorithm | null;
+  readonly secret: Secret;
+}
+
+/** Signs where the seed is not at hand: in an HSM or a key service. Resolves to the 64-byte Ed25519 signature. */
+export type RemoteSigner = (message: Uint8Array, options: { signal: AbortSignal }) => Promise<Uint8Array>;
+
+/** An Ed25519 key: for verifying, and for signing where a private part is there. */
+export interface SigningKey extends KeyName {
+  /** 32 bytes. */
+  readonly publicKey: Uint8Array;
+  readonly seed: Secret | null;
+  readonly remote: RemoteSigner | null;
+}
+
+/** Keys at hand, in the order in which they are preferred. */
+export interface KeySet {
+  readonly masterKeys: readonly MasterKey[];
+  readonly signingKeys: readonly SigningKey[];
+}
+
+/** Whether the key can sign. */
+export function hasPrivatePart(key: SigningKey): boolean {
+  return key.seed !== null || key.remote !== null;
+}
+
+/** Wipes the secrets of a set that nobody else refers to. */
+export function disposeKeys(keys: KeySet): void {
+  for (const { secret } of keys.masterKeys) secret.dispose();
+  for (const { seed } of keys.signingKeys) seed?.dispose();
+}

@@ -1,0 +1,110 @@
+import { AbortError, CryptoTensorsError, quote } from '../errors.js';
+import type { ErrorDetails } from '../errors.js';
+import type { JobFault, RecordFault } from '../engine/types.js';
+
+/** What is needed to turn an engine's numbers into names. */
+export interface FaultContext {
+  path: string | undefined;
+  /** Tensor names in data order. */
+  names: readonly string[];
+  signal?: AbortSignal | undefined;
+}
+
+function isJobFault(error: unknown): error is JobFault {
+  return (
+    typeof error === 'object' &&
+    error !== null &&
+    !(error instanceof CryptoTensorsError) &&
+    typeof (error as JobFault).code === 'string' &&
+    typeof (error as JobFault).tensor === 'number'
+  );
+}
+
+/** Says where: `tensor "w", chunk 3 of "model.safetensors"`. */
+function place(fault: JobFault, context: FaultContext): { text: string; details: ErrorDetails } {
+  const details: ErrorDetails = {};
+  const parts: string[] = [];
+  const name = fault.tensor >= 0 ? context.names[fault.tensor] : undefined;
+  if (name !== undefined) {
+    details.tensor = name;
+    parts.push(`tensor ${quote(name)}`);
+    if (fault.chunk >= 0) {
+      details.chunk = fault.chunk;
+      parts.push(`chunk ${fault.chunk}`);
+    }
+  }
+  if (context.path !== undefined) details.path = context.path;
+  const file = context.path === undefined ? 'the given bytes' : quote(context.path);
+  return { text: parts.length > 0 ? `${parts.join(', ')} of ${file}` : file, details };
+}
+
+/**
+ * Turns what an engine throws into the public error of the same code, with names instead of indexes. Anything that is not
+ * a job's fault passes through unchanged.
+ */
+export function publicError(error: unknown, context: FaultContext): unknown {
+  if (!isJobFault(error)) return error;
+  const { text, details } = place(error, context);
+  switch (error.code) {
+    case 'AbortError':
+      return new AbortError(context.signal?.reason);
+    case 'BadTag':
+      return new CryptoTensorsError(
+        'BadTag',
+        `${text}: the authentication tag does not match; the stored bytes are not what was encrypted. Nothing was returned. Fetch the file again from its source`,
+        details,
+      );
+    case 'BadDigest':
+      return new CryptoTensorsError(
+        'BadDigest',
+        `${text}: the digest in the signed header does not match the stored bytes. Nothing was returned. Fetch the file again from its source`,
+        details,
+      );
+    case 'FileChanged':
+      return new CryptoTensorsError(
+        'FileChanged',
+        `${text}: the file changed while it was in use (${error.message}). Nothing was returned. Replace files by renaming a new one over them, then open again`,
+        details,
+      );
+    case 'FileError':
+      if (error.systemCode !== undefined) details.systemCode = error.systemCode;
+      return new CryptoTensorsError('FileError', `${text}: ${error.message}`, { ...details, cause: error });
+    case 'Closed':
+      return new CryptoTensorsError('Closed', `${text} is closed; open it again to read from it`, details);
+    case 'InvalidOption':
+      return new CryptoTensorsError('InvalidOption', `${text}: ${error.message}`, details);
+  }
+}
+
+/** A record that the strict decoding refused (FORMAT.md §2: exact lengths, strict base64). */
+export function recordError(fault: RecordFault, tensor: string, version: 1 | 2, path: string | undefined): CryptoTensorsError {
+  const field = fieldName(fault, version);
+  const where = fault.field === 'digests' ? `__integrity__, tensor ${quote(tensor)}` : `tensor ${quote(tensor)}: ${field}`;
+  const details: ErrorDetails = { tensor, ...(path === undefined ? {} : { path }) };
+  switch (fault.problem) {
+    case 'base64':
+      return new CryptoTensorsError(
+        'InvalidCryptoMetadata',
+        `${where} is not strict base64 (padding, alphabet and zero trailing bits are required)`,
+        { ...details, expected: 'standard base64 with padding' },
+      );
+    case 'length':
+      return new CryptoTensorsError(
+        fault.field === 'digests' ? 'BadDigest' : 'InvalidCryptoMetadata',
+        `${where} must be ${fault.expected} bytes, but is ${fault.found}`,
+        { ...details, expected: `${fault.expected} bytes`, found: `${fault.found} bytes` },
+      );
+    case 'counter-overflow':
+      return new CryptoTensorsError(
+        'InvalidCryptoMetadata',
+        `${where}: its 32-bit counter overflows before the tensor's last chunk, so an IV would repeat`,
+        { ...details, expected: 'a counter with room for every chunk' },
+      );
+  }
+}
+
+function fieldName(fault: RecordFault, version: 1 | 2): string {
+  if (version === 2 && fault.field === 'iv') return 'base_iv';
+  if (version === 2 && fault.field === 'tag') return 'tags';
+  return fault.field;
+}

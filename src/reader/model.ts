@@ -1,0 +1,225 @@
+import { CryptoTensorsError, quote } from '../errors.js';
+import { parseHeader, readHeaderLength } from '../format/header.js';
+import type { Header } from '../format/header.js';
+import { parseCryptoKeys, parsePolicy, parseSignature, protection } from '../format/crypto-metadata.js';
+import type { CryptoKeys, PolicyTexts } from '../format/crypto-metadata.js';
+import { scanIntegrity } from '../format/integrity.js';
+import type { IntegrityScan } from '../format/integrity.js';
+import { scanRecords } from '../format/records.js';
+import type { RecordScan } from '../format/records.js';
+import { RECORD_STRIDE } from '../engine/types.js';
+import type { Engine, Source, TableSpec, TensorTable } from '../engine/types.js';
+import { runPolicy } from './access.js';
+import type { Access } from './access.js';
+import { publicError, recordError } from './faults.js';
+import { step } from '../twin.js';
+import type { Twin } from '../twin.js';
+
+/** What an encrypted file's header says beside its tensors. */
+export interface Encryption {
+  keys: CryptoKeys;
+  policy: PolicyTexts;
+  /** Key id of the signer whose key verified the header. */
+  signer: string | null;
+}
+
+/** How a tensor's bytes are checked when they are read. */
+export type Check = 'tag' | 'digest' | 'none';
+
+/**
+ * One file, opened: its header verified, its policy asked, its DEKs unwrapped. Internal; `SafeFile` is made of one or more.
+ */
+export interface Model {
+  engine: Engine;
+  path: string | undefined;
+  source: Source;
+  header: Header;
+  /** Null for a plain file. */
+  encryption: Encryption | null;
+  table: TensorTable;
+  /** Per tensor in data order. */
+  checks: readonly Check[];
+  /** Bytes that are verified together: the tag's or digest's chunk size per tensor, 0 where the tensor is one piece. */
+  chunkSizes: Float64Array;
+}
+
+/** Opens a file or bytes, in the order of DESIGN §4: structure, signature, trust, policy, keys. */
+export function* openModel(input: string | Uint8Array, engine: Engine, access: Access): Twin<Model> {
+  const path = typeof input === 'string' ? input : undefined;
+  let source: Source | undefined;
+  try {
+    source =
+      typeof input === 'string'
+        ? yield* step(
+            () => engine.openFileSync(input),
+            () => engine.openFile(input),
+          )
+        : engine.openBytes(input);
+    const header = yield* readHeader(engine, source);
+    return yield* openHeader(engine, source, header, access);
+  } catch (error) {
+    source?.close();
+    throw publicError(error, { path, names: [], signal: access.signal });
+  }
+}
+
+export function* readHeader(engine: Engine, source: Source): Twin<Header> {
+  const prefix = new Uint8Array(Math.min(8, source.size));
+  yield* readRaw(engine, source, 0, prefix);
+  const bytes = new Uint8Array(readHeaderLength(prefix, source.size));
+  yield* readRaw(engine, source, 8, bytes);
+  return parseHeader(bytes, source.size);
+}
+
+function* readRaw(engine: Engine, source: Source, offset: number, destination: Uint8Array): Twin<void> {
+  if (destination.byteLength === 0) return;
+  yield* step(
+    () => engine.readRawSync(source, offset, destination),
+    () => engine.readRaw(source, offset, destination),
+  );
+}
+
+function* openHeader(engine: Engine, source: Source, header: Header, access: Access): Twin<Model> {
+  const path = source.path;
+  if (protection(header.metadata) === 'plain') {
+    if (access.mustBeEncrypted) {
+      throw new CryptoTensorsError(
+        'NotEncrypted',
+        `${path === undefined ? 'the file' : quote(path)} is neither encrypted nor signed, but keys or trust are configured. If a plain file is what you expect, open it with allowPlain: true`,
+        path === undefined ? {} : { path },
+      );
+    }
+    const table = makeTable(engine, source, header, null, null, null);
+    return { engine, path, source, header, encryption: null, table, ...describeChecks(header, null, null, null) };
+  }
+
+  const metadata = header.metadata!;
+  const keys = parseCryptoKeys(metadata.get('__crypto_keys__')!);
+  const signature = parseSignature(metadata.get('__signature__')!);
+  const signer = yield* verifySignature(engine, header, keys, signature, access);
+  const policy = parsePolicy(metadata.get('__policy__')!);
+  yield* runPolicy(policy, header, signer, access);
+
+  const records = scanRecords(metadata.get('__encryption__')!, header, keys.version);
+  const encrypted = encryptedTensors(header, records);
+  const integrityText = metadata.get('__integrity__');
+  const integrity =
+    integrityText === undefined ? null : scanIntegrity(integrityText, header, (i) => encrypted[i] === 1);
+  const table = makeTable(engine, source, header, keys, records, integrity);
+  try {
+    const master = yield* access.masterKey({ kid: keys.enc.kid, jku: keys.enc.jku, algorithm: keys.enc.algorithm });
+    const failed = table.unwrap(master);
+    if (failed >= 0) throw unwrapError(header, records, failed, keys, path);
+  } catch (error) {
+    table.dispose();
+    throw error;
+  }
+  return {
+    engine,
+    path,
+    source,
+    header,
+    encryption: { keys, policy, signer },
+    table,
+    ...describeChecks(header, keys, encrypted, integrity),
+  };
+}
+
+/** Checks the signature with the keys that the caller trusts; returns the key id of the one that verified it. */
+function* verifySignature(
+  engine: Engine,
+  header: Header,
+  keys: CryptoKeys,
+  signature: Uint8Array,
+  access: Access,
+): Twin<string | null> {
+  const candidates = yield* access.verifyingKeys({ kid: keys.sign.kid, jku: keys.sign.jku });
+  const message = header.canonical();
+  for (const { publicKey, kid } of candidates) {
+    const verified = yield* step(
+      () => engine.ed25519Verify(publicKey, message, signature),
+      () => engine.ed25519VerifyAsync(publicKey, message, signature),
+    );
+    if (verified) return kid;
+  }
+  throw new CryptoTensorsError(
+    'BadSignature',
+    `the signature of the header does not verify with ${candidates.length === 1 ? `the trusted key ${quote(candidates[0]!.kid ?? '(no kid)')}` : `any of the ${candidates.length} trusted keys`}: the header was changed after it was signed, or another key signed it`,
+    { kid: keys.sign.kid },
+  );
+}
+
+function encryptedTensors(header: Header, records: RecordScan): Uint8Array {
+  const encrypted = new Uint8Array(header.count);
+  for (let at = 0; at < records.records.length; at += RECORD_STRIDE) encrypted[records.records[at]!] = 1;
+  return encrypted;
+}
+
+function makeTable(
+  engine: Engine,
+  source: Source,
+  header: Header,
+  keys: CryptoKeys | null,
+  records: RecordScan | null,
+  integrity: IntegrityScan | null,
+): TensorTable {
+  const spec: TableSpec = {
+    dataStart: header.dataStart,
+    begin: header.begin,
+    end: header.end,
+    encryption:
+      keys === null || records === null
+        ? null
+        : {
+            algorithm: keys.enc.algorithm,
+            version: keys.version,
+            chunkSize: keys.chunkSize,
+            document: records.document,
+            records: records.records,
+          },
+    integrity,
+  };
+  const made = engine.createTable(spec);
+  if ('table' in made) return made.table;
+  const { fault } = made;
+  const rows = fault.field === 'digests' ? integrity!.records : records!.records;
+  const stride = fault.field === 'digests' ? 3 : RECORD_STRIDE;
+  throw recordError(fault, header.names[rows[fault.row * stride]!]!, keys!.version, source.path);
+}
+
+function unwrapError(
+  header: Header,
+  records: RecordScan,
+  row: number,
+  keys: CryptoKeys,
+  path: string | undefined,
+): CryptoTensorsError {
+  const tensor = header.names[records.records[row * RECORD_STRIDE]!]!;
+  return new CryptoTensorsError(
+    'BadTag',
+    `tensor ${quote(tensor)}: its data key does not unwrap under the master key${keys.enc.kid === null ? '' : ` ${quote(keys.enc.kid)}`}: this is not the key that the file was encrypted for`,
+    { tensor, kid: keys.enc.kid, ...(path === undefined ? {} : { path }) },
+  );
+}
+
+function describeChecks(
+  header: Header,
+  keys: CryptoKeys | null,
+  encrypted: Uint8Array | null,
+  integrity: IntegrityScan | null,
+): Pick<Model, 'checks' | 'chunkSizes'> {
+  const chunkSizes = new Float64Array(header.count);
+  const checks: Check[] = [];
+  for (let i = 0; i < header.count; i++) {
+    if (encrypted?.[i] === 1) {
+      checks.push('tag');
+      chunkSizes[i] = keys!.chunkSize;
+    } else if (integrity !== null) {
+      checks.push('digest');
+      chunkSizes[i] = integrity.chunkSize;
+    } else {
+      checks.push('none');
+    }
+  }
+  return { checks, chunkSizes };
+}

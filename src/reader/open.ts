@@ -1,0 +1,81 @@
+import { fileURLToPath } from 'node:url';
+import { argumentError } from '../errors.js';
+import { getEngine } from '../engine/load.js';
+import { checkPath } from '../options.js';
+import { runAsync, runSync } from '../twin.js';
+import type { Twin } from '../twin.js';
+import { createAccess } from './access.js';
+import { openModel } from './model.js';
+import type { Model } from './model.js';
+import { checkOpenOptions } from './options.js';
+import type { OpenOptions } from './options.js';
+import { SafeFile } from './safe-file.js';
+import { indexTensors, isShardIndex, readShardIndex } from './shards.js';
+
+/** A path or `file:` URL of a file or of a shard index (`*.index.json`), or a file's bytes. */
+export type OpenInput = string | URL | Uint8Array;
+
+/**
+ * Opens a model: a safetensors or CryptoTensors file, a sharded model by its `*.safetensors.index.json`, or bytes in memory.
+ * The header is read and verified, the file's policy asked and its data keys unwrapped; no tensor byte is read yet.
+ *
+ * ```ts
+ * await using model = await safeOpen('model.ct.safetensors', { keys: 'keys.json' });
+ * const weight = await model.getTensor('encoder.0.weight');
+ * ```
+ *
+ * @throws {CryptoTensorsError} of the structure: `HeaderTooSmall`, `HeaderTooLarge`, `InvalidHeaderLength`, `InvalidHeader`,
+ * `InvalidHeaderDeserialization`, `InvalidOffset`, `TensorInvalidInfo`, `ValidationOverflow`, `MisalignedSlice`,
+ * `MetadataIncompleteBuffer`; of the encryption: `InvalidCryptoMetadata`, `UnsupportedVersion`, `UnsupportedAlgorithm`,
+ * `BadSignature`, `UntrustedSigner`, `KeyNotFound`, `InvalidKey`, `BadTag` (a data key does not unwrap), `PolicyDenied`,
+ * `PolicyError`; `NotEncrypted` for a plain file although keys or trust are configured; `FileError` with `systemCode`;
+ * `FileChanged`; `InvalidIndex`; `InvalidOption`; `NativeUnavailable`
+ * @throws {TypeError} for an argument or option of the wrong type or an unknown option
+ */
+export async function safeOpen(input: OpenInput, options: OpenOptions = {}): Promise<SafeFile> {
+  checkOpenOptions(options, 'safeOpen');
+  return runAsync(open(input, options));
+}
+
+/** `safeOpen`, blocking the calling thread. */
+export function safeOpenSync(input: OpenInput, options: OpenOptions = {}): SafeFile {
+  checkOpenOptions(options, 'safeOpenSync');
+  return runSync(open(input, options));
+}
+
+/** The procedure behind both; the caller has checked the options. */
+export function* open(input: OpenInput, options: OpenOptions): Twin<SafeFile> {
+  const target = resolveInput(input);
+  const engine = getEngine();
+  const access = yield* createAccess(options, engine);
+  const models: Model[] = [];
+  try {
+    if (typeof target === 'string' && isShardIndex(target)) {
+      const shards = yield* readShardIndex(target, engine);
+      for (const path of shards.shardPaths) models.push(yield* openModel(path, engine, access));
+      return new SafeFile(engine, models, indexTensors(models, shards), options);
+    }
+    models.push(yield* openModel(target, engine, access));
+    return new SafeFile(engine, models, indexTensors(models, null), options);
+  } catch (error) {
+    for (const model of models) closeModel(model);
+    throw error;
+  } finally {
+    access.dispose();
+  }
+}
+
+/** @throws TypeError if `input` is neither a path nor bytes */
+export function resolveInput(input: unknown, name = 'input'): string | Uint8Array {
+  if (input instanceof Uint8Array) return input;
+  if (typeof input !== 'string' && !(input instanceof URL)) {
+    throw argumentError(name, 'a path (string or file: URL) or a Uint8Array', input);
+  }
+  checkPath(input, name);
+  return typeof input === 'string' ? input : fileURLToPath(input);
+}
+
+function closeModel({ table, source }: Model): void {
+  table.dispose();
+  source.close();
+}

@@ -1,0 +1,86 @@
+import type { JsonValue, PolicyOptions } from '../policy/input.js';
+import type { KeysInput } from '../keys/keyring.js';
+import { checkBoolean, checkFunction, checkInteger, checkOptionNames, checkSignal, checkString } from '../options.js';
+import { CryptoTensorsError, argumentError } from '../errors.js';
+
+/** Options of everything that opens a file. */
+export interface OpenOptions {
+  /** Master keys and, unless `trust` is given, the signers to trust. Default: the registered providers and `CRYPTOTENSOR_KEYS`. */
+  keys?: KeysInput;
+  /** Public keys that may have signed. Default: the signing keys in `keys`. */
+  trust?: KeysInput;
+  /** Use the master key of this id, whatever the header names. */
+  encKid?: string;
+  /** Verify with the key of this id, whatever the header names. */
+  signKid?: string;
+  /** Open a plain (unencrypted, unsigned) file although keys or trust are configured. */
+  allowPlain?: boolean;
+  /** Facts for the file's policy, as plain JSON data: `input.claims`. */
+  claims?: Record<string, JsonValue>;
+  /** How the file's policy is evaluated. */
+  policy?: PolicyOptions;
+  /** Threads to use at the most for each read. Default: all of the pool. */
+  threads?: number;
+  /** Ends the opening, and any read that is under way, with an `AbortError`. */
+  signal?: AbortSignal;
+}
+
+/** Options of one read. */
+export interface ReadOptions {
+  /** Allocate a `SharedArrayBuffer`, so that worker threads can use the tensors without a copy. */
+  shared?: boolean;
+  /**
+   * Read into this memory instead of new memory. It must be large enough and start on a multiple of 8 bytes. While the
+   * read runs it belongs to the library, and when the read fails it has been **wiped**.
+   */
+  into?: ArrayBufferLike | Uint8Array;
+  /** Threads to use at the most. Default: the file's own `threads`. */
+  threads?: number;
+  /** Ends the read with an `AbortError`, within one chunk per thread. */
+  signal?: AbortSignal;
+  /** Called on the event loop with bytes done and bytes in total. */
+  onProgress?: (done: number, total: number) => void;
+}
+
+export const MAX_THREADS = 1024;
+
+const OPEN_OPTIONS: readonly (keyof OpenOptions)[] = [
+  'keys', 'trust', 'encKid', 'signKid', 'allowPlain', 'claims', 'policy', 'threads', 'signal',
+]; // prettier-ignore
+const READ_OPTIONS: readonly (keyof ReadOptions)[] = ['shared', 'into', 'threads', 'signal', 'onProgress'];
+
+/** The names and types of open options; what is in `keys`, `claims` and `policy` is checked where it is used. */
+export function checkOpenOptions(options: OpenOptions | undefined, where: string, more: readonly string[] = []): void {
+  checkOptionNames(options, [...OPEN_OPTIONS, ...more], where);
+  checkString(options?.encKid, 'options.encKid');
+  checkString(options?.signKid, 'options.signKid');
+  checkBoolean(options?.allowPlain, 'options.allowPlain');
+  checkInteger(options?.threads, 'options.threads', 1, MAX_THREADS);
+  checkSignal(options?.signal);
+}
+
+export function checkReadOptions(options: ReadOptions | undefined, where: string, more: readonly string[] = []): void {
+  checkOptionNames(options, [...READ_OPTIONS, ...more], where);
+  checkBoolean(options?.shared, 'options.shared');
+  checkInteger(options?.threads, 'options.threads', 1, MAX_THREADS);
+  checkSignal(options?.signal);
+  checkFunction(options?.onProgress, 'options.onProgress');
+  if (options?.into !== undefined) checkInto(options.into);
+}
+
+/** Where `into` points, as bytes. */
+export function intoBytes(into: ArrayBufferLike | Uint8Array): Uint8Array {
+  return into instanceof Uint8Array ? into : new Uint8Array(into);
+}
+
+function checkInto(into: unknown): void {
+  const isMemory = into instanceof Uint8Array || into instanceof ArrayBuffer || into instanceof SharedArrayBuffer;
+  if (!isMemory) throw argumentError('options.into', 'an ArrayBuffer, a SharedArrayBuffer or a Uint8Array', into);
+  if (into instanceof Uint8Array && into.byteOffset % 8 !== 0) {
+    throw new CryptoTensorsError(
+      'InvalidOption',
+      `options.into must start on a multiple of 8 bytes in its buffer, but its byteOffset is ${into.byteOffset}`,
+      { expected: 'a multiple of 8', found: String(into.byteOffset) },
+    );
+  }
+}

@@ -1,0 +1,158 @@
+import { CryptoTensorsError } from '../errors.js';
+import type { Engine } from '../engine/types.js';
+import { planTensors } from '../format/plan.js';
+import { step } from '../twin.js';
+import type { Twin } from '../twin.js';
+import { publicError } from './faults.js';
+import type { Model } from './model.js';
+import { intoBytes } from './options.js';
+import type { ReadOptions } from './options.js';
+import { Tensor, TensorMemory } from './tensor.js';
+
+/** Rows of `ReadRequest.copies` for one file, and the part of the destination that they fill. */
+export interface FilePlan {
+  model: Model;
+  copies: Float64Array;
+  /** Start in the destination of the whole request. */
+  start: number;
+  byteLength: number;
+}
+
+/** What a read needs besides its plan. */
+export interface ReadContext {
+  engine: Engine;
+  threads: number;
+  signal: AbortSignal | undefined;
+  onProgress: ReadOptions['onProgress'];
+}
+
+/** The caller's memory, or new memory of the engine's. */
+export function destinationOf(engine: Engine, byteLength: number, options: ReadOptions): { bytes: Uint8Array; owned: boolean } {
+  if (options.into === undefined) return { bytes: engine.allocate(byteLength, options.shared ?? false), owned: true };
+  const bytes = intoBytes(options.into);
+  if (bytes.byteLength < byteLength) {
+    throw new CryptoTensorsError(
+      'InvalidOption',
+      `options.into holds ${bytes.byteLength} bytes, but this read needs ${byteLength}`,
+      { expected: `at least ${byteLength} bytes`, found: `${bytes.byteLength} bytes` },
+    );
+  }
+  return { bytes: bytes.subarray(0, byteLength), owned: false };
+}
+
+/**
+ * Carries out the plans, one native job per file, into one destination. All or nothing: when any of them fails the others
+ * are stopped and the whole destination is wiped before the error is thrown.
+ */
+export function* readPlans(plans: readonly FilePlan[], destination: Uint8Array, context: ReadContext): Twin<void> {
+  const { engine } = context;
+  try {
+    yield* step(
+      () => {
+        for (const plan of plans) readOne(plan, destination, context);
+      },
+      () => readConcurrently(plans, destination, context),
+    );
+  } catch (error) {
+    engine.wipe(destination);
+    throw error;
+  }
+}
+
+function readOne(plan: FilePlan, destination: Uint8Array, context: ReadContext): void {
+  try {
+    context.engine.readSync(request(plan, destination, context, context.signal, context.onProgress));
+  } catch (error) {
+    throw planError(error, plan, context);
+  }
+}
+
+function planError(error: unknown, { model }: FilePlan, { signal }: ReadContext): unknown {
+  return publicError(error, { path: model.path, names: model.header.names, signal });
+}
+
+async function readConcurrently(plans: readonly FilePlan[], destination: Uint8Array, context: ReadContext): Promise<void> {
+  const stop = new AbortController();
+  const signal = context.signal === undefined ? stop.signal : AbortSignal.any([context.signal, stop.signal]);
+  const done = plans.map(() => 0);
+  const total = plans.reduce((sum, plan) => sum + plan.byteLength, 0);
+  const report = context.onProgress;
+  let first: { error: unknown } | undefined;
+  await Promise.all(
+    plans.map(async (plan, i) => {
+      const onProgress =
+        report &&
+        ((bytes: number) => {
+          done[i] = bytes;
+          report(
+            done.reduce((sum, n) => sum + n, 0),
+            total,
+          );
+        });
+      try {
+        await context.engine.read(request(plan, destination, context, signal, onProgress));
+      } catch (error) {
+        first ??= { error: planError(error, plan, context) };
+        stop.abort();
+      }
+    }),
+  );
+  if (first !== undefined) throw first.error;
+}
+
+function request(
+  { model, copies, start, byteLength }: FilePlan,
+  destination: Uint8Array,
+  { threads }: ReadContext,
+  signal: AbortSignal | undefined,
+  onProgress: ((done: number, total: number) => void) | undefined,
+) {
+  return {
+    table: model.table,
+    source: model.source,
+    destination: destination.subarray(start, start + byteLength),
+    copies,
+    threads,
+    signal,
+    onProgress,
+  };
+}
+
+/** A tensor to read: its file and its index in that file's data order. */
+export interface TensorRef {
+  model: Model;
+  index: number;
+}
+
+/** Tensors start on multiples of this many bytes: a cache line, and enough for every typed array and for SIMD. */
+const TENSOR_ALIGNMENT = 64;
+
+/** Reads whole tensors, of any number of files, into one piece of memory. */
+export function* readTensors(refs: readonly TensorRef[], options: ReadOptions, context: ReadContext): Twin<Tensor[]> {
+  const byModel = new Map<Model, number[]>();
+  for (const { model, index } of refs) {
+    const indices = byModel.get(model);
+    if (indices === undefined) byModel.set(model, [index]);
+    else indices.push(index);
+  }
+  const plans: FilePlan[] = [];
+  const placed: { ref: TensorRef; offset: number }[] = [];
+  let total = 0;
+  for (const [model, indices] of byModel) {
+    indices.sort((a, b) => a - b);
+    const plan = planTensors(model.header, indices, TENSOR_ALIGNMENT);
+    total = Math.ceil(total / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
+    plans.push({ model, copies: plan.copies, start: total, byteLength: plan.byteLength });
+    for (const [k, index] of indices.entries()) placed.push({ ref: { model, index }, offset: total + plan.offsets[k]! });
+    total += plan.byteLength;
+  }
+  const { bytes, owned } = destinationOf(context.engine, total, options);
+  yield* readPlans(plans, bytes, context);
+  const memory = new TensorMemory(bytes.buffer, owned);
+  return placed.map(({ ref: { model, index }, offset }) => {
+    const { header } = model;
+    const length = header.end[index]! - header.begin[index]!;
+    const view = new Uint8Array(bytes.buffer, bytes.byteOffset + offset, length);
+    return new Tensor(header.names[index]!, header.dtype(index), header.shape(index), view, memory);
+  });
+}

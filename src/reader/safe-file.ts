@@ -1,0 +1,285 @@
+import { inspect } from 'node:util';
+import { CryptoTensorsError, argumentError, quote } from '../errors.js';
+import type { Dtype } from '../format/dtype.js';
+import { compareUtf8 } from '../format/canonical.js';
+import type { Engine } from '../engine/types.js';
+import { runAsync, runSync } from '../twin.js';
+import type { Twin } from '../twin.js';
+import type { Check, Model } from './model.js';
+import { checkReadOptions } from './options.js';
+import type { ReadOptions } from './options.js';
+import { readTensors } from './read.js';
+import type { ReadContext, TensorRef } from './read.js';
+import { SafeSlice } from './safe-slice.js';
+import type { Tensor } from './tensor.js';
+
+/** What the header says of one tensor. */
+export interface TensorInfo {
+  name: string;
+  dtype: Dtype;
+  /** One entry per dimension. A dimension above 2^53 (possible in an empty tensor only) is rounded here. */
+  shape: number[];
+  /** The same without rounding. */
+  exactShape: bigint[];
+  /** `[begin, end)` in the data section of its file, in bytes. */
+  dataOffsets: [begin: number, end: number];
+  byteLength: number;
+  encrypted: boolean;
+  /** What protects its bytes: an AEAD tag, a signed digest (`__integrity__`), or nothing. */
+  check: Check;
+}
+
+/** Options of `getTensors`. */
+export interface GetTensorsOptions extends ReadOptions {
+  /** Which tensors, by name; all of them by default. */
+  names?: Iterable<string>;
+}
+
+/**
+ * An open model: one file, or the shards of one model. Its header was verified when it was opened; tensors are read,
+ * verified and decrypted on request, and belong to the caller. Made by `safeOpen`.
+ */
+export class SafeFile implements Disposable, AsyncDisposable {
+  readonly #engine: Engine;
+  readonly #models: readonly Model[];
+  readonly #index: ReadonlyMap<string, TensorRef>;
+  readonly #threads: number;
+  readonly #closing = new AbortController();
+  readonly #running = new Set<Promise<unknown>>();
+  readonly #signal: AbortSignal | undefined;
+
+  /** @internal Use `safeOpen`. */
+  constructor(engine: Engine, models: readonly Model[], index: ReadonlyMap<string, TensorRef>, options: { threads?: number; signal?: AbortSignal }) {
+    this.#engine = engine;
+    this.#models = models;
+    this.#index = index;
+    this.#threads = options.threads ?? 0;
+    this.#signal = options.signal;
+  }
+
+  /** Tensor names in ascending UTF-8 byte order, as in safetensors for Python. */
+  keys(): string[] {
+    return [...this.#index.keys()].sort(compareUtf8);
+  }
+
+  /** Tensor names in the order of their data (shard by shard). */
+  offsetKeys(): string[] {
+    return this.#models.flatMap((model) => model.header.names);
+  }
+
+  has(name: string): boolean {
+    return this.#index.has(name);
+  }
+
+  /** Number of tensors. */
+  get size(): number {
+    return this.#index.size;
+  }
+
+  /** True if every file of the model is encrypted and signed. */
+  get encrypted(): boolean {
+    return this.#models.every((model) => model.encryption !== null);
+  }
+
+  /** The user's metadata, null where the header has none. An object without a prototype; shards are merged in order. */
+  metadata(): Record<string, string> | null {
+    return this.#metadata((key) => !key.startsWith('__'));
+  }
+
+  /** The metadata keys that begin with `__`, as they stand in the (first) header: the format's own. */
+  reservedMetadata(): Record<string, string> | null {
+    return this.#metadata((key) => key.startsWith('__'));
+  }
+
+  #metadata(wanted: (key: string) => boolean): Record<string, string> | null {
+    if (this.#models.every((model) => model.header.metadata === null)) return null;
+    const result = Object.create(null) as Record<string, string>;
+    for (const { header } of this.#models) {
+      for (const [key, value] of header.metadata ?? []) {
+        if (wanted(key) && !(key in result)) result[key] = value;
+      }
+    }
+    return result;
+  }
+
+  /** Key ids of the signers that were verified, one per file; empty for a plain model. */
+  signers(): (string | null)[] {
+    return this.#models.flatMap((model) => (model.encryption === null ? [] : [model.encryption.signer]));
+  }
+
+  /**
+   * What the header says of one tensor. Reads nothing.
+   *
+   * @throws {CryptoTensorsError} `TensorNotFound`
+   */
+  info(name: string): TensorInfo {
+    const { model, index } = this.#find(name);
+    const { header } = model;
+    const begin = header.begin[index]!;
+    const end = header.end[index]!;
+    const check = model.checks[index]!;
+    return {
+      name,
+      dtype: header.dtype(index),
+      shape: header.shape(index),
+      exactShape: header.exactShape(index),
+      dataOffsets: [begin, end],
+      byteLength: end - begin,
+      encrypted: check === 'tag',
+      check,
+    };
+  }
+
+  /**
+   * Reads one tensor: verified and decrypted in native threads.
+   *
+   * @throws {CryptoTensorsError} `TensorNotFound`; `BadTag` or `BadDigest` if its bytes are not what the header vouches for;
+   * `FileChanged`; `InvalidOption` if `into` is too small; `Closed`
+   * @throws {AbortError} when `signal` fires or the file is closed meanwhile
+   */
+  async getTensor(name: string, options: ReadOptions = {}): Promise<Tensor> {
+    checkReadOptions(options, 'getTensor');
+    return (await this.#reads.run(readTensors([this.#find(name)], options, this.#context(options))))[0]!;
+  }
+
+  /** The same, blocking the calling thread. */
+  getTensorSync(name: string, options: ReadOptions = {}): Tensor {
+    checkReadOptions(options, 'getTensorSync');
+    return this.#reads.runSync(readTensors([this.#find(name)], options, this.#context(options)))[0]!;
+  }
+
+  /**
+   * Reads many tensors (all of them by default) as one native job into one piece of memory.
+   *
+   * @returns the tensors by name, in the order of their data
+   * @throws the same as `getTensor`; when one tensor fails, none is returned
+   */
+  async getTensors(options: GetTensorsOptions = {}): Promise<Map<string, Tensor>> {
+    const refs = this.#select(options, 'getTensors');
+    return byName(await this.#reads.run(readTensors(refs, options, this.#context(options))));
+  }
+
+  /** The same, blocking the calling thread. */
+  getTensorsSync(options: GetTensorsOptions = {}): Map<string, Tensor> {
+    const refs = this.#select(options, 'getTensorsSync');
+    return byName(this.#reads.runSync(readTensors(refs, options, this.#context(options))));
+  }
+
+  /**
+   * A tensor to read parts of. Reads nothing by itself.
+   *
+   * @throws {CryptoTensorsError} `TensorNotFound`
+   */
+  getSlice(name: string): SafeSlice {
+    return new SafeSlice(this.#find(name), this.#reads);
+  }
+
+  /**
+   * Closes the files. Reads that are under way end with `Closed`; tensors that were handed out stay valid.
+   *
+   * @returns a promise that settles once no thread works for this file any more
+   */
+  async close(): Promise<void> {
+    this[Symbol.dispose]();
+    await Promise.allSettled(this.#running);
+  }
+
+  /** Closes without waiting for reads that are under way. */
+  [Symbol.dispose](): void {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort();
+    for (const model of this.#models) {
+      model.table.dispose();
+      model.source.close();
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  [inspect.custom](): string {
+    const files = this.#models.map((model) => (model.path === undefined ? 'bytes' : quote(model.path)));
+    const state = this.#closing.signal.aborted ? 'closed' : `${this.#index.size} tensors`;
+    return `SafeFile { ${files.join(', ')}, ${this.encrypted ? 'encrypted' : 'plain'}, ${state} }`;
+  }
+
+  toJSON(): { files: (string | null)[]; encrypted: boolean; tensors: number } {
+    return { files: this.#models.map((model) => model.path ?? null), encrypted: this.encrypted, tensors: this.#index.size };
+  }
+
+  /** @internal The files, for whole-file work. */
+  models(): readonly Model[] {
+    this.#assertOpen();
+    return this.#models;
+  }
+
+  #find(name: string): TensorRef {
+    if (typeof name !== 'string') throw argumentError('name', 'a string', name);
+    this.#assertOpen();
+    const ref = this.#index.get(name);
+    if (ref !== undefined) return ref;
+    throw new CryptoTensorsError(
+      'TensorNotFound',
+      `no tensor ${quote(name)} in ${inspect(this)}; keys() lists the names`,
+      { tensor: name },
+    );
+  }
+
+  #select(options: GetTensorsOptions, where: string): TensorRef[] {
+    checkReadOptions(options, where, ['names']);
+    this.#assertOpen();
+    if (options.names === undefined) return [...this.#index.values()];
+    const names: unknown = options.names;
+    if (typeof names === 'string' || typeof (names as Iterable<string> | null)?.[Symbol.iterator] !== 'function') {
+      throw argumentError('options.names', 'a list of names', names);
+    }
+    return [...new Set(options.names)].map((name) => this.#find(name));
+  }
+
+  #context(options: ReadOptions): ReadContext {
+    const signals = [this.#closing.signal, this.#signal, options.signal].filter((signal) => signal !== undefined);
+    return {
+      engine: this.#engine,
+      threads: options.threads ?? this.#threads,
+      signal: AbortSignal.any(signals),
+      onProgress: options.onProgress,
+    };
+  }
+
+  readonly #reads = {
+    context: (options: ReadOptions): ReadContext => {
+      this.#assertOpen();
+      return this.#context(options);
+    },
+    run: async <Result>(procedure: Twin<Result>): Promise<Result> => {
+      this.#assertOpen();
+      const running = runAsync(procedure);
+      this.#running.add(running);
+      try {
+        return await running;
+      } catch (error) {
+        if (this.#closing.signal.aborted) throw closed(error);
+        throw error;
+      } finally {
+        this.#running.delete(running);
+      }
+    },
+    runSync: <Result>(procedure: Twin<Result>): Result => {
+      this.#assertOpen();
+      return runSync(procedure);
+    },
+  };
+
+  #assertOpen(): void {
+    if (this.#closing.signal.aborted) throw closed();
+  }
+}
+
+function closed(cause?: unknown): CryptoTensorsError {
+  return new CryptoTensorsError('Closed', 'the model was closed; open it again to read from it', { cause });
+}
+
+function byName(tensors: readonly Tensor[]): Map<string, Tensor> {
+  return new Map(tensors.map((tensor) => [tensor.name, tensor]));
+}

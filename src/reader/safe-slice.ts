@@ -1,0 +1,83 @@
+import type { Dtype } from '../format/dtype.js';
+import { planSlice } from '../format/plan.js';
+import { normalizeSlice } from '../format/slice.js';
+import type { SliceIndex } from '../format/slice.js';
+import type { Twin } from '../twin.js';
+import { checkReadOptions } from './options.js';
+import type { ReadOptions } from './options.js';
+import { destinationOf, readPlans } from './read.js';
+import type { ReadContext, TensorRef } from './read.js';
+import { Tensor, TensorMemory } from './tensor.js';
+
+/** Runs a read for a file that may be closed meanwhile; `SafeFile` provides it. */
+export interface Reads {
+  context(options: ReadOptions): ReadContext;
+  run<Result>(procedure: Twin<Result>): Promise<Result>;
+  runSync<Result>(procedure: Twin<Result>): Result;
+}
+
+/** Ranges, one per dimension, and options behind them if need be. */
+export type SliceArguments = readonly (SliceIndex | ReadOptions)[];
+
+/**
+ * Part of a tensor, read on demand: only the chunks that the part touches are fetched, verified and decrypted (a version 1
+ * tensor is one chunk). Made by `SafeFile.getSlice`; reads nothing by itself.
+ */
+export class SafeSlice {
+  readonly name: string;
+  readonly dtype: Dtype;
+  /** Shape of the whole tensor. */
+  readonly shape: readonly number[];
+  readonly #ref: TensorRef;
+  readonly #reads: Reads;
+
+  constructor(ref: TensorRef, reads: Reads) {
+    const { header } = ref.model;
+    this.name = header.names[ref.index]!;
+    this.dtype = header.dtype(ref.index);
+    this.shape = header.shape(ref.index);
+    this.#ref = ref;
+    this.#reads = reads;
+  }
+
+  /**
+   * Reads a part: for each dimension an index `n` (which drops the dimension), a range `[start, stop]`, or `null` for all of
+   * it. Dimensions that are left out are read whole; negative numbers count from the end. Options may follow the ranges.
+   *
+   * ```ts
+   * await slice.read([0, 128]);          // the first 128 rows
+   * await slice.read(null, -1);          // the last column
+   * await slice.read([0, 8], { signal });
+   * ```
+   *
+   * @throws {CryptoTensorsError} `TooManySlices`, `SliceOutOfRange`, `MisalignedSlice` (a sub-byte dtype cut within a byte),
+   * and whatever `getTensor` throws
+   */
+  async read(...args: SliceArguments): Promise<Tensor> {
+    const { ranges, options } = splitArguments(args);
+    return this.#reads.run(this.#read(ranges, options));
+  }
+
+  /** The same, blocking the calling thread. */
+  readSync(...args: SliceArguments): Tensor {
+    const { ranges, options } = splitArguments(args);
+    return this.#reads.runSync(this.#read(ranges, options));
+  }
+
+  *#read(ranges: readonly SliceIndex[], options: ReadOptions): Twin<Tensor> {
+    const { model, index } = this.#ref;
+    const context = this.#reads.context(options);
+    const plan = planSlice(model.header, index, normalizeSlice(model.header.shape(index), ranges));
+    const { bytes, owned } = destinationOf(context.engine, plan.byteLength, options);
+    yield* readPlans([{ model, copies: plan.copies, start: 0, byteLength: plan.byteLength }], bytes, context);
+    return new Tensor(this.name, this.dtype, plan.shape, bytes, new TensorMemory(bytes.buffer, owned));
+  }
+}
+
+function splitArguments(args: SliceArguments): { ranges: SliceIndex[]; options: ReadOptions } {
+  const last = args.at(-1);
+  const hasOptions = typeof last === 'object' && last !== null && !Array.isArray(last);
+  const options = hasOptions ? (last as ReadOptions) : {};
+  checkReadOptions(options, 'SafeSlice.read');
+  return { ranges: (hasOptions ? args.slice(0, -1) : [...args]) as SliceIndex[], options };
+}

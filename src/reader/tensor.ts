@@ -1,0 +1,162 @@
+import { inspect } from 'node:util';
+import { CryptoTensorsError } from '../errors.js';
+import type { Dtype } from '../format/dtype.js';
+import { FLOAT32_CONVERTIBLE, toFloat32 } from './float.js';
+
+/** The typed array that fits each dtype. Formats that JavaScript has no array for come as their codes. */
+export type TensorData =
+  | Uint8Array
+  | Int8Array
+  | Uint16Array
+  | Int16Array
+  | Uint32Array
+  | Int32Array
+  | Float32Array
+  | Float64Array
+  | BigInt64Array
+  | BigUint64Array;
+
+type DataConstructor = new (buffer: ArrayBufferLike, byteOffset: number, length: number) => TensorData;
+
+const ARRAYS: Record<Dtype, DataConstructor & { BYTES_PER_ELEMENT: number }> = {
+  BOOL: Uint8Array,
+  F4: Uint8Array,
+  F6_E2M3: Uint8Array,
+  F6_E3M2: Uint8Array,
+  U8: Uint8Array,
+  I8: Int8Array,
+  F8_E5M2: Uint8Array,
+  F8_E4M3: Uint8Array,
+  F8_E8M0: Uint8Array,
+  F8_E4M3FNUZ: Uint8Array,
+  F8_E5M2FNUZ: Uint8Array,
+  I16: Int16Array,
+  U16: Uint16Array,
+  F16: Uint16Array,
+  BF16: Uint16Array,
+  I32: Int32Array,
+  U32: Uint32Array,
+  F32: Float32Array,
+  C64: Float32Array,
+  F64: Float64Array,
+  I64: BigInt64Array,
+  U64: BigUint64Array,
+};
+
+/**
+ * The memory that one read filled. Its tensors share it, and it is given back when the last of them is disposed.
+ */
+export class TensorMemory {
+  #live = 0;
+  readonly #buffer: ArrayBufferLike;
+  readonly #owned: boolean;
+
+  /** `owned`: the library made the buffer; a caller's `into` is never given back. */
+  constructor(buffer: ArrayBufferLike, owned: boolean) {
+    this.#buffer = buffer;
+    this.#owned = owned;
+  }
+
+  retain(): void {
+    this.#live++;
+  }
+
+  release(): void {
+    this.#live--;
+    if (this.#live > 0 || !this.#owned || !(this.#buffer instanceof ArrayBuffer)) return;
+    // Detaching frees the pages at once. Node 20 has no `transfer`; there the garbage collector does it.
+    const buffer = this.#buffer as ArrayBuffer & { transfer?: (length: number) => ArrayBuffer };
+    buffer.transfer?.(0);
+  }
+}
+
+/**
+ * One tensor, verified and decrypted. Row-major (C order), little-endian, as in safetensors.
+ *
+ * The memory belongs to the caller; the library keeps no reference to it.
+ */
+export class Tensor implements Disposable {
+  readonly name: string;
+  readonly dtype: Dtype;
+  /** One entry per dimension; `[]` for a scalar. */
+  readonly shape: readonly number[];
+  readonly #memory: TensorMemory;
+  #bytes: Uint8Array | null;
+
+  constructor(name: string, dtype: Dtype, shape: readonly number[], bytes: Uint8Array, memory: TensorMemory) {
+    this.name = name;
+    this.dtype = dtype;
+    this.shape = shape;
+    this.#bytes = bytes;
+    this.#memory = memory;
+    memory.retain();
+  }
+
+  /**
+   * The tensor's bytes.
+   *
+   * @throws {CryptoTensorsError} `Closed` after `dispose()`
+   */
+  get bytes(): Uint8Array {
+    if (this.#bytes === null) {
+      throw new CryptoTensorsError('Closed', 'this tensor was disposed; read it again from its file', { tensor: this.name });
+    }
+    return this.#bytes;
+  }
+
+  get byteLength(): number {
+    return this.bytes.byteLength;
+  }
+
+  /**
+   * A view of the same memory as the typed array that fits the dtype: `Float32Array` for F32, `BigInt64Array` for I64,
+   * interleaved `Float32Array` for C64, the 16-bit codes for F16 and BF16, the packed bytes for F8, F6 and F4.
+   *
+   * @throws {CryptoTensorsError} `Closed` after `dispose()`
+   */
+  get data(): TensorData {
+    const { buffer, byteOffset, byteLength } = this.bytes;
+    const Data = ARRAYS[this.dtype];
+    return new Data(buffer, byteOffset, byteLength / Data.BYTES_PER_ELEMENT);
+  }
+
+  /**
+   * The elements as 32-bit floats, exactly: a new array for F16, BF16 and the F8 dtypes, a view for F32.
+   *
+   * @throws {CryptoTensorsError} `InvalidOption` for any other dtype; `Closed` after `dispose()`
+   */
+  toFloat32(): Float32Array {
+    const data = this.data;
+    if (data instanceof Float32Array && this.dtype === 'F32') return data;
+    const converted = data instanceof Uint8Array || data instanceof Uint16Array ? toFloat32(this.dtype, data) : undefined;
+    if (converted === undefined) {
+      throw new CryptoTensorsError(
+        'InvalidOption',
+        `toFloat32 converts ${FLOAT32_CONVERTIBLE.join(', ')}; this tensor is ${this.dtype}: use its data`,
+        { tensor: this.name, expected: FLOAT32_CONVERTIBLE.join(', '), found: this.dtype },
+      );
+    }
+    return converted;
+  }
+
+  /** Gives the memory back once all tensors of the same read are disposed (where the runtime allows). Idempotent. */
+  dispose(): void {
+    if (this.#bytes === null) return;
+    this.#bytes = null;
+    this.#memory.release();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** Shows what it is, not what is in it: weights may be confidential and logs are forever. */
+  [inspect.custom](): string {
+    const state = this.#bytes === null ? 'disposed' : `${this.#bytes.byteLength} bytes`;
+    return `Tensor { name: ${JSON.stringify(this.name)}, dtype: ${this.dtype}, shape: [${this.shape.join(', ')}], ${state} }`;
+  }
+
+  toJSON(): { name: string; dtype: Dtype; shape: readonly number[] } {
+    return { name: this.name, dtype: this.dtype, shape: this.shape };
+  }
+}

@@ -1,0 +1,99 @@
+import { runAsync, runSync } from '../twin.js';
+import type { Twin } from '../twin.js';
+import type { Check, Model } from './model.js';
+import { open } from './open.js';
+import type { OpenInput } from './open.js';
+import { checkOpenOptions } from './options.js';
+import type { OpenOptions, ReadOptions } from './options.js';
+import { readPlans } from './read.js';
+import type { ReadContext } from './read.js';
+
+/** Options of `verifyFile`. */
+export interface VerifyOptions extends OpenOptions, Pick<ReadOptions, 'onProgress'> {}
+
+/** What a verification found. It throws where something is wrong; this says what was covered. */
+export interface Verification {
+  encrypted: boolean;
+  /** Key ids of the signers, one per file. */
+  signers: (string | null)[];
+  tensors: number;
+  bytes: number;
+  /** Names of the tensors whose bytes nothing covers: stored in the clear, without a digest. */
+  unprotected: string[];
+}
+
+/** Memory that tensors are verified in, a piece at a time. */
+const SCRATCH_BYTES = 32 * 1024 * 1024;
+
+/**
+ * Opens a model and reads every byte of it through its checks, in bounded memory, keeping nothing.
+ *
+ * @throws the same as `safeOpen` and `SafeFile.getTensors`
+ */
+export async function verifyFile(input: OpenInput, options: VerifyOptions = {}): Promise<Verification> {
+  checkOpenOptions(options, 'verifyFile', ['onProgress']);
+  return runAsync(verify(input, options));
+}
+
+/** `verifyFile`, blocking the calling thread. */
+export function verifyFileSync(input: OpenInput, options: VerifyOptions = {}): Verification {
+  checkOpenOptions(options, 'verifyFileSync', ['onProgress']);
+  return runSync(verify(input, options));
+}
+
+function* verify(input: OpenInput, { onProgress, ...options }: VerifyOptions): Twin<Verification> {
+  using file = yield* open(input, options);
+  const models = file.models();
+  const total = models.reduce((sum, { header }) => sum + (header.end.at(-1) ?? 0), 0);
+  const unprotected: string[] = [];
+  let done = 0;
+  for (const model of models) {
+    const context: ReadContext = { engine: model.engine, threads: options.threads ?? 0, signal: options.signal, onProgress: undefined };
+    let scratch = new Uint8Array(0);
+    for (const { copies, byteLength } of verificationBatches(model)) {
+      if (scratch.byteLength < byteLength) scratch = model.engine.allocate(byteLength, false) as Uint8Array<ArrayBuffer>;
+      yield* readPlans([{ model, copies, start: 0, byteLength }], scratch.subarray(0, byteLength), context);
+      done += byteLength;
+      onProgress?.(done, total);
+    }
+    unprotected.push(...model.header.names.filter((_, i) => model.checks[i] === 'none'));
+  }
+  return { encrypted: file.encrypted, signers: file.signers(), tensors: file.size, bytes: total, unprotected };
+}
+
+interface Batch {
+  copies: Float64Array;
+  byteLength: number;
+}
+
+/**
+ * Cuts a file into reads that fit the scratch memory, at chunk boundaries so that no chunk is read twice. A chunk that is
+ * larger than the scratch memory (such as a version 1 tensor) makes a batch of its own. Tensors that nothing covers are left out.
+ */
+export function* verificationBatches(model: Pick<Model, 'header' | 'checks' | 'chunkSizes'>, scratch = SCRATCH_BYTES): Generator<Batch> {
+  let rows: number[] = [];
+  let filled = 0;
+  for (let i = 0; i < model.header.count; i++) {
+    const check: Check = model.checks[i]!;
+    if (check === 'none') continue;
+    const length = model.header.end[i]! - model.header.begin[i]!;
+    const chunk = model.chunkSizes[i] === 0 ? Math.max(1, length) : model.chunkSizes[i]!;
+    let start = 0;
+    do {
+      const room = Math.max(0, Math.floor((scratch - filled) / chunk)) * chunk;
+      const piece = Math.min(length - start, room);
+      const fits = piece > 0 || length === 0;
+      if (!fits && filled > 0) {
+        yield { copies: Float64Array.from(rows), byteLength: filled };
+        rows = [];
+        filled = 0;
+        continue;
+      }
+      const take = fits ? piece : Math.min(chunk, length - start);
+      rows.push(i, start, take, filled);
+      filled += take;
+      start += take;
+    } while (start < length);
+  }
+  if (rows.length > 0) yield { copies: Float64Array.from(rows), byteLength: filled };
+}

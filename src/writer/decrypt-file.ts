@@ -1,0 +1,85 @@
+import { encodeHeader } from '../format/canonical.js';
+import { publicError } from '../reader/faults.js';
+import type { Model } from '../reader/model.js';
+import { open } from '../reader/open.js';
+import { checkOpenOptions } from '../reader/options.js';
+import type { OpenOptions } from '../reader/options.js';
+import { runAsync, step } from '../twin.js';
+import type { Twin } from '../twin.js';
+import { writeAtomically } from './atomic-file.js';
+import { paths } from './encrypt-file.js';
+import { checkWorkOptions } from './options.js';
+import type { WorkOptions } from './options.js';
+
+/** Options of `decryptFile`. */
+export interface DecryptOptions extends OpenOptions, WorkOptions {}
+
+/** As safetensors pads: the data section begins on a multiple of 8 bytes. */
+const PLAIN_ALIGNMENT = 8;
+
+/**
+ * Verifies and decrypts a whole file to plain safetensors, from disk to disk in bounded memory. Each chunk is verified before
+ * a byte of it is written. What is at `target` (which may be `source`) is replaced atomically.
+ *
+ * @throws the same as `safeOpen` and `SafeFile.getTensors`; `FileError` if the target cannot be written
+ * @throws {AbortError} when `signal` fires; nothing is left behind
+ */
+export async function decryptFile(source: string | URL, target: string | URL, options: DecryptOptions = {}): Promise<void> {
+  const [from, to] = paths(source, target);
+  checkOpenOptions(options, 'decryptFile', ['onProgress']);
+  checkWorkOptions(options);
+  await runAsync(decrypt(from, to, options));
+}
+
+function* decrypt(from: string, to: string, options: DecryptOptions): Twin<void> {
+  const { onProgress: _, ...openOptions } = options;
+  using file = yield* open(from, openOptions);
+  const model = file.models()[0]!;
+  try {
+    yield* writePlain(model, to, options);
+  } catch (error) {
+    throw publicError(error, { path: from, names: model.header.names, signal: options.signal });
+  }
+}
+
+function* writePlain({ engine, header, table, source }: Model, to: string, options: DecryptOptions): Twin<void> {
+  const prefix = encodeHeader(
+    {
+      metadata: userMetadata(header.metadata),
+      tensors: header.names.map((name, i) => ({
+        name,
+        dtype: header.dtype(i),
+        shape: header.exactShape(i),
+        begin: header.begin[i]!,
+        end: header.end[i]!,
+      })),
+    },
+    { align: PLAIN_ALIGNMENT },
+  );
+  const dataBytes = header.end.at(-1) ?? 0;
+  const tensors = new Float64Array(header.count * 2);
+  for (let i = 0; i < header.count; i++) tensors.set([i, prefix.byteLength + header.begin[i]!], i * 2);
+  yield* writeAtomically(to, prefix.byteLength + dataBytes, engine, function* (sink) {
+    const request = {
+      table,
+      source,
+      sink,
+      tensors,
+      threads: options.threads ?? 0,
+      signal: options.signal,
+      onProgress: options.onProgress,
+    };
+    yield* step(
+      () => engine.unsealSync(request),
+      () => engine.unseal(request),
+    );
+    sink.write(0, prefix);
+  });
+}
+
+/** Without the reserved keys: they describe an encryption that is no longer there. */
+function userMetadata(metadata: ReadonlyMap<string, string> | null): ReadonlyMap<string, string> | null {
+  if (metadata === null) return null;
+  const kept = new Map([...metadata].filter(([key]) => !key.startsWith('__')));
+  return kept.size > 0 ? kept : null;
+}

@@ -1,0 +1,104 @@
+import { fileURLToPath } from 'node:url';
+import { CryptoTensorsError, argumentError, quote } from '../errors.js';
+import { protection as protectionOf } from '../format/crypto-metadata.js';
+import type { Header } from '../format/header.js';
+import { getEngine } from '../engine/load.js';
+import type { Engine, Source } from '../engine/types.js';
+import { publicError } from '../reader/faults.js';
+import { readHeader } from '../reader/model.js';
+import { isShardIndex } from '../reader/shards.js';
+import { checkOptionNames, checkPath } from '../options.js';
+import { runAsync, step } from '../twin.js';
+import type { Twin } from '../twin.js';
+import { writeAtomically } from './atomic-file.js';
+import { PROTECT_OPTIONS, WORK_OPTIONS, checkProtectOptions, checkWorkOptions } from './options.js';
+import type { ProtectOptions, WorkOptions } from './options.js';
+import { createProtection } from './protection.js';
+import type { Protection } from './protection.js';
+import { prepareSeal, sealTo } from './seal.js';
+import type { PreparedSeal } from './seal.js';
+import { selectTensors } from './select.js';
+
+/** Options of `encryptFile`. */
+export interface EncryptOptions extends ProtectOptions, WorkOptions {}
+
+/**
+ * Encrypts and signs a plain safetensors file, from disk to disk in bounded memory. Order, metadata and layout of the
+ * tensors are kept. What is at `target` (which may be `source`) is replaced atomically.
+ *
+ * @throws {CryptoTensorsError} what opening a plain file throws; `InvalidOption` if it is encrypted already, is a shard
+ * index, or `tensors` selects nothing; `KeyNotFound`, `InvalidKey`, `HeaderTooLarge`, `FileChanged`, `FileError`
+ * @throws {AbortError} when `signal` fires; nothing is left behind
+ */
+export async function encryptFile(source: string | URL, target: string | URL, options: EncryptOptions): Promise<void> {
+  const [from, to] = paths(source, target);
+  checkOptionNames(options, [...PROTECT_OPTIONS, ...WORK_OPTIONS], 'encryptFile');
+  checkProtectOptions(options);
+  checkWorkOptions(options);
+  if ((options as Partial<EncryptOptions> | undefined)?.keys === undefined) {
+    throw argumentError('options.keys', 'a path, JWKs or a key provider', undefined);
+  }
+  const engine = getEngine();
+  await runAsync(encrypt(from, to, options, engine));
+}
+
+function* encrypt(from: string, to: string, options: EncryptOptions, engine: Engine): Twin<void> {
+  let names: readonly string[] = [];
+  let source: Source | undefined;
+  let protection: Protection | null = null;
+  try {
+    protection = yield* createProtection(options, engine);
+    source = yield* step(
+      () => engine.openFileSync(from),
+      () => engine.openFile(from),
+    );
+    const header = yield* readHeader(engine, source);
+    names = header.names;
+    const prepared = planEncryption(source, header, protection, options);
+    yield* writeAtomically(to, prepared.byteLength, engine, (sink) => sealTo(prepared, sink, engine, options));
+  } catch (error) {
+    throw publicError(error, { path: from, names, signal: options.signal });
+  } finally {
+    source?.close();
+    protection?.dispose();
+  }
+}
+
+function planEncryption(source: Source, header: Header, protection: Protection | null, options: EncryptOptions): PreparedSeal {
+  if (protectionOf(header.metadata) !== 'plain') {
+    throw new CryptoTensorsError(
+      'InvalidOption',
+      `${quote(source.path!)} is encrypted already; decrypt it first`,
+      { path: source.path! },
+    );
+  }
+  const tensors = header.names.map((name, i) => ({
+    name,
+    dtype: header.dtype(i),
+    shape: header.exactShape(i),
+    begin: header.begin[i]!,
+    end: header.end[i]!,
+    source,
+    offset: header.dataStart + header.begin[i]!,
+  }));
+  const encrypt = selectTensors(
+    options.tensors,
+    tensors.map(({ name, dtype, begin, end }, i) => ({ name, dtype, shape: header.shape(i), byteLength: end - begin })),
+  );
+  return prepareSeal({ tensors, metadata: header.metadata, protection, encrypt });
+}
+
+/** The two paths of whole-file work, checked. */
+export function paths(source: unknown, target: unknown): [from: string, to: string] {
+  return [
+    ['source', source],
+    ['target', target],
+  ].map(([name, value]) => {
+    checkPath(value, name as string);
+    const path = value instanceof URL ? fileURLToPath(value) : (value as string);
+    if (isShardIndex(path)) {
+      throw new CryptoTensorsError('InvalidOption', `${name as string}: ${quote(path)} is a shard index; give its shards one by one`, { path });
+    }
+    return path;
+  }) as [string, string];
+}

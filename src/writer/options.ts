@@ -1,0 +1,78 @@
+import { CryptoTensorsError, argumentError } from '../errors.js';
+import type { AeadAlgorithm, DigestAlgorithm } from '../engine/types.js';
+import type { KeysInput } from '../keys/keyring.js';
+import { checkFunction, checkInteger, checkOneOf, checkOptionNames, checkSignal, checkString } from '../options.js';
+import type { TensorSelection } from './select.js';
+
+/** How a file is protected. */
+export interface ProtectOptions {
+  /** The master key to encrypt for and the private signing key to sign with. */
+  keys: KeysInput;
+  /** Id of the master key to use, where `keys` holds several. Default: the first. */
+  encKid?: string;
+  /** Id of the signing key to use, where `keys` holds several. Default: the first that can sign. */
+  signKid?: string;
+  /** AEAD. Default: what the master key says, else AES-256-GCM (AES-128-GCM for a 16-byte key). */
+  algorithm?: AeadAlgorithm;
+  /** Format version. Default: 2. */
+  version?: 1 | 2;
+  /** Version 2: bytes that are encrypted, and can be read, by themselves. Default: 2 MiB. */
+  chunkSize?: number;
+  /** Which tensors are encrypted. Default: all. */
+  tensors?: TensorSelection;
+  /** Rego texts that travel in the header. `local` is asked by whoever opens the file. Default: `allow = true` for both. */
+  policy?: { local?: string; remote?: string };
+  /** Digests for the tensors that stay plain, so that they too are verified on reading; false: none. Default: sha256. */
+  integrity?: DigestAlgorithm | false;
+}
+
+/** Options of whole-file work. */
+export interface WorkOptions {
+  /** Threads to use at the most. Default: all of the pool. */
+  threads?: number;
+  /** Ends the work with an `AbortError`; nothing is left behind. */
+  signal?: AbortSignal;
+  /** Called on the event loop with bytes done and bytes in total. */
+  onProgress?: (done: number, total: number) => void;
+}
+
+export const DEFAULT_CHUNK_BYTES = 2 * 1024 * 1024;
+/** What the reference writes where none is given. */
+export const DEFAULT_POLICY = 'package model\nallow = true';
+
+export const PROTECT_OPTIONS: readonly (keyof ProtectOptions)[] = [
+  'keys', 'encKid', 'signKid', 'algorithm', 'version', 'chunkSize', 'tensors', 'policy', 'integrity',
+]; // prettier-ignore
+export const WORK_OPTIONS: readonly (keyof WorkOptions)[] = ['threads', 'signal', 'onProgress'];
+
+export function checkWorkOptions(options: WorkOptions): void {
+  checkInteger(options.threads, 'options.threads', 1, 1024);
+  checkSignal(options.signal);
+  checkFunction(options.onProgress, 'options.onProgress');
+}
+
+export function checkProtectOptions(options: Partial<ProtectOptions>): void {
+  checkString(options.encKid, 'options.encKid');
+  checkString(options.signKid, 'options.signKid');
+  checkOneOf(options.algorithm, 'options.algorithm', ['aes128gcm', 'aes256gcm', 'chacha20poly1305']);
+  checkOneOf(options.version, 'options.version', [1, 2]);
+  checkInteger(options.chunkSize, 'options.chunkSize', 1, Number.MAX_SAFE_INTEGER);
+  if (options.version === 1 && options.chunkSize !== undefined) {
+    throw new CryptoTensorsError('InvalidOption', 'options.chunkSize belongs to version 2; a version 1 tensor is one piece');
+  }
+  if (options.integrity !== false) checkOneOf(options.integrity, 'options.integrity', ['sha256', 'blake3']);
+  checkPolicy(options.policy);
+}
+
+function checkPolicy(policy: unknown): void {
+  if (policy === undefined) return;
+  if (typeof policy !== 'object' || policy === null) throw argumentError('options.policy', 'an object', policy);
+  checkOptionNames(policy, ['local', 'remote'], 'options.policy');
+  for (const text of ['local', 'remote'] as const) {
+    const value = (policy as Record<string, unknown>)[text];
+    checkString(value, `options.policy.${text}`);
+    if (typeof value === 'string' && !value.isWellFormed()) {
+      throw new CryptoTensorsError('InvalidOption', `options.policy.${text} holds half of a surrogate pair`);
+    }
+  }
+}

@@ -1,0 +1,75 @@
+import picomatch from 'picomatch';
+import { CryptoTensorsError, argumentError, quote } from '../errors.js';
+import type { Dtype } from '../format/dtype.js';
+
+/** What a predicate is told about a tensor. */
+export interface TensorSummary {
+  name: string;
+  dtype: Dtype;
+  shape: readonly number[];
+  byteLength: number;
+}
+
+/**
+ * Which tensors: names, globs (`'encoder.*.weight'`, `'**.bias'`), a regular expression, a predicate, or a list of these.
+ */
+export type TensorSelection = TensorPattern | readonly TensorPattern[];
+export type TensorPattern = string | RegExp | ((tensor: TensorSummary) => boolean);
+
+/**
+ * The tensors that a selection picks, one flag per tensor; all of them without a selection.
+ *
+ * @throws {CryptoTensorsError} `InvalidOption` for a part of the selection that picks no tensor: a name that is misspelt
+ * would otherwise leave a tensor unprotected without a word
+ * @throws {TypeError} for anything else than names, regular expressions and functions
+ */
+export function selectTensors(selection: TensorSelection | undefined, tensors: readonly TensorSummary[]): boolean[] {
+  if (selection === undefined) return tensors.map(() => true);
+  const patterns: readonly unknown[] = Array.isArray(selection) ? selection : [selection];
+  const selected = tensors.map(() => false);
+  for (const pattern of patterns) {
+    const matches = matcher(pattern, tensors);
+    let any = false;
+    for (const [i, tensor] of tensors.entries()) {
+      if (matches(tensor)) {
+        selected[i] = true;
+        any = true;
+      }
+    }
+    if (!any) throw nothingMatched(pattern, tensors);
+  }
+  if (patterns.length === 0) throw nothingMatched([], tensors);
+  return selected;
+}
+
+function matcher(pattern: unknown, tensors: readonly TensorSummary[]): (tensor: TensorSummary) => boolean {
+  if (typeof pattern === 'function') return (tensor) => (pattern as (tensor: TensorSummary) => unknown)(tensor) === true;
+  if (pattern instanceof RegExp) {
+    // A `g` or `y` expression remembers where it stopped; a copy without them does not.
+    const expression = new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, ''));
+    return ({ name }) => expression.test(name);
+  }
+  if (typeof pattern !== 'string') {
+    throw argumentError('options.tensors', 'a name, a glob, a RegExp, a function or a list of these', pattern);
+  }
+  // A tensor may really be called `w[0]`: an exact name wins over its reading as a glob.
+  if (tensors.some(({ name }) => name === pattern)) return ({ name }) => name === pattern;
+  const glob = picomatch(pattern, { dot: true, bash: true });
+  return ({ name }) => glob(name);
+}
+
+function nothingMatched(pattern: unknown, tensors: readonly TensorSummary[]): CryptoTensorsError {
+  const what =
+    typeof pattern === 'string'
+      ? quote(pattern)
+      : pattern instanceof RegExp
+        ? String(pattern).slice(0, 80)
+        : Array.isArray(pattern)
+          ? 'an empty list'
+          : 'the function';
+  const some = tensors.slice(0, 3).map(({ name }) => quote(name));
+  return new CryptoTensorsError(
+    'InvalidOption',
+    `options.tensors: ${what} selects none of the ${tensors.length} tensors${some.length > 0 ? ` (${some.join(', ')}${tensors.length > 3 ? ', ...' : ''})` : ''}`,
+  );
+}
