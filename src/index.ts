@@ -5,7 +5,7 @@
  */
 export { safeOpen, safeOpenSync } from './reader/open.js';
 export type { OpenInput } from './reader/open.js';
-export type { OpenOptions, ReadOptions } from './reader/options.js';
+export type { OpenOptions, PolicyOptions, ReadOptions } from './reader/options.js';
 export { SafeFile } from './reader/safe-file.js';
 export type { GetTensorsOptions, TensorInfo } from './reader/safe-file.js';
 export { SafeSlice } from './reader/safe-slice.js';
@@ -28,6 +28,22 @@ export { decryptFile } from './writer/decrypt-file.js';
 export type { DecryptOptions } from './writer/decrypt-file.js';
 export type { ProtectOptions, WorkOptions } from './writer/options.js';
 export type { TensorPattern, TensorSelection, TensorSummary } from './writer/select.js';
+
+export { generateKeys, loadKeys, loadKeysSync, publicJwks } from './key-tools.js';
+export type { GenerateKeysOptions, JwkFormat } from './keys/generate.js';
+export { KeyRing } from './keys/keyring.js';
+export type { KeysInput, MasterKeyInfo, SigningKeyInfo } from './keys/keyring.js';
+export type { Jwk, JwkSet, RemoteSigner } from './keys/types.js';
+export type { KeyAnswer, KeyMaterial, KeyProvider, KeyRole, KeySelector, RawMasterKey, RawSigningKey } from './keys/providers/types.js';
+export {
+  disableKeyProvider,
+  enableKeyProvider,
+  listKeyProviders,
+  registerKeyProvider,
+  unregisterKeyProvider,
+} from './keys/providers/registry.js';
+export type { KeyProviderInfo } from './keys/providers/registry.js';
+export type { JsonValue, PolicyInput } from './policy/input.js';
 
 export { AbortError, CryptoTensorsError } from './errors.js';
 export type { ErrorCode, ErrorDetails } from './errors.js';

@@ -1,6 +1,7 @@
 // Plain bytes: spans, loads and stores in a fixed byte order, checked arithmetic, wiping and comparing.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -12,6 +13,22 @@ namespace cryptotensors {
 
 using ByteSpan = std::span<const uint8_t>;
 using MutableByteSpan = std::span<uint8_t>;
+
+// A constant written in hexadecimal, checked by the compiler: hex("00ff") is {0x00, 0xff}.
+template <size_t N>
+consteval std::array<uint8_t, (N - 1) / 2> hex(const char (&text)[N]) {
+  static_assert(N % 2 == 1, "two digits per byte");
+  const auto nibble = [](char c) -> uint8_t {
+    if (c >= '0' && c <= '9') return static_cast<uint8_t>(c - '0');
+    if (c >= 'a' && c <= 'f') return static_cast<uint8_t>(c - 'a' + 10);
+    throw "not a lower-case hexadecimal digit";
+  };
+  std::array<uint8_t, (N - 1) / 2> bytes{};
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    bytes[i] = static_cast<uint8_t>(nibble(text[2 * i]) << 4 | nibble(text[2 * i + 1]));
+  }
+  return bytes;
+}
 
 inline uint32_t load_be32(const uint8_t* p) noexcept {
   return uint32_t{p[0]} << 24 | uint32_t{p[1]} << 16 | uint32_t{p[2]} << 8 | uint32_t{p[3]};

@@ -40,6 +40,6 @@ Exit codes:
   0    done
   1    the file was refused as damaged, changed or malformed, or the work failed
   2    the command line is wrong
-  3    refused for want of a key, of trust in the signer, or by the file's policy;
-       or the file is not encrypted although it should be
+  3    refused for want of a key, of trust in the signer, or by the file's
+       policy; or the file is plain although it should be encrypted
   130  ended by Ctrl-C; nothing was left behind`;

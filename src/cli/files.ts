@@ -13,7 +13,10 @@ export function refuseExisting(path: string, advice: string): void {
 }
 
 export function alreadyThere(path: string, advice: string): CryptoTensorsError {
-  return new CryptoTensorsError('FileError', `${quote(path)} is already there. ${advice}`, { path, systemCode: 'EEXIST' });
+  return new CryptoTensorsError('FileError', `${quote(path)} is already there. ${advice}`, {
+    path,
+    systemCode: 'EEXIST',
+  });
 }
 
 export function systemError(path: string, what: string, error: unknown): CryptoTensorsError {

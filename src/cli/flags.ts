@@ -49,7 +49,10 @@ export function addOpenFlags(command: Command): Command {
     )
     .option('--enc-kid <kid>', 'use the master key of this id (default: the one that the file names)')
     .option('--sign-kid <kid>', 'verify with the key of this id (default: the one that the file names)')
-    .option('--claims <json>', "facts for the file's policy, its input.claims: a JSON object, or @FILE to read one (default: none)")
+    .option(
+      '--claims <json>',
+      "facts for the file's policy, its input.claims: a JSON object, or @FILE to read one (default: none)",
+    )
     .option('--allow-plain', 'accept a file that is neither encrypted nor signed (default: refuse it)');
   return addThreadsFlag(command);
 }
@@ -75,7 +78,9 @@ function parseClaims(text: string): NonNullable<OpenOptions['claims']> {
     claims = JSON.parse(fromFile ? readText(text.slice(1)) : text);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    throw usageError(`--claims: ${fromFile ? 'the file' : 'the text'} is not JSON. Give an object, such as '{"customer":"acme"}'`);
+    throw usageError(
+      `--claims: ${fromFile ? 'the file' : 'the text'} is not JSON. Give an object, such as '{"customer":"acme"}'`,
+    );
   }
   if (typeof claims !== 'object' || claims === null || Array.isArray(claims)) {
     throw usageError('--claims must be a JSON object, such as \'{"customer":"acme"}\'');

@@ -14,11 +14,13 @@ export class Progress {
   readonly #started = performance.now();
   readonly #enabled: boolean;
   readonly #label: string;
+  readonly #stream: NodeJS.WriteStream;
   #bar: SingleBar | undefined;
 
-  constructor(label: string, quiet: boolean) {
+  constructor(label: string, quiet: boolean, stream: NodeJS.WriteStream = process.stderr) {
     this.#label = label;
-    this.#enabled = wantsProgress({ isTerminal: process.stderr.isTTY, quiet });
+    this.#stream = stream;
+    this.#enabled = wantsProgress({ isTerminal: stream.isTTY, quiet });
   }
 
   /** For `onProgress`. */
@@ -39,8 +41,10 @@ export class Progress {
 
   #createBar(): SingleBar {
     return new SingleBar({
+      stream: this.#stream,
       format: `${this.#label} [{bar}] {percentage}% | {value} of {total} | {eta_formatted} left`,
-      formatValue: (value, _options, type) => (type === 'value' || type === 'total' ? formatBytes(value) : String(value)),
+      formatValue: (value, _options, type) =>
+        type === 'value' || type === 'total' ? formatBytes(value) : String(value),
       barsize: 30,
       clearOnComplete: true,
       // Signals are interrupt.ts's business; a cursor that was hidden would stay so after a second Ctrl-C.

@@ -1,4 +1,5 @@
 import { CommanderError } from 'commander';
+import type { Command } from 'commander';
 import { usageError } from './cli-error.js';
 import { ExitCode } from './exit-codes.js';
 import { describeFailure } from './failure.js';
@@ -12,38 +13,37 @@ import { visibleLines } from './terminal-text.js';
  * @param args the words behind `cryptotensors`
  */
 export async function run(args: readonly string[]): Promise<number> {
-  const { program, suppressed } = createProgram();
+  const program = createProgram();
   try {
     await program.parseAsync(args, { from: 'user' });
     return ExitCode.ok;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return ExitCode.ok;
-    return report(error, args, suppressed());
+    return report(error, args, program);
   }
 }
 
-/** `usage`: the help text that commander wanted to show on standard error, where no command was given. */
-function report(error: unknown, args: readonly string[], usage: string): number {
-  const output = new Output(givenBeforeParsing(args));
+function report(error: unknown, args: readonly string[], program: Command): number {
+  // The command line may be what is wrong, so --json is looked for in its words.
+  const output = new Output(words(args).includes('--json') ? { json: true } : {});
+  // Commander has shown the help by itself, on standard error.
   const noCommand = error instanceof CommanderError && error.code === 'commander.help';
   const failure = describeFailure(noCommand ? usageError('no command was given') : error);
-  if (noCommand && !output.json) complain(usage.trimEnd());
-  else output.failure(failure, failure.exitCode === ExitCode.usage ? hint(args) : null);
+  if (!noCommand || output.json) {
+    output.failure(failure, failure.exitCode === ExitCode.usage ? helpHint(args, program) : null);
+  }
   const debug = process.env['CRYPTOTENSORS_DEBUG'];
   if (debug !== undefined && debug !== '' && error instanceof Error) complain(visibleLines(error.stack ?? ''));
   return failure.exitCode;
 }
 
-/** The command line may be what is wrong, so these are looked for in its words. */
-function givenBeforeParsing(args: readonly string[]): { json?: true; quiet?: true } {
+function helpHint(args: readonly string[], program: Command): string {
+  const names = program.commands.map((command) => command.name());
+  const name = words(args).find((word) => names.includes(word));
+  return `Try: cryptotensors ${name === undefined ? '' : `${name} `}--help`;
+}
+
+function words(args: readonly string[]): readonly string[] {
   const end = args.indexOf('--');
-  const words = end < 0 ? args : args.slice(0, end);
-  return words.includes('--json') ? { json: true } : {};
+  return end < 0 ? args : args.slice(0, end);
 }
-
-function hint(args: readonly string[]): string {
-  const command = args.find((word) => COMMANDS.includes(word));
-  return `Try: cryptotensors ${command === undefined ? '' : `${command} `}--help`;
-}
-
-const COMMANDS: readonly string[] = createProgram().program.commands.map((command) => command.name());

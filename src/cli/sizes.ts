@@ -5,7 +5,8 @@ const UNITS: Readonly<Record<string, number>> = { '': 1, B: 1, KiB: 2 ** 10, MiB
 /** Parses `2MiB`, `64KiB`, `1GiB` or a number of bytes. */
 export function parseSize(text: string): number {
   const match = /^(\d{1,15})\s?(|B|KiB|MiB|GiB)$/.exec(text);
-  if (match === null) throw new InvalidArgumentError('Give a number of bytes, or one with KiB, MiB or GiB, such as 2MiB.');
+  if (match === null)
+    throw new InvalidArgumentError('Give a number of bytes, or one with KiB, MiB or GiB, such as 2MiB.');
   return Number(match[1]) * UNITS[match[2]!]!;
 }
 
@@ -30,7 +31,8 @@ export function formatBytes(bytes: number): string {
 /** `2 MiB` where the number is a whole count of such units, as chunk sizes are; else plain bytes. */
 export function formatChunkSize(bytes: number): string {
   for (const unit of ['GiB', 'MiB', 'KiB']) {
-    if (bytes >= UNITS[unit]! && bytes % UNITS[unit]! === 0) return `${bytes / UNITS[unit]!} ${unit}`;
+    const units = bytes / UNITS[unit]!;
+    if (units >= 1 && Number.isInteger(units)) return `${units} ${unit}`;
   }
   return `${bytes} B`;
 }

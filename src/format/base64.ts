@@ -52,13 +52,7 @@ export function encodeBase64(bytes: Uint8Array): string {
 }
 
 /** Writes the text of `bytes[start, end)` to `target` at `offset` and returns the offset after it. */
-export function writeBase64(
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  target: Uint8Array,
-  offset: number,
-): number {
+export function writeBase64(bytes: Uint8Array, start: number, end: number, target: Uint8Array, offset: number): number {
   let out = offset;
   let i = start;
   for (; i + 2 < end; i += 3) {

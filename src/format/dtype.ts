@@ -41,16 +41,11 @@ export function dtypeBits(dtype: Dtype): number {
   return BITS[dtype];
 }
 
-/** Position in the alignment order, from 0 for `BOOL`. */
-export function dtypeRank(dtype: Dtype): number {
-  return DTYPES.indexOf(dtype);
+/** Position of a dtype in the alignment order, from 0 for `BOOL`; -1 for a name that is no dtype. */
+export function dtypeRank(name: string): number {
+  return RANKS.get(name) ?? -1;
 }
 
 export function isDtype(name: string): name is Dtype {
   return RANKS.has(name);
-}
-
-/** The rank of a name that stands in a file, or -1 where it is no dtype. */
-export function findDtype(name: string): number {
-  return RANKS.get(name) ?? -1;
 }

@@ -1,288 +1,154 @@
 /**
- * A strict scanner of JSON (RFC 8259) over UTF-8 bytes, with one cursor and no object per value.
+ * Small JSON documents as values: `__crypto_keys__`, `__policy__`, JWKs, shard indexes.
  *
- * The header of a large model is tens of megabytes of JSON that is read once, before the JIT compiler is warm, and that
- * JSON.parse would get wrong: of two equal keys it keeps the last, it moves integer-like keys to the front and rounds
- * integers above 2^53 (FORMAT.md §1). So the format's own parsers walk the text with the steps below. What RFC 8259 does
- * not allow, and what is not well-formed Unicode, is refused; refusing duplicate keys is the duty of each parser, which
- * knows what its keys are.
+ * As strict as the scanner, and duplicate keys are refused everywhere. Objects are Maps in the order of the text, so that
+ * `__proto__` and `0` are keys like any other.
  */
-import { CryptoTensorsError, type ErrorCode } from '../errors.js';
+import { CryptoTensorsError } from '../errors.js';
+import { Byte, JsonScanner, MAX_DEPTH, MAX_UINT64, type JsonSubject } from './json-scanner.js';
 
-/** How faults of a text are reported. */
-export interface JsonSubject {
-  /** Code of the errors. */
-  code: ErrorCode;
-  /** What the text is, for messages: `the header`, `__policy__`. */
-  name: string;
-  /** Tensor that the text concerns, if it is about one. */
-  tensor?: string;
-  /** The text holds secrets: messages show none of its characters. */
-  secret?: boolean;
+/** A number that is not an unsigned integer of 64 bits: negative, a fraction, an exponent, or too large. */
+export class JsonNumber {
+  constructor(readonly text: string) {}
 }
 
-/** Deepest nesting of arrays and objects, as in serde_json. */
-export const MAX_DEPTH = 127;
-const MAX_UINT64 = 2n ** 64n - 1n;
-const MAX_UINT64_DIGITS = 20;
-
-/** Bytes that the parsers name. */
-export const Byte = {
-  quote: 0x22,
-  comma: 0x2c,
-  minus: 0x2d,
-  dot: 0x2e,
-  zero: 0x30,
-  nine: 0x39,
-  colon: 0x3a,
-  openBracket: 0x5b,
-  backslash: 0x5c,
-  closeBracket: 0x5d,
-  openBrace: 0x7b,
-  closeBrace: 0x7d,
-} as const;
-const { quote: QUOTE, backslash: BACKSLASH, comma: COMMA, colon: COLON, zero: ZERO, nine: NINE } = Byte;
-const [SPACE, TAB, LINE_FEED, CARRIAGE_RETURN] = [0x20, 0x09, 0x0a, 0x0d] as const;
-const [SLASH, LETTER_B, LETTER_F, LETTER_N, LETTER_R, LETTER_T, LETTER_U] = [0x2f, 0x62, 0x66, 0x6e, 0x72, 0x74, 0x75];
-
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-const encoder = new TextEncoder();
-
-/** Decodes UTF-8 strictly: no replacement characters, a byte order mark is kept. Throws a `TypeError`. */
-export function decodeUtf8(bytes: Uint8Array): string {
-  return decoder.decode(bytes);
-}
-
-/** The bytes of a key that a parser looks for, for `JsonScanner.isKey`. ASCII. */
-export function keyBytes(key: string): Uint8Array {
-  return encoder.encode(key);
-}
-
-function isWhiteSpace(c: number): boolean {
-  return c === SPACE || c === LINE_FEED || c === CARRIAGE_RETURN || c === TAB;
-}
-
-export class JsonScanner {
-  /** The cursor. */
-  position = 0;
-  /** Contents of the last string literal, without its quotes: `[start, end)` in `bytes`. */
-  start = 0;
-  end = 0;
-  /** Whether the last string literal holds escapes. */
-  escaped = false;
-  /** Cleared by white space and by escapes that the canonical form does not write (FORMAT.md §2). */
-  canonical = true;
-
-  /**
-   * @param text the same text as a string if it is known to be ASCII, so that an index is the same in both; else null,
-   * and strings are decoded, and their UTF-8 checked, one by one.
-   */
+/** Where in the bytes the contents of a string literal stand, without its quotes. For secrets. */
+export class JsonRange {
   constructor(
-    readonly bytes: Uint8Array,
-    private readonly text: string | null,
-    readonly subject: JsonSubject,
+    readonly start: number,
+    readonly end: number,
   ) {}
+}
 
-  /** Skips white space and returns the byte at the cursor, or -1 at the end. */
-  peek(): number {
-    const { bytes } = this;
-    let p = this.position;
-    while (p < bytes.length) {
-      const c = bytes[p]!;
-      if (c > SPACE || !isWhiteSpace(c)) {
-        this.position = p;
-        return c;
-      }
-      this.canonical = false;
-      p++;
-    }
-    this.position = p;
-    return -1;
-  }
+export type JsonObject = Map<string, JsonValue>;
+/** Integers are a number where it is safe, else a bigint. */
+export type JsonValue = null | boolean | number | bigint | string | JsonNumber | JsonRange | JsonValue[] | JsonObject;
 
-  /** Steps over the byte that opens an array or an object. */
-  open(byte: number): void {
-    if (this.peek() !== byte) this.fail(`'${String.fromCharCode(byte)}'`);
-    this.position++;
-  }
+export interface JsonDocumentOptions extends Partial<JsonSubject> {
+  /**
+   * Names of members, at any depth, whose strings come back as a `JsonRange` and never become a JavaScript string. They are
+   * base64: printable ASCII without escapes. Messages then show no character of the text.
+   */
+  rawStrings?: Iterable<string>;
+}
 
-  /** After `open`: steps over the closing byte if it comes at once, and says whether it did. */
-  isEmpty(close: number): boolean {
-    if (this.peek() !== close) return false;
-    this.position++;
-    return true;
-  }
+const NO_NAMES: ReadonlySet<string> = new Set();
+const NUMBER = /^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$/;
+const UINT = /^[0-9]{1,20}$/;
 
-  /** After an item: steps over a comma (true: another item must follow) or over the closing byte (false). */
-  hasMore(close: number): boolean {
-    const c = this.peek();
-    if (c !== COMMA && c !== close) this.fail(`',' or '${String.fromCharCode(close)}'`);
-    this.position++;
-    return c === COMMA;
-  }
+/**
+ * Parses one JSON document.
+ *
+ * @throws {CryptoTensorsError} `options.code` (default `InvalidCryptoMetadata`) where it is not strict JSON
+ */
+export function parseJsonDocument(source: Uint8Array | string, options: JsonDocumentOptions = {}): JsonValue {
+  const { code = 'InvalidCryptoMetadata', name = 'the JSON document' } = options;
+  const rawStrings = new Set(options.rawStrings);
+  const bytes = typeof source === 'string' ? new TextEncoder().encode(source) : source;
+  const isAscii = typeof source === 'string' && source.length === bytes.length;
+  const scanner = new JsonScanner(bytes, isAscii ? source : null, { code, name, secret: rawStrings.size > 0 });
+  const value = scanJsonValue(scanner, 1, rawStrings);
+  scanner.finish();
+  return value;
+}
 
-  /** Scans a key and its colon. The key is then the last string. */
-  key(): void {
-    this.string();
-    if (this.peek() !== COLON) this.fail("':'");
-    this.position++;
-  }
+/**
+ * As `parseJsonDocument`, for a document that must be an object.
+ *
+ * @throws {CryptoTensorsError} `options.code` where it is not, or not strict JSON.
+ */
+export function parseJsonObject(source: string, options: JsonSubject): JsonObject {
+  const value = parseJsonDocument(source, options);
+  if (value instanceof Map) return value;
+  const found = describeJson(value);
+  throw new CryptoTensorsError(options.code, `${options.name} must be a JSON object, but is ${found}`, {
+    expected: 'an object',
+    found,
+  });
+}
 
-  /** Scans a string literal and leaves `start`, `end` and `escaped` for it. */
-  string(): void {
-    if (this.peek() !== QUOTE) this.fail('a string');
-    const { bytes } = this;
-    const limit = bytes.length;
-    let p = this.position + 1;
-    this.start = p;
-    this.escaped = false;
-    for (; p < limit; p++) {
-      const c = bytes[p]!;
-      if (c === QUOTE) {
-        this.end = p;
-        this.position = p + 1;
-        return;
-      }
-      if (c === BACKSLASH) {
-        this.escaped = true;
-        p = this.skipEscape(p + 1);
-      } else if (c < SPACE) {
-        this.fail('a control character as an escape', p);
-      }
-    }
-    this.fail('the end of a string', limit);
+/** Scans any value at the cursor. `depth` counts the arrays and objects around it, itself included. */
+export function scanJsonValue(scanner: JsonScanner, depth: number, rawStrings = NO_NAMES, isRaw = false): JsonValue {
+  const c = scanner.peek();
+  switch (c) {
+    case Byte.quote:
+      scanner.string();
+      return isRaw ? rawRange(scanner) : scanner.value();
+    case Byte.openBrace:
+      return scanObject(scanner, depth, rawStrings);
+    case Byte.openBracket:
+      return scanArray(scanner, depth, rawStrings);
+    case 0x74: // t
+      return scanLiteral(scanner, 'true', true);
+    case 0x66: // f
+      return scanLiteral(scanner, 'false', false);
+    case 0x6e: // n
+      return scanLiteral(scanner, 'null', null);
+    default:
+      if (c === Byte.minus || (c >= Byte.zero && c <= Byte.nine)) return scanNumber(scanner);
+      return scanner.fail('a JSON value');
   }
+}
 
-  /** Whether the last string is `key`. */
-  isKey(key: Uint8Array): boolean {
-    if (this.escaped) return this.value() === decodeUtf8(key);
-    const { bytes, start } = this;
-    if (this.end - start !== key.length) return false;
-    for (let i = 0; i < key.length; i++) if (bytes[start + i] !== key[i]) return false;
-    return true;
-  }
+/** What a value is, for messages, without showing it. */
+export function describeJson(value: JsonValue | undefined): string {
+  if (value === undefined) return 'missing';
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'an array';
+  if (value instanceof Map) return 'an object';
+  if (typeof value === 'string' || value instanceof JsonRange) return 'a string';
+  if (typeof value === 'boolean') return String(value);
+  return 'a number';
+}
 
-  /** The value of the last string. */
-  value(): string {
-    if (this.escaped) return this.unescaped();
-    return this.text === null ? this.decode(this.start, this.end) : this.text.slice(this.start, this.end);
-  }
+function scanObject(scanner: JsonScanner, depth: number, rawStrings: ReadonlySet<string>): JsonObject {
+  if (depth > MAX_DEPTH) scanner.fail(`no more than ${MAX_DEPTH} nested values`);
+  const object: JsonObject = new Map();
+  scanner.open(Byte.openBrace);
+  if (scanner.isEmpty(Byte.closeBrace)) return object;
+  do {
+    scanner.key();
+    const { start } = scanner;
+    const key = scanner.value();
+    if (object.has(key)) scanner.fail('no key twice', start);
+    object.set(key, scanJsonValue(scanner, depth + 1, rawStrings, rawStrings.has(key)));
+  } while (scanner.hasMore(Byte.closeBrace));
+  return object;
+}
 
-  /** As `value()`, but never a slice that keeps the whole text in memory. */
-  detachedValue(): string {
-    return this.text === null ? this.value() : this.unescaped();
-  }
+function scanArray(scanner: JsonScanner, depth: number, rawStrings: ReadonlySet<string>): JsonValue[] {
+  if (depth > MAX_DEPTH) scanner.fail(`no more than ${MAX_DEPTH} nested values`);
+  const array: JsonValue[] = [];
+  scanner.open(Byte.openBracket);
+  if (scanner.isEmpty(Byte.closeBracket)) return array;
+  do {
+    array.push(scanJsonValue(scanner, depth + 1, rawStrings));
+  } while (scanner.hasMore(Byte.closeBracket));
+  return array;
+}
 
-  /** The UTF-8 bytes of the last string, with its escapes resolved. A copy only where there are escapes. */
-  valueBytes(): Uint8Array {
-    return this.escaped ? encoder.encode(this.unescaped()) : this.bytes.subarray(this.start, this.end);
+function scanLiteral<T>(scanner: JsonScanner, word: string, value: T): T {
+  for (let i = 0; i < word.length; i++) {
+    if (scanner.bytes[scanner.position + i] !== word.charCodeAt(i)) scanner.fail(word);
   }
+  scanner.position += word.length;
+  return value;
+}
 
-  /** Scans an unsigned integer of 64 bits: a number if it is a safe integer, else a bigint. */
-  uint(): number | bigint {
-    const first = this.peek();
-    if (first < ZERO || first > NINE) this.fail('an unsigned integer');
-    const { bytes } = this;
-    const start = this.position;
-    let p = start;
-    let value = 0;
-    for (let c = first; c >= ZERO && c <= NINE; c = bytes[++p] ?? -1) value = value * 10 + (c - ZERO);
-    if (first === ZERO && p - start > 1) this.fail('no leading zero', start);
-    const after = bytes[p] ?? -1;
-    if (after === Byte.dot || (after | SPACE) === 0x65) this.fail('an unsigned integer, not a fraction or an exponent', p);
-    this.position = p;
-    if (value <= Number.MAX_SAFE_INTEGER) return value;
-    const exact = p - start > MAX_UINT64_DIGITS ? MAX_UINT64 + 1n : BigInt(this.decode(start, p));
-    if (exact > MAX_UINT64) this.fail('an integer below 2^64', start);
-    return exact;
-  }
+function scanNumber(scanner: JsonScanner): number | bigint | JsonNumber {
+  const text = scanner.numberText();
+  if (!NUMBER.test(text)) scanner.fail('a JSON number');
+  scanner.position += text.length;
+  if (!UINT.test(text)) return new JsonNumber(text);
+  const exact = BigInt(text);
+  if (exact > MAX_UINT64) return new JsonNumber(text);
+  return exact <= Number.MAX_SAFE_INTEGER ? Number(exact) : exact;
+}
 
-  /** Refuses anything but white space from here to the end. */
-  finish(): void {
-    if (this.peek() !== -1) this.fail('nothing after the value');
+function rawRange(scanner: JsonScanner): JsonRange {
+  const { bytes, start, end } = scanner;
+  for (let p = start; p < end; p++) {
+    if (bytes[p]! > 0x7e || bytes[p] === Byte.backslash) scanner.fail('printable ASCII without escapes', p);
   }
-
-  /** Throws: `expected` did not stand at `position`. */
-  fail(expected: string, position = this.position): never {
-    const found = this.describe(position);
-    const { code, name, tensor } = this.subject;
-    throw new CryptoTensorsError(
-      code,
-      `${name} is not well-formed: expected ${expected} at byte ${position}, found ${found}. It is damaged, or was not written as the format requires.`,
-      { expected, found, position, ...(tensor === undefined ? {} : { tensor }) },
-    );
-  }
-
-  private describe(position: number): string {
-    const c = this.bytes[position];
-    if (c === undefined) return 'the end';
-    if (this.subject.secret === true) return 'something else';
-    return c > SPACE && c < 0x7f ? `'${String.fromCharCode(c)}'` : `byte 0x${c.toString(16).padStart(2, '0')}`;
-  }
-
-  private decode(start: number, end: number): string {
-    try {
-      return decoder.decode(this.bytes.subarray(start, end));
-    } catch {
-      return this.fail('UTF-8', start);
-    }
-  }
-
-  /** The native parser is the fastest way to resolve escapes. `string()` has checked that the literal is valid. */
-  private unescaped(): string {
-    const literal =
-      this.text === null ? `"${this.decode(this.start, this.end)}"` : this.text.slice(this.start - 1, this.end + 1);
-    return JSON.parse(literal) as string;
-  }
-
-  /** Checks the escape whose letter is at `p` and returns the position of its last byte. */
-  private skipEscape(p: number): number {
-    switch (this.bytes[p]) {
-      case QUOTE:
-      case BACKSLASH:
-      case LETTER_B:
-      case LETTER_F:
-      case LETTER_N:
-      case LETTER_R:
-      case LETTER_T:
-        return p;
-      case SLASH:
-        this.canonical = false;
-        return p;
-      case LETTER_U:
-        return this.skipUnicodeEscape(p);
-      default:
-        return this.fail('an escape that JSON has', p);
-    }
-  }
-
-  private skipUnicodeEscape(p: number): number {
-    const unit = this.hexUnit(p + 1);
-    if (!this.isCanonicalUnicodeEscape(unit, p)) this.canonical = false;
-    if (unit < 0xd800 || unit > 0xdfff) return p + 4;
-    const { bytes } = this;
-    const paired = unit < 0xdc00 && bytes[p + 5] === BACKSLASH && bytes[p + 6] === LETTER_U;
-    const low = paired ? this.hexUnit(p + 7) : 0;
-    if (low < 0xdc00 || low > 0xdfff) this.fail('no lone surrogate', p);
-    return p + 10;
-  }
-
-  private hexUnit(p: number): number {
-    let unit = 0;
-    for (let i = p; i < p + 4; i++) {
-      const c = this.bytes[i] ?? -1;
-      const digit = c >= ZERO && c <= NINE ? c - ZERO : (c | SPACE) >= 0x61 && (c | SPACE) <= 0x66 ? (c | SPACE) - 0x57 : -1;
-      if (digit < 0) this.fail('four hexadecimal digits', i);
-      unit = unit * 16 + digit;
-    }
-    return unit;
-  }
-
-  /** Canonical are `\u00xx` in lower case for the control characters that have no short escape (FORMAT.md §2). */
-  private isCanonicalUnicodeEscape(unit: number, p: number): boolean {
-    const hasShortEscape = unit >= 0x08 && unit <= 0x0d && unit !== 0x0b;
-    const lastDigit = this.bytes[p + 4]!;
-    const isUpperCase = lastDigit >= 0x41 && lastDigit <= 0x46;
-    return unit < SPACE && !hasShortEscape && !isUpperCase;
-  }
+  return new JsonRange(start, end);
 }

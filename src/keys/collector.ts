@@ -2,7 +2,7 @@ import type { Engine } from '../engine/types.js';
 import { invalidKey } from './jwk-document.js';
 import type { JwkMembers } from './jwk-document.js';
 import { disposeKeys } from './types.js';
-import type { KeyName, KeySet, MasterKey, SigningKey } from './types.js';
+import type { KeyName, MasterKey, SigningKey } from './types.js';
 
 /**
  * Gathers the keys of one document. A `kid` names one key of a role: the same key listed twice counts once; two keys

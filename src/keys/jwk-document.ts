@@ -1,17 +1,12 @@
 import { CryptoTensorsError, quote } from '../errors.js';
-import { parseJsonDocument } from '../format/json.js';
+import { JsonRange, describeJson, parseJsonDocument } from '../format/json.js';
+import type { JsonObject, JsonValue } from '../format/json.js';
 
 /** Where a key came from, for messages. */
 export interface KeyOrigin {
   /** As in "key 2 in …": a quoted path, or the name of the option. */
   readonly where: string;
   readonly path?: string | undefined;
-}
-
-/** Bytes of a document, without the quotes around them. */
-export interface TextRange {
-  readonly start: number;
-  readonly end: number;
 }
 
 /** The members of one JWK that this library reads. Key material stays bytes: it never becomes a JavaScript string. */
@@ -21,9 +16,9 @@ export interface JwkMembers {
   readonly alg: string | null;
   readonly jku: string | null;
   readonly crv: string | null;
-  readonly k: TextRange | null;
-  readonly x: TextRange | null;
-  readonly d: TextRange | null;
+  readonly k: JsonRange | null;
+  readonly x: JsonRange | null;
+  readonly d: JsonRange | null;
   /** What the key is called in messages. */
   readonly label: string;
   readonly origin: KeyOrigin;
@@ -50,7 +45,7 @@ export function readJwkDocument(bytes: Uint8Array, origin: KeyOrigin): JwkDocume
   if (!Array.isArray(keys)) {
     throw new CryptoTensorsError('InvalidKey', `${origin.where}: "keys" of a JWK set must be an array`, pathOf(origin));
   }
-  const jwks = keys.map((jwk: unknown, index) => {
+  const jwks = keys.map((jwk, index) => {
     if (jwk instanceof Map) return readMembers(jwk, `key ${index}`, origin);
     throw new CryptoTensorsError('InvalidKey', `key ${index} in ${origin.where} must be a JSON object`, pathOf(origin));
   });
@@ -66,29 +61,28 @@ export function invalidKey(jwk: Pick<JwkMembers, 'label' | 'kid' | 'origin'>, pr
   });
 }
 
-function parseObject(bytes: Uint8Array, origin: KeyOrigin): ReadonlyMap<unknown, unknown> {
-  let document: unknown;
+function parseObject(bytes: Uint8Array, origin: KeyOrigin): JsonObject {
+  let document: JsonValue;
   try {
-    document = parseJsonDocument(bytes, { rawStrings: MATERIAL });
+    // With `rawStrings`, messages show nothing of the text.
+    document = parseJsonDocument(bytes, { code: 'InvalidKey', name: origin.where, rawStrings: MATERIAL });
   } catch (error) {
-    // Neither the parser's words nor the error itself are passed on: they may quote the text, and the text may be a key.
-    const position = error instanceof CryptoTensorsError ? error.position : undefined;
-    const at = position === undefined ? '' : ` (at byte ${position})`;
-    throw new CryptoTensorsError(
-      'InvalidKey',
-      `${origin.where} is not a JWK or JWK set: not valid JSON, or a name that stands twice in one object${at}`,
-      { ...(position === undefined ? {} : { position }), ...pathOf(origin) },
-    );
+    if (!(error instanceof CryptoTensorsError)) throw error;
+    const { message, position } = error;
+    throw new CryptoTensorsError('InvalidKey', message, {
+      ...(position === undefined ? {} : { position }),
+      ...pathOf(origin),
+    });
   }
   if (document instanceof Map) return document;
   throw new CryptoTensorsError(
     'InvalidKey',
-    `${origin.where} is not a JWK or JWK set: expected a JSON object such as {"keys":[…]}`,
+    `${origin.where} must be a JWK or a JWK set {"keys":[…]}, but is ${describeJson(document)}`,
     pathOf(origin),
   );
 }
 
-function readMembers(jwk: ReadonlyMap<unknown, unknown>, label: string, origin: KeyOrigin): JwkMembers {
+function readMembers(jwk: JsonObject, label: string, origin: KeyOrigin): JwkMembers {
   const named = { label, origin, kid: null };
   // `null` is how some serialisers write a member that is absent.
   const string = (name: string, owner: Pick<JwkMembers, 'label' | 'kid' | 'origin'>): string | null => {
@@ -97,13 +91,14 @@ function readMembers(jwk: ReadonlyMap<unknown, unknown>, label: string, origin: 
     throw invalidKey(owner, `"${name}" must be a string`);
   };
   const owner = { ...named, kid: string('kid', named) };
-  const range = (name: string): TextRange | null => {
+  const range = (name: string): JsonRange | null => {
     const value = jwk.get(name) ?? null;
-    if (value === null || isRange(value)) return value;
+    if (value === null || value instanceof JsonRange) return value;
     throw invalidKey(owner, `"${name}" must be a string`);
   };
   const kty = string('kty', owner);
-  if (kty === null) throw invalidKey(owner, '"kty" is missing; expected "oct" for a master key, "okp" for a signing key');
+  if (kty === null)
+    throw invalidKey(owner, '"kty" is missing; expected "oct" for a master key, "okp" for a signing key');
   return {
     ...owner,
     kty,
@@ -114,10 +109,6 @@ function readMembers(jwk: ReadonlyMap<unknown, unknown>, label: string, origin: 
     x: range('x'),
     d: range('d'),
   };
-}
-
-function isRange(value: unknown): value is TextRange {
-  return typeof value === 'object' && value !== null && 'start' in value && 'end' in value && !(value instanceof Map);
 }
 
 function pathOf({ path }: KeyOrigin): { path?: string } {

@@ -1,13 +1,15 @@
+import type { JsonRange } from '../format/json.js';
 import { AEAD_KEY_BYTES } from '../engine/types.js';
 import type { AeadAlgorithm, Engine, Secret } from '../engine/types.js';
 import { aeadFromName, isEd25519Name } from './algorithm.js';
 import { KeyCollector } from './collector.js';
+import { withPlainBase64 } from './escapes.js';
 import { invalidKey, readJwkDocument } from './jwk-document.js';
-import type { JwkMembers, KeyOrigin, TextRange } from './jwk-document.js';
+import type { JwkMembers, KeyOrigin } from './jwk-document.js';
 import { decodePublicMember, importMember } from './material.js';
 import type { KeySet, MasterKey, SigningKey } from './types.js';
 
-const ED25519_BYTES = 32;
+export const ED25519_BYTES = 32;
 
 /**
  * Parses the JSON text of a JWK or JWK set. The caller owns the secrets in the result and wipes `bytes`.
@@ -18,6 +20,10 @@ const ED25519_BYTES = 32;
  * @throws InvalidKey
  */
 export function parseJwks(bytes: Uint8Array, engine: Engine, origin: KeyOrigin): KeySet {
+  return withPlainBase64(bytes, engine, (text) => parsePlainJwks(text, engine, origin));
+}
+
+function parsePlainJwks(bytes: Uint8Array, engine: Engine, origin: KeyOrigin): KeySet {
   const { jwks, isSet } = readJwkDocument(bytes, origin);
   const collector = new KeyCollector(engine);
   try {
@@ -72,8 +78,10 @@ function masterAlgorithm(jwk: JwkMembers): AeadAlgorithm | null {
 
 function parseSigningKey(bytes: Uint8Array, jwk: JwkMembers, engine: Engine): SigningKey {
   if (jwk.crv !== null && jwk.crv !== 'Ed25519') throw invalidKey(jwk, '"crv" must be "Ed25519"');
-  if (jwk.alg !== null && !isEd25519Name(jwk.alg)) throw invalidKey(jwk, '"alg" of a signing key must be ed25519 or EdDSA');
-  if (jwk.x === null && jwk.d === null) throw invalidKey(jwk, '"x" is missing: a signing key needs its public key there');
+  if (jwk.alg !== null && !isEd25519Name(jwk.alg))
+    throw invalidKey(jwk, '"alg" of a signing key must be ed25519 or EdDSA');
+  if (jwk.x === null && jwk.d === null)
+    throw invalidKey(jwk, '"x" is missing: a signing key needs its public key there');
 
   const stated = jwk.x === null ? null : parsePublicKey(bytes, jwk, jwk.x, engine);
   const seed = jwk.d === null ? null : parseSeed(bytes, jwk, jwk.d, engine);
@@ -87,7 +95,7 @@ function parseSigningKey(bytes: Uint8Array, jwk: JwkMembers, engine: Engine): Si
   return { kid: jwk.kid, jku: jwk.jku, publicKey, seed, remote: null };
 }
 
-function parsePublicKey(bytes: Uint8Array, jwk: JwkMembers, x: TextRange, engine: Engine): Uint8Array {
+function parsePublicKey(bytes: Uint8Array, jwk: JwkMembers, x: JsonRange, engine: Engine): Uint8Array {
   const publicKey = decodePublicMember(bytes, x, engine);
   if (publicKey === null) throw invalidKey(jwk, '"x" is not base64 (standard or URL-safe)');
   if (publicKey.length !== ED25519_BYTES) {
@@ -96,7 +104,7 @@ function parsePublicKey(bytes: Uint8Array, jwk: JwkMembers, x: TextRange, engine
   return publicKey;
 }
 
-function parseSeed(bytes: Uint8Array, jwk: JwkMembers, d: TextRange, engine: Engine): Secret {
+function parseSeed(bytes: Uint8Array, jwk: JwkMembers, d: JsonRange, engine: Engine): Secret {
   const seed = importMember(bytes, d, engine);
   if (seed === null) throw invalidKey(jwk, '"d" is not base64 (standard or URL-safe)');
   if (seed.byteLength === ED25519_BYTES) return seed;

@@ -70,9 +70,13 @@ function readSyncWiping(path: string, engine: Engine): Uint8Array {
 /** A buffer of its own: not a piece of Node's shared pool, where a key would outlive its use. */
 function allocate(stats: Stats, path: string): Uint8Array {
   if (!stats.isFile()) {
-    throw new CryptoTensorsError('FileError', `key file ${quote(path)} must be a regular file, but is ${kindOf(stats)}`, {
-      path,
-    });
+    throw new CryptoTensorsError(
+      'FileError',
+      `key file ${quote(path)} must be a regular file, but is ${kindOf(stats)}`,
+      {
+        path,
+      },
+    );
   }
   if (stats.size > MAX_KEY_FILE_BYTES) {
     throw new CryptoTensorsError(

@@ -10,7 +10,7 @@ import { parseJwks } from './jwk.js';
 import { readKeyFile } from './key-file.js';
 import { KeyRing, createKeyRing, ringContents } from './keyring.js';
 import type { KeysInput } from './keyring.js';
-import { configuredProviders } from './providers/registry.js';
+import { checkProvider, configuredProviders } from './providers/registry.js';
 import { isKeyProvider } from './providers/types.js';
 import type { KeyProvider } from './providers/types.js';
 import type { KeySet, MasterKey, SigningKey } from './types.js';
@@ -107,7 +107,7 @@ function gatherObject(input: object, name: string, gathered: Gathered): void {
   if (isJwkSet(input) || isJwk(input)) {
     gathered.addAndWipe(jwksFromObject(input, name), { where: `the ${name} option` });
   } else if (isKeyProvider(input)) {
-    if (typeof input.name !== 'string') throw argumentError(`${name}.name`, 'a string', input.name);
+    checkProvider(input, name);
     gathered.providers.push(input);
   } else {
     throw wrongInput(name, input);

@@ -31,7 +31,7 @@ export function masterKeyNotFound(keys: KeySet, query: MasterKeyQuery, inquiry =
   } else {
     problem = `there is no master key ${quote(kid)}, ${whoAsked(query)}; at hand: ${describe(keys.masterKeys)}`;
   }
-  return notFound('KeyNotFound', `${problem}. Pass the right key in the keys option`, kid, inquiry);
+  return notFound('KeyNotFound', `${problem}. Pass the right key in the keys option or in CRYPTOTENSOR_KEYS`, kid, inquiry);
 }
 
 export function verifyingKeyNotFound(trust: KeySet, query: KeyQuery, inquiry = NOBODY_ASKED): CryptoTensorsError {
@@ -39,7 +39,12 @@ export function verifyingKeyNotFound(trust: KeySet, query: KeyQuery, inquiry = N
   if (trust.signingKeys.length === 0) {
     const signer = kid === null ? '' : ` ${quote(kid)}`;
     const problem = `there is no key to verify the signature of signer${signer} with`;
-    return notFound('KeyNotFound', `${problem}. Pass the signer's public key in the trust or keys option`, kid, inquiry);
+    return notFound(
+      'KeyNotFound',
+      `${problem}. Pass the signer's public key in the trust or keys option`,
+      kid,
+      inquiry,
+    );
   }
   const problem = `the key ${quote(kid ?? '')}, ${whoAsked(query)}, is not trusted; trusted: ${describe(trust.signingKeys)}`;
   return notFound(

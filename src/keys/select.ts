@@ -39,11 +39,13 @@ export function findMasterKey(keys: KeySet, query: MasterKeyQuery): MasterKey {
 
 export function matchMasterKey({ masterKeys }: KeySet, query: MasterKeyQuery): MasterKey | null {
   const { kid, jku } = effectiveName(query);
-  return named(
-    masterKeys.filter((key) => keyFits(key, query.algorithm)),
-    kid,
-    jku,
-  )[0] ?? null;
+  return (
+    named(
+      masterKeys.filter((key) => keyFits(key, query.algorithm)),
+      kid,
+      jku,
+    )[0] ?? null
+  );
 }
 
 /**

@@ -1,13 +1,13 @@
 import { CryptoTensorsError } from '../errors.js';
 import type { Header } from '../format/header.js';
 import type { PolicyTexts } from '../format/crypto-metadata.js';
-import type { Engine, Secret } from '../engine/types.js';
+import type { AeadAlgorithm, Engine, Secret } from '../engine/types.js';
 import { hasKeySources } from '../keys/keyring.js';
 import type { KeyRing } from '../keys/keyring.js';
 import { openKeyRing } from '../keys/load.js';
 import { lookUpMasterKey, lookUpVerifyingKeys } from '../keys/lookup.js';
+import { openTrust } from '../keys/trust.js';
 import type { KeyName, SigningKey } from '../keys/types.js';
-import type { AeadAlgorithm } from '../engine/types.js';
 import { evaluatePolicy, evaluatePolicySync } from '../policy/evaluate.js';
 import { buildPolicyInput } from '../policy/input.js';
 import type { PolicyInput } from '../policy/input.js';
@@ -35,18 +35,19 @@ export function* createAccess(options: OpenOptions, engine: Engine): Twin<Access
   const ring = yield* openKeyRing(options.keys, engine);
   let trust: KeyRing;
   try {
-    trust = options.trust === undefined ? ring : yield* openKeyRing(options.trust, engine, 'trust');
+    trust = yield* openTrust(options.trust, ring, engine);
   } catch (error) {
     ring.dispose();
     throw error;
   }
   const configured = options.keys !== undefined || options.trust !== undefined || hasKeySources(ring);
+  const lookUp = { engine, signal: options.signal };
   return {
     mustBeEncrypted: configured && options.allowPlain !== true,
     signal: options.signal,
-    verifyingKeys: (name) => lookUpVerifyingKeys(trust, { ...name, override: options.signKid }, { engine, signal: options.signal }),
+    verifyingKeys: (name) => lookUpVerifyingKeys(trust, { ...name, override: options.signKid }, lookUp),
     *masterKey(query) {
-      const key = yield* lookUpMasterKey(ring, { ...query, override: options.encKid }, { engine, signal: options.signal });
+      const key = yield* lookUpMasterKey(ring, { ...query, override: options.encKid }, lookUp);
       return key.secret;
     },
     policy: options,

@@ -1,4 +1,4 @@
-import type { JsonValue, PolicyOptions } from '../policy/input.js';
+import type { JsonValue, PolicyInput } from '../policy/input.js';
 import type { KeysInput } from '../keys/keyring.js';
 import { checkBoolean, checkFunction, checkInteger, checkOptionNames, checkSignal, checkString } from '../options.js';
 import { CryptoTensorsError, argumentError } from '../errors.js';
@@ -23,6 +23,21 @@ export interface OpenOptions {
   threads?: number;
   /** Ends the opening, and any read that is under way, with an `AbortError`. */
   signal?: AbortSignal;
+}
+
+/** How a file's policy is evaluated. */
+export interface PolicyOptions {
+  /** Names of environment variables that the policy may see as `input.env`. Default: none. */
+  env?: readonly string[];
+  /** The time that the policy is told. Default: the system's clock. */
+  now?: () => Date | bigint;
+  /** Milliseconds that an evaluation may take. Default: 250. */
+  deadlineMs?: number;
+  /**
+   * Asks another engine (a real OPA, a key service) instead of the built-in one. The file opens on exactly `true`; the `Sync`
+   * forms need an answer that is no promise.
+   */
+  evaluate?: (policy: string, input: PolicyInput) => boolean | Promise<boolean>;
 }
 
 /** Options of one read. */
@@ -57,6 +72,14 @@ export function checkOpenOptions(options: OpenOptions | undefined, where: string
   checkBoolean(options?.allowPlain, 'options.allowPlain');
   checkInteger(options?.threads, 'options.threads', 1, MAX_THREADS);
   checkSignal(options?.signal);
+  checkPolicyOptions(options?.policy);
+}
+
+function checkPolicyOptions(policy: PolicyOptions | undefined): void {
+  checkOptionNames(policy, ['env', 'now', 'deadlineMs', 'evaluate'], 'options.policy');
+  checkFunction(policy?.now, 'options.policy.now');
+  checkFunction(policy?.evaluate, 'options.policy.evaluate');
+  checkInteger(policy?.deadlineMs, 'options.policy.deadlineMs', 1, 600_000);
 }
 
 export function checkReadOptions(options: ReadOptions | undefined, where: string, more: readonly string[] = []): void {

@@ -1,9 +1,11 @@
-import { encodeCryptoKeys } from '../format/crypto-metadata.js';
+import { CryptoTensorsError } from '../errors.js';
 import type { CryptoKeysToWrite, PolicyTexts } from '../format/crypto-metadata.js';
 import type { AeadAlgorithm, DigestAlgorithm, Engine, SealRequest } from '../engine/types.js';
+import { AEAD_KEY_BYTES } from '../engine/types.js';
 import { openKeyRing } from '../keys/load.js';
 import { lookUpSigningKey, lookUpWritingMasterKey } from '../keys/lookup.js';
-import type { MasterKey, SigningKey } from '../keys/types.js';
+import { signMessage } from '../keys/sign.js';
+import type { MasterKey } from '../keys/types.js';
 import type { Twin } from '../twin.js';
 import { DEFAULT_CHUNK_BYTES, DEFAULT_POLICY } from './options.js';
 import type { ProtectOptions, WorkOptions } from './options.js';
@@ -17,4 +19,62 @@ export interface Protection {
   /** Ed25519 over the canonical header text. */
   sign(message: Uint8Array): Twin<Uint8Array>;
   dispose(): void;
+}
+
+/**
+ * Loads the keys to write with; null if the options name none: the file is to be plain.
+ *
+ * @throws {CryptoTensorsError} `KeyNotFound`, `InvalidKey`, `FileError`; `InvalidOption` for protection without keys
+ */
+export function* createProtection(
+  options: Partial<ProtectOptions> & WorkOptions,
+  engine: Engine,
+): Twin<Protection | null> {
+  if (options.keys === undefined) {
+    refuseWithoutKeys(options);
+    return null;
+  }
+  const ring = yield* openKeyRing(options.keys, engine);
+  try {
+    const lookUp = { engine, signal: options.signal };
+    const query = { kid: options.encKid, algorithm: options.algorithm };
+    const master = yield* lookUpWritingMasterKey(ring, query, lookUp);
+    const signer = yield* lookUpSigningKey(ring, options.signKid, lookUp);
+    const algorithm = options.algorithm ?? algorithmOf(master);
+    const version = options.version ?? 2;
+    const chunkSize = version === 1 ? 0 : (options.chunkSize ?? DEFAULT_CHUNK_BYTES);
+    return {
+      encryption: { algorithm, version, chunkSize, master: master.secret },
+      integrity:
+        options.integrity === false
+          ? null
+          : { algorithm: options.integrity ?? 'sha256', chunkSize: options.chunkSize ?? DEFAULT_CHUNK_BYTES },
+      cryptoKeys: {
+        version,
+        chunkSize,
+        enc: { algorithm, kid: master.kid, jku: master.jku },
+        sign: { kid: signer.kid, jku: signer.jku },
+      },
+      policy: { local: options.policy?.local ?? DEFAULT_POLICY, remote: options.policy?.remote ?? DEFAULT_POLICY },
+      sign: (message) => signMessage(signer, message, lookUp),
+      dispose: () => ring.dispose(),
+    };
+  } catch (error) {
+    ring.dispose();
+    throw error;
+  }
+}
+
+/** What a master key is for; by its length where its JWK does not say. */
+function algorithmOf({ algorithm, secret }: MasterKey): AeadAlgorithm {
+  return algorithm ?? (secret.byteLength === AEAD_KEY_BYTES.aes128gcm ? 'aes128gcm' : 'aes256gcm');
+}
+
+/** Options that only mean something for an encrypted file: a plain one must not be written by an oversight. */
+function refuseWithoutKeys(options: Partial<ProtectOptions>): void {
+  for (const name of ['encKid', 'signKid', 'algorithm', 'version', 'chunkSize', 'tensors', 'policy', 'integrity'] as const) {
+    if (options[name] !== undefined) {
+      throw new CryptoTensorsError('InvalidOption', `options.${name} needs options.keys: without keys the file would be plain`);
+    }
+  }
 }

@@ -1,10 +1,9 @@
 import { CryptoTensorsError } from '../errors.js';
-import { canonicalText, encodeHeader } from '../format/canonical.js';
+import { MAX_HEADER_BYTES, encodeCanonical, encodeHeader } from '../format/canonical.js';
 import type { HeaderTensor } from '../format/canonical.js';
 import { encodeCryptoKeys, encodePolicy } from '../format/crypto-metadata.js';
 import { encodeBase64 } from '../format/base64.js';
 import { encodeIntegrity } from '../format/integrity.js';
-import { MAX_HEADER_BYTES } from '../format/header.js';
 import { encodeRecords } from '../format/records.js';
 import { AEAD_KEY_BYTES, DIGEST_BYTES, IV_BYTES, SEAL_STRIDE, SealMode, TAG_BYTES } from '../engine/types.js';
 import type { Engine, SealRequest, Sink, Source } from '../engine/types.js';
@@ -137,7 +136,7 @@ function packedLength(plan: SealPlan): number {
 
 function* signedHeader(plan: SealPlan, packed: Uint8Array): Twin<Uint8Array> {
   if (plan.protection === null) return headerOf(plan, packed, null);
-  const message = new TextEncoder().encode(canonicalText(metadataOf(plan, packed, null), plan.tensors));
+  const message = encodeCanonical({ metadata: metadataOf(plan, packed, null), tensors: plan.tensors });
   return headerOf(plan, packed, yield* plan.protection.sign(message));
 }
 

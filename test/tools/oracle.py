@@ -512,9 +512,10 @@ DIGESTS = {"sha256": _sha256, "blake3": _blake3}
 def check_integrity(h, meta, buf, records):
     """The `__integrity__` extension: digests of the tensors that are stored in the clear."""
     d = _doc(meta, "__integrity__")
-    if d.get("alg") not in DIGESTS:
-        bad("UnsupportedAlgorithm", f"__integrity__ alg {d.get('alg')!r}")
-    digest = DIGESTS[d.get("alg")]
+    alg = d.get("alg")
+    if not isinstance(alg, str) or alg not in DIGESTS:
+        bad("UnsupportedAlgorithm", f"__integrity__ alg {alg!r}")
+    digest = DIGESTS[alg]
     cs = d.get("chunk_size")
     if not is_uint(cs) or cs == 0:
         bad(C, "__integrity__: chunk_size")

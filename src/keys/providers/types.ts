@@ -2,6 +2,12 @@ import type { AeadAlgorithm } from '../../engine/types.js';
 import type { KeyRing } from '../keyring.js';
 import type { Jwk, JwkSet, KeyName, RemoteSigner } from '../types.js';
 
+/**
+ * The reference's places: keys given directly, providers that are code, key files, the environment. The highest is asked
+ * first.
+ */
+export const PROVIDER_PRIORITY = { direct: 100, native: 50, file: 10, env: 0 } as const;
+
 /** What a key is needed for. */
 export type KeyRole = 'master' | 'verifying' | 'signing';
 
@@ -20,7 +26,7 @@ export interface KeySelector extends KeyName {
 /** A master key as bytes. Without a `kid` it answers for the kid that was asked for. */
 export interface RawMasterKey {
   readonly kid?: string;
-  readonly algorithm?: AeadAlgorithm;
+  readonly algorithm?: AeadAlgorithm | null;
   /** 16 or 32 bytes. */
   readonly key: Uint8Array;
 }

@@ -8,8 +8,6 @@ mod policy;
 mod report;
 mod time;
 
-pub use policy::answer;
-
 /// Reserves `length` bytes for the caller to write a request into.
 #[no_mangle]
 pub extern "C" fn alloc(length: usize) -> *mut u8 {
@@ -33,16 +31,7 @@ pub unsafe extern "C" fn free(pointer: *mut u8, length: usize) {
 #[no_mangle]
 pub unsafe extern "C" fn evaluate(pointer: *mut u8, length: usize) -> u64 {
     let request = unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(pointer, length)) };
-    let answer = answer(&request).into_boxed_slice();
+    let answer = policy::answer(&request).into_boxed_slice();
     let length = answer.len();
     ((Box::into_raw(answer).cast::<u8>() as usize as u64) << 32) | length as u64
-}
-
-/// The custom backend of getrandom (.cargo/config.toml): a policy has no randomness, so asking for it fails.
-#[cfg(target_arch = "wasm32")]
-mod no_randomness {
-    #[no_mangle]
-    unsafe extern "Rust" fn __getrandom_v03_custom(_: *mut u8, _: usize) -> Result<(), getrandom::Error> {
-        Err(getrandom::Error::UNSUPPORTED)
-    }
 }

@@ -5,12 +5,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{report, time};
 
+/// The package that the format asks (FORMAT.md §2).
+const PACKAGE: &str = "model";
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Request {
     /// Rego v1 source text.
     policy: String,
-    /// Path of the rule that is asked, such as `data.model.allow`.
+    /// Name of the rule that is asked in package `model`: `allow` or `allow_tensor`.
     rule: String,
     /// The policy's `input`.
     input: Value,
@@ -22,8 +25,15 @@ struct Request {
 #[derive(Serialize, Debug, PartialEq)]
 #[serde(untagged)]
 pub enum Answer {
-    Value { ok: bool, value: bool },
-    Refusal { ok: bool, #[serde(flatten)] refusal: Refusal },
+    Value {
+        ok: bool,
+        value: bool,
+    },
+    Refusal {
+        ok: bool,
+        #[serde(flatten)]
+        refusal: Refusal,
+    },
 }
 
 /// Why there is no boolean. Never tells a value that the policy computed: it may be one of the caller's claims.
@@ -79,17 +89,30 @@ fn evaluate(request: Request) -> Result<bool, Refusal> {
     time::register(&mut engine, request.now_ns).map_err(|error| report::failure(&error))?;
     engine.add_policy(report::FILE.into(), request.policy).map_err(|error| report::syntax(&error))?;
     engine.set_input(request.input);
-    match engine.eval_rule(request.rule.clone()) {
+    match engine.eval_rule(format!("data.{PACKAGE}.{}", request.rule)) {
         Ok(Value::Bool(value)) => Ok(value),
         Ok(Value::Undefined) => Err(Refusal::new(Kind::Undefined, "the rule is undefined")),
         Ok(other) => Err(Refusal::new(Kind::NotBoolean, type_name(&other))),
-        // Only a policy with nothing at all under that path leaves the rule undefined by choice: a part of it
-        // (`allow_tensor.x := true`) is a mistake.
-        Err(error) => Err(match engine.has_declared_rule_rooted_at(report::FILE, &request.rule) {
-            Ok(false) => Refusal::new(Kind::NoRule, "the policy does not define the rule"),
-            _ => report::failure(&error),
-        }),
+        Err(_) if !declares(&engine, &request.rule) => {
+            Err(Refusal::new(Kind::NoRule, format!("the policy does not define data.{PACKAGE}.{}", request.rule)))
+        }
+        Err(error) if error.to_string() == "not a valid rule path" => Err(Refusal::new(
+            Kind::Error,
+            format!("the policy defines parts of data.{PACKAGE}.{}, but no value for the whole of it", request.rule),
+        )),
+        Err(error) => Err(report::failure(&error)),
     }
+}
+
+/// Whether the policy says anything at all about `rule`. A part of it (`allow_tensor.x := true`) counts, and so does
+/// whatever cannot be told: that rule failed, rather than being left out by choice.
+fn declares(engine: &Engine, rule: &str) -> bool {
+    let Ok(packages) = engine.get_policy_package_components() else { return true };
+    packages.iter().any(|package| match package.components.as_slice() {
+        [package] => package == PACKAGE && engine.has_declared_rule_rooted_at(report::FILE, rule).unwrap_or(true),
+        [package, part, ..] => package == PACKAGE && part == rule,
+        [] => true,
+    })
 }
 
 fn type_name(value: &Value) -> &'static str {

@@ -16,7 +16,11 @@ pub fn failure(error: &anyhow::Error) -> Refusal {
     located(Kind::Error, &error.to_string(), |reason| {
         let wording = reason.split(" Got `").next().unwrap_or_default();
         let known = SAFE_BEGINNINGS.iter().any(|beginning| wording.starts_with(beginning)) || SAFE.contains(&wording);
-        if known { wording.into() } else { "an expression could not be evaluated".into() }
+        if known {
+            wording.into()
+        } else {
+            "an expression could not be evaluated".into()
+        }
     })
 }
 
@@ -24,7 +28,7 @@ pub fn failure(error: &anyhow::Error) -> Refusal {
 const SAFE_BEGINNINGS: [&str; 4] =
     ["`", "could not find function ", "use of undefined variable ", "duplicated definition of local variable "];
 
-const SAFE: [&str; 14] = [
+const SAFE: [&str; 13] = [
     "divide by zero",
     "modulo by zero",
     "modulo on floating-point number",
@@ -38,16 +42,17 @@ const SAFE: [&str; 14] = [
     "complete rules should not produce multiple outputs",
     "rules must not produce multiple outputs",
     "incorrect number of parameters supplied to extension",
-    "not a valid rule path",
 ];
 
 /// Takes line, column and reason out of `\n--> model.rego:2:9\n  |\n2 | allow = \n  |         ^\nerror: reason`.
 fn located(kind: Kind, message: &str, tell: impl Fn(&str) -> String) -> Refusal {
-    let place = message.strip_prefix("\n--> ").and_then(|rest| rest.strip_prefix(FILE)).and_then(|rest| rest.strip_prefix(':'));
+    let place =
+        message.strip_prefix("\n--> ").and_then(|rest| rest.strip_prefix(FILE)).and_then(|rest| rest.strip_prefix(':'));
     let Some((place, rest)) = place.and_then(|rest| rest.split_once('\n')) else {
         return Refusal::new(kind, tell(message));
     };
     let (line, column) = place.split_once(':').unwrap_or((place, ""));
     let reason = rest.split_once("\nerror: ").map_or(rest, |(_, reason)| reason);
-    Refusal { kind, message: tell(reason.trim()), line: line.parse().ok(), column: column.parse().ok() }
+    let counted_from_1 = |text: &str| text.parse().ok().filter(|&number| number > 0);
+    Refusal { kind, message: tell(reason.trim()), line: counted_from_1(line), column: counted_from_1(column) }
 }

@@ -91,12 +91,14 @@ fn utc(name: &str, value: &Value) -> Result<DateTime<Utc>> {
         },
         _ => value,
     };
-    let nanoseconds = number.as_i64().map_err(|_| anyhow!("`{name}` expects nanoseconds since 1970 as a 64-bit integer"))?;
+    let nanoseconds =
+        number.as_i64().map_err(|_| anyhow!("`{name}` expects nanoseconds since 1970 as a 64-bit integer"))?;
     Ok(DateTime::UNIX_EPOCH + TimeDelta::nanoseconds(nanoseconds))
 }
 
 fn nanoseconds(name: &str, moment: DateTime<Utc>) -> Result<Value> {
-    let nanoseconds = moment.timestamp_nanos_opt().ok_or_else(|| anyhow!("`{name}` reaches beyond the years 1677 to 2262"))?;
+    let nanoseconds =
+        moment.timestamp_nanos_opt().ok_or_else(|| anyhow!("`{name}` reaches beyond the years 1677 to 2262"))?;
     Ok(Value::from(nanoseconds))
 }
 

@@ -36,7 +36,11 @@ fn digits(text: &str) -> (&str, &str) {
 }
 
 fn decimal(digits: &str) -> Option<i128> {
-    if digits.is_empty() { Some(0) } else { digits.parse().ok() }
+    if digits.is_empty() {
+        Some(0)
+    } else {
+        digits.parse().ok()
+    }
 }
 
 /// Nanoseconds in a unit.

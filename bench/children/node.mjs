@@ -1,0 +1,127 @@
+/**
+ * The competitors that run in Node.js. Requests: {"do": name, "path": …, …}; answers: {"ms": …, "digest"?: …}.
+ * With "digest": true the SHA-256 of the tensors' bytes in data order is computed after the clock has stopped.
+ */
+import { execFileSync } from 'node:child_process';
+import { createDecipheriv, createHash } from 'node:crypto';
+import { closeSync, fopenSync, readSync, rmSync, copyFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { encryptFile, loadFile, safeOpen } from 'cryptotensors';
+
+/** Memory that "recycled" reads use again and again. @type {Uint8Array | undefined} */
+let recycled;
+
+const work = {
+  /** What people write today. */
+  readSync({ path }) {
+    const file = openSync(path, 'r');
+    try {
+      const { size } = fstatSync(file);
+      const buffer = Buffer.allocUnsafeSlow(size);
+      for (let at = 0; at < size; ) at += readSync(file, buffer, at, Math.min(size - at, 2 ** 30), at);
+      return () => sha256([dataSection(buffer)]);
+    } finally {
+      closeSync(file);
+    }
+  },
+  async readFile({ path }) {
+    const buffer = await readFile(path);
+    return () => sha256([dataSection(buffer)]);
+  },
+  async load({ path, keys, threads }) {
+    const tensors = await loadFile(path, { ...(keys && { keys }), ...(threads && { threads }) });
+    return () => digestOf(tensors);
+  },
+  async recycle({ path, keys, threads }) {
+    const options = { ...(keys && { keys }), ...(threads && { threads }) };
+    const tensors = await loadFile(path, { ...options, ...(recycled ? { into: recycled } : { shared: true }) });
+    // The library's own memory, aligned for huge pages, is what a server would reuse for its next model.
+    const first = tensors.values().next().value.bytes;
+    recycled ??= new Uint8Array(first.buffer, first.byteOffset);
+    return () => digestOf(tensors);
+  },
+  /** AES-256-GCM as one would write it by hand: no header, the keys and tags given, one thread. */
+  nodeCrypto({ path, key, chunkSize }) {
+    const parts = [];
+    const file = openSync(path, 'r');
+    try {
+      const { size } = fstatSync(file);
+      const stride = chunkSize + 16;
+      const buffer = Buffer.allocUnsafeSlow(stride);
+      for (let at = 0, chunk = 0; at < size; at += stride, chunk++) {
+        const length = readSync(file, buffer, 0, stride, at);
+        const iv = Buffer.alloc(12);
+        iv.writeUInt32BE(chunk, 8);
+        const decipher = createDecipheriv('aes-256-gcm', Buffer.from(key, 'hex'), iv);
+        decipher.setAuthTag(buffer.subarray(length - 16, length));
+        parts.push(decipher.update(buffer.subarray(0, length - 16)), decipher.final());
+      }
+      return () => sha256(parts);
+    } finally {
+      closeSync(file);
+    }
+  },
+  async slice({ path, keys, name, rows }) {
+    await using model = await cached(path, keys);
+    const tensor = await model.getSlice(name).read(rows);
+    return () => sha256([tensor.bytes]);
+  },
+  async open({ path, keys, name }) {
+    await using model = await safeOpen(path, { keys });
+    const tensor = await model.getTensor(name);
+    return () => sha256([tensor.bytes]);
+  },
+  async encrypt({ path, target, keys }) {
+    await encryptFile(path, target, { keys });
+    return () => rmSync(target);
+  },
+  cp({ path, target }) {
+    execFileSync('cp', [path, target]);
+    return () => rmSync(target);
+  },
+  copy({ path, target }) {
+    copyFileSync(path, target);
+    return () => rmSync(target);
+  },
+};
+
+/** Slices are measured on an open file, as a server has it. */
+const open = new Map();
+async function cached(path, keys) {
+  if (!open.has(path)) open.set(path, await safeOpen(path, { keys }));
+  const model = open.get(path);
+  return { getSlice: (name) => model.getSlice(name), [Symbol.asyncDispose]: async () => {} };
+}
+
+function digestOf(tensors) {
+  return sha256([...tensors.values()].map(({ bytes }) => bytes));
+}
+
+function dataSection(buffer) {
+  return buffer.subarray(8 + Number(buffer.readBigUInt64LE(0)));
+}
+
+function sha256(parts) {
+  const hash = createHash('sha256');
+  for (const part of parts) for (let at = 0; at < part.byteLength; at += 2 ** 30) hash.update(part.subarray(at, at + 2 ** 30));
+  return hash.digest('hex');
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const request = JSON.parse(line);
+  let answer;
+  try {
+    const start = performance.now();
+    const finish = await work[request.do](request);
+    const ms = performance.now() - start;
+    // Digests cost more than loads: computed only where they are asked for, off the clock.
+    answer = { ms, ...(request.digest && { digest: finish() }) };
+    if (!request.digest && request.target) finish();
+  } catch (error) {
+    answer = { error: String(error?.stack ?? error) };
+  }
+  // The last buffer is gone before the next measurement begins.
+  globalThis.gc?.();
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+}

@@ -1,0 +1,107 @@
+// Signatures, digests, and what the engine says of itself.
+#include "../core/signature.h"
+#include "exports.h"
+#include "pending_job.h"
+
+namespace cryptotensors::binding {
+namespace {
+
+// Bytes of an exact length.
+ByteSpan fixed_argument(const Napi::Value& value, const char* name, size_t size) {
+  const ByteSpan bytes = bytes_argument(value, name);
+  if (bytes.size() == size) return bytes;
+  throw Napi::RangeError::New(value.Env(), std::string(name) + " must be " + std::to_string(size) + " bytes, but is " +
+                                               std::to_string(bytes.size()));
+}
+
+std::shared_ptr<Secret> seed_argument(const Napi::Value& value) {
+  std::shared_ptr<Secret> seed = open_argument<Secret>(value, "seed");
+  if (seed->size() != ed25519_seed_bytes) {
+    throw Napi::RangeError::New(value.Env(), "seed must be 32 bytes, but is " + std::to_string(seed->size()));
+  }
+  return seed;
+}
+
+Napi::Value public_key(const Napi::CallbackInfo& info) {
+  std::array<uint8_t, ed25519_public_bytes> key;
+  ed25519_public(seed_argument(info[0])->data(), key.data());
+  return to_bytes(info.Env(), key);
+}
+
+Napi::Value sign(const Napi::CallbackInfo& info) {
+  std::array<uint8_t, ed25519_signature_bytes> signature;
+  ed25519_sign(seed_argument(info[0])->data(), bytes_argument(info[1], "message"), signature.data());
+  return to_bytes(info.Env(), signature);
+}
+
+// A job that resolves to whether the signature is right.
+Napi::Value verify_job(const Napi::CallbackInfo& info) {
+  const ByteSpan key = fixed_argument(info[0], "publicKey", ed25519_public_bytes);
+  const ByteSpan message = bytes_argument(info[1], "message");
+  const ByteSpan signature = fixed_argument(info[2], "signature", ed25519_signature_bytes);
+  const auto valid = std::make_shared<bool>(false);
+  auto job = std::make_shared<FunctionJob>(1, [=](size_t) {
+    *valid = ed25519_verify(key.data(), message, signature.data());
+    return Fault{};
+  });
+  return make_job(
+      info.Env(), std::move(job), [=](Napi::Env env) { return Napi::Boolean::New(env, *valid); },
+      {info[0], info[1], info[2]});
+}
+
+Napi::Value digest_of(const Napi::CallbackInfo& info) {
+  std::array<uint8_t, digest_bytes> out;
+  digest(digest_algorithm_argument(info[0]), bytes_argument(info[1], "bytes"), out.data());
+  return to_bytes(info.Env(), out);
+}
+
+// openssl, ring, or null for the faster one.
+Napi::Value force_aead(const Napi::CallbackInfo& info) {
+  std::optional<Provider> forced;
+  for (const Provider provider : all_providers) {
+    if (info[0].IsString() && info[0].As<Napi::String>().Utf8Value() == provider_name(provider)) forced = provider;
+  }
+  if (!forced && !info[0].IsNull()) throw Napi::TypeError::New(info.Env(), "provider must be openssl, ring or null");
+  force_provider(forced);
+  return info.Env().Undefined();
+}
+
+Napi::Value engine_info(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Napi::Object aead = Napi::Object::New(env);
+  for (const Algorithm algorithm : all_algorithms) {
+    aead.Set(algorithm_name(algorithm), provider_name(chosen_provider(algorithm)));
+  }
+  const ProviderInfo known = provider_info();
+  Napi::Object measured = Napi::Object::New(env);
+  for (const Algorithm algorithm : all_algorithms) {
+    Napi::Object speeds = Napi::Object::New(env);
+    for (const Provider provider : all_providers) {
+      const double speed =
+          known.gigabytes_per_second[static_cast<size_t>(algorithm)][static_cast<size_t>(provider)];
+      if (speed > 0) speeds.Set(provider_name(provider), speed);
+    }
+    if (speeds.GetPropertyNames().Length() > 0) measured.Set(algorithm_name(algorithm), speeds);
+  }
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("aead", aead);
+  result.Set("measured", measured);
+  result.Set("openssl", known.openssl.empty() ? env.Null() : Napi::String::New(env, known.openssl).As<Napi::Value>());
+  result.Set("ring", known.ring);
+  result.Set("blake3", known.blake3);
+  result.Set("threads", Pool::instance().size());
+  return result;
+}
+
+}  // namespace
+
+void export_crypto(Napi::Object exports) {
+  export_function<public_key>(exports, "ed25519PublicKey");
+  export_function<sign>(exports, "ed25519Sign");
+  export_function<verify_job>(exports, "ed25519VerifyJob");
+  export_function<digest_of>(exports, "digest");
+  export_function<force_aead>(exports, "forceAeadProvider");
+  export_function<engine_info>(exports, "info");
+}
+
+}  // namespace cryptotensors::binding

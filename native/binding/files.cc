@@ -1,0 +1,89 @@
+// Sources and sinks.
+#include "exports.h"
+#include "pending_job.h"
+
+namespace cryptotensors::binding {
+namespace {
+
+Napi::Value done(const Napi::CallbackInfo& info, const Fault& fault) {
+  if (fault) throw FaultError(fault);
+  return info.Env().Undefined();
+}
+
+// A job that resolves to a source.
+Napi::Value open_file_job(const Napi::CallbackInfo& info) {
+  const auto source = std::make_shared<std::shared_ptr<Source>>();
+  auto job = std::make_shared<FunctionJob>(1, [source, path = path_argument(info[0], "path")](size_t) {
+    auto opened = open_file(path);
+    if (Fault* fault = std::get_if<Fault>(&opened)) return *fault;
+    *source = std::get<std::shared_ptr<Source>>(std::move(opened));
+    return Fault{};
+  });
+  return make_job(
+      info.Env(), std::move(job), [source](Napi::Env env) { return make_handle(env, std::move(*source)); }, {});
+}
+
+Napi::Value open_bytes(const Napi::CallbackInfo& info) {
+  return make_handle(info.Env(), memory_source(bytes_argument(info[0], "bytes")), info[0]);
+}
+
+Napi::Value source_size(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(open_argument<Source>(info[0], "source")->size()));
+}
+
+// Bytes as they are stored, unverified.
+Napi::Value read_raw_job(const Napi::CallbackInfo& info) {
+  std::shared_ptr<const Source> source = open_argument<Source>(info[0], "source");
+  const uint64_t offset = integer_argument(info[1], "offset");
+  const MutableByteSpan destination = bytes_argument(info[2], "destination");
+  const size_t pieces = destination.size() / piece_bytes + (destination.size() % piece_bytes != 0);
+  auto job = std::make_shared<FunctionJob>(pieces, [=, source = std::move(source)](size_t piece) {
+    const size_t at = piece * piece_bytes;
+    return source->read(offset + at, destination.subspan(at, std::min<size_t>(piece_bytes, destination.size() - at)));
+  });
+  return make_job(info.Env(), std::move(job), nothing, {info[0], info[2]});
+}
+
+Napi::Value create_file_at(const Napi::CallbackInfo& info) {
+  const std::string path = path_argument(info[0], "path");
+  const uint64_t mode = integer_argument(info[1], "mode");
+  if (mode > 07777) throw std::invalid_argument("mode must be at most 0o7777");
+  auto created = create_file(path, static_cast<uint32_t>(mode));
+  if (Fault* fault = std::get_if<Fault>(&created)) throw FaultError(*fault);
+  return make_handle(info.Env(), std::get<std::shared_ptr<Sink>>(std::move(created)));
+}
+
+Napi::Value memory_sink_of(const Napi::CallbackInfo& info) {
+  return make_handle(info.Env(), memory_sink(bytes_argument(info[0], "bytes")), info[0]);
+}
+
+Napi::Value sink_allocate(const Napi::CallbackInfo& info) {
+  return done(info, open_argument<Sink>(info[0], "sink")->allocate(integer_argument(info[1], "size")));
+}
+
+Napi::Value sink_write(const Napi::CallbackInfo& info) {
+  const auto sink = open_argument<Sink>(info[0], "sink");
+  return done(info, sink->write(integer_argument(info[1], "offset"), bytes_argument(info[2], "bytes")));
+}
+
+Napi::Value sink_sync(const Napi::CallbackInfo& info) {
+  return done(info, open_argument<Sink>(info[0], "sink")->sync());
+}
+
+}  // namespace
+
+void export_files(Napi::Object exports) {
+  export_function<open_file_job>(exports, "openFileJob");
+  export_function<open_bytes>(exports, "openBytes");
+  export_function<source_size>(exports, "sourceSize");
+  export_function<read_raw_job>(exports, "readRawJob");
+  export_function<close_handle<Source>>(exports, "closeSource");
+  export_function<create_file_at>(exports, "createFile");
+  export_function<memory_sink_of>(exports, "memorySink");
+  export_function<sink_allocate>(exports, "sinkAllocate");
+  export_function<sink_write>(exports, "sinkWrite");
+  export_function<sink_sync>(exports, "sinkSync");
+  export_function<close_handle<Sink>>(exports, "closeSink");
+}
+
+}  // namespace cryptotensors::binding

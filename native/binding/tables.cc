@@ -1,0 +1,87 @@
+// Tensor tables.
+#include "exports.h"
+#include "handles.h"
+
+namespace cryptotensors::binding {
+namespace {
+
+std::vector<uint64_t> integers(const Napi::Value& value, const char* name) {
+  const std::span<const double> numbers = float64_argument(value, name);
+  std::vector<uint64_t> integers;
+  integers.reserve(numbers.size());
+  for (const double number : numbers) integers.push_back(to_integer(number, name, value.Env()));
+  return integers;
+}
+
+std::string_view text_argument(const Napi::Value& value, const char* name) {
+  const ByteSpan bytes = bytes_argument(value, name);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+const char* field_name(RecordField field) noexcept {
+  constexpr std::array names{"wrapped_key", "key_iv", "key_tag", "iv", "tag", "digests"};
+  return names[static_cast<size_t>(field)];
+}
+
+const char* problem_name(RecordProblem problem) noexcept {
+  constexpr std::array names{"base64", "length", "counter-overflow"};
+  return names[static_cast<size_t>(problem)];
+}
+
+Napi::Value to_object(Napi::Env env, const RecordFault& fault) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("row", static_cast<double>(fault.row));
+  object.Set("field", field_name(fault.field));
+  object.Set("problem", problem_name(fault.problem));
+  object.Set("found", static_cast<double>(fault.found));
+  object.Set("expected", static_cast<double>(fault.expected));
+  return object;
+}
+
+// dataStart, begin, end, encryption or null, integrity or null. Returns { table } or { fault }.
+Napi::Value create_table(const Napi::CallbackInfo& info) {
+  TableSpec spec;
+  spec.data_start = integer_argument(info[0], "dataStart");
+  spec.begin = integers(info[1], "begin");
+  spec.end = integers(info[2], "end");
+  if (!info[3].IsNull()) {
+    const auto given = info[3].As<Napi::Object>();
+    spec.encryption = {.algorithm = algorithm_argument(given.Get("algorithm")),
+                       .version = static_cast<unsigned>(integer_argument(given.Get("version"), "version")),
+                       .chunk_bytes = integer_argument(given.Get("chunkSize"), "chunkSize"),
+                       .document = text_argument(given.Get("document"), "document"),
+                       .records = int32_argument(given.Get("records"), "records")};
+  }
+  if (!info[4].IsNull()) {
+    const auto given = info[4].As<Napi::Object>();
+    spec.integrity = {.algorithm = digest_algorithm_argument(given.Get("algorithm")),
+                      .chunk_bytes = integer_argument(given.Get("chunkSize"), "chunkSize"),
+                      .document = text_argument(given.Get("document"), "document"),
+                      .records = int32_argument(given.Get("records"), "records")};
+  }
+  auto created = Table::create(std::move(spec));
+  Napi::Object result = Napi::Object::New(info.Env());
+  if (const RecordFault* fault = std::get_if<RecordFault>(&created)) {
+    result.Set("fault", to_object(info.Env(), *fault));
+  } else {
+    result.Set("table", make_handle(info.Env(), std::get<std::shared_ptr<Table>>(std::move(created))));
+  }
+  return result;
+}
+
+Napi::Value unwrap_table(const Napi::CallbackInfo& info) {
+  const auto table = open_argument<Table>(info[0], "table");
+  const auto master = open_argument<Secret>(info[1], "master");
+  const std::optional<size_t> row = table->unwrap(std::as_const(*master).span());
+  return Napi::Number::New(info.Env(), row ? static_cast<double>(*row) : -1);
+}
+
+}  // namespace
+
+void export_tables(Napi::Object exports) {
+  export_function<create_table>(exports, "createTable");
+  export_function<unwrap_table>(exports, "unwrapTable");
+  export_function<close_handle<Table>>(exports, "disposeTable");
+}
+
+}  // namespace cryptotensors::binding

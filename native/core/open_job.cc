@@ -1,0 +1,198 @@
+#include "open_job.h"
+
+#include <stdexcept>
+
+namespace cryptotensors {
+namespace {
+
+std::vector<Copy> whole_tensors(const Table& table, const std::vector<std::pair<uint32_t, uint64_t>>& tensors) {
+  std::vector<Copy> copies;
+  copies.reserve(tensors.size());
+  for (const auto& [tensor, offset] : tensors) {
+    if (tensor >= table.tensors()) throw std::invalid_argument("there is no tensor " + std::to_string(tensor));
+    copies.push_back({tensor, 0, table.length(tensor), offset});
+  }
+  return copies;
+}
+
+void copy_bytes(uint8_t* out, const uint8_t* in, size_t length) noexcept {
+  if (length > 0 && in != out) std::memcpy(out, in, length);
+}
+
+}  // namespace
+
+OpenJob::OpenJob(std::shared_ptr<const Table> table, std::shared_ptr<const Source> source, MutableByteSpan destination,
+                 std::vector<Copy> copies, unsigned threads)
+    : Job(threads),
+      table_(std::move(table)),
+      source_(std::move(source)),
+      memory_(destination),
+      copies_(std::move(copies)) {
+  check_copies(*table_, copies_, memory_.size());
+}
+
+OpenJob::OpenJob(std::shared_ptr<const Table> table, std::shared_ptr<const Source> source, std::shared_ptr<Sink> sink,
+                 const std::vector<std::pair<uint32_t, uint64_t>>& tensors, unsigned threads)
+    : Job(threads),
+      table_(std::move(table)),
+      source_(std::move(source)),
+      // Memory is written to directly.
+      sink_(sink->memory().empty() ? sink : nullptr),
+      memory_(sink->memory()),
+      copies_(whole_tensors(*table_, tensors)) {
+  check_copies(*table_, copies_, sink_ ? UINT64_MAX : memory_.size());
+}
+
+size_t OpenJob::plan(Worker&) {
+  for (const Copy& copy : copies_) {
+    if (table_->protection(copy.tensor) != Protection::sealed) continue;
+    if (!table_->unwrapped()) throw std::logic_error("the data keys have not been unwrapped");
+    provider_ = chosen_provider(table_->algorithm());
+    break;
+  }
+  plan_ = plan_open(*table_, copies_);
+  set_total(plan_.total);
+  return plan_.batches.count();
+}
+
+Fault OpenJob::run(size_t item, Worker& worker) {
+  const std::span<const Span> spans = plan_.batches.of(plan_.spans, item);
+  for (size_t i = 0; i < spans.size() && !stopped();) {
+    const size_t first = i++;
+    uint64_t bytes = spans[first].length();
+    if (spans[first].whole) {
+      // Small tensors that lie behind one another in the file are fetched together.
+      const auto position = [&](const Span& span) { return table_->position(span.tensor) + span.begin; };
+      while (i < spans.size() && spans[i].whole && position(spans[i]) == position(spans[first]) + bytes) {
+        bytes += spans[i++].length();
+      }
+    }
+    Fault fault = spans[first].whole ? open_together(spans.subspan(first, i - first), worker)
+                                     : open_aside(spans[first], worker);
+    if (fault) {
+      if (fault.tensor < 0) fault.tensor = spans[first].tensor;
+      return fault;
+    }
+    add_done(bytes);
+  }
+  return {};
+}
+
+// Whether the file's bytes are fetched to where they belong and decrypted there, or fetched into the thread's buffer.
+bool OpenJob::goes_in_place(std::span<const Span> spans, uint64_t length) const noexcept {
+  if (sink_) return false;
+  bool sealed = false;
+  uint64_t destination = spans[0].destination;
+  for (const Span& span : spans) {
+    if (span.destination != destination) return false;
+    destination += span.length();
+    sealed |= table_->protection(span.tensor) == Protection::sealed;
+  }
+  // A chunk larger than the buffers would not stay in the cache in any case.
+  return !sealed || prefers_in_place(provider_) || length > piece_bytes;
+}
+
+// Spans that follow one another in the file.
+Fault OpenJob::open_together(std::span<const Span> spans, Worker& worker) {
+  const Span& first = spans.front();
+  uint64_t length = 0;
+  for (const Span& span : spans) length += span.length();
+  const MutableByteSpan fetched = goes_in_place(spans, length)
+                                      ? memory_.subspan(static_cast<size_t>(first.destination), static_cast<size_t>(length))
+                                      : worker.buffer(static_cast<size_t>(length));
+  if (Fault fault = source_->read(table_->position(first.tensor) + first.begin, fetched)) return fault;
+  uint8_t* in = fetched.data();
+  for (const Span& span : spans) {
+    uint8_t* out = sink_ ? in : memory_.data() + span.destination;
+    if (Fault fault = open_span(span, in, out, worker)) return fault;
+    if (sink_) {
+      if (Fault fault = sink_->write(span.destination, {in, static_cast<size_t>(span.length())})) return fault;
+    }
+    in += span.length();
+  }
+  return {};
+}
+
+// One chunk, of which the copies want pieces: they are copied out once all of it has passed.
+Fault OpenJob::open_aside(const Span& span, Worker& worker) {
+  const MutableByteSpan chunk = worker.buffer(static_cast<size_t>(span.length()));
+  if (Fault fault = source_->read(table_->position(span.tensor) + span.begin, chunk)) return fault;
+  if (Fault fault = open_span(span, chunk.data(), chunk.data(), worker)) return fault;
+  for (size_t i = span.touches_begin; i < span.touches_end; ++i) {
+    const Copy& copy = copies_[plan_.touches[i]];
+    const uint64_t begin = std::max(copy.start, span.begin);
+    const uint64_t end = std::min(copy.start + copy.length, span.end);
+    copy_bytes(memory_.data() + copy.destination + (begin - copy.start), chunk.data() + (begin - span.begin),
+               static_cast<size_t>(end - begin));
+  }
+  return {};
+}
+
+// Verifies the span's bytes at `in` chunk by chunk and leaves the plaintext at `out`, which may be the same.
+Fault OpenJob::open_span(const Span& span, uint8_t* in, uint8_t* out, Worker& worker) {
+  AeadContext* context = nullptr;
+  switch (table_->protection(span.tensor)) {
+    case Protection::none:
+      copy_bytes(out, in, static_cast<size_t>(span.length()));
+      return {};
+    case Protection::sealed:
+      context = &worker.context(provider_, table_->algorithm());
+      context->set_key(table_->dek(span.tensor));
+      break;
+    case Protection::digested:
+      break;
+  }
+  const ChunkGrid grid = table_->grid(span.tensor);
+  uint64_t chunk = span.chunk;
+  do {
+    const uint64_t offset = grid.begin(chunk) - span.begin;
+    const auto length = static_cast<size_t>(grid.end(chunk) - grid.begin(chunk));
+    if (Fault fault = open_chunk(span.tensor, chunk, in + offset, out + offset, length, context)) return fault;
+  } while (grid.end(chunk++) < span.end);
+  return {};
+}
+
+// `context` is null for a chunk with a digest.
+Fault OpenJob::open_chunk(size_t tensor, uint64_t chunk, const uint8_t* in, uint8_t* out, size_t length,
+                          AeadContext* context) {
+  const auto fault = [&](Code code, const char* message) {
+    return Fault{.code = code,
+                 .tensor = static_cast<int64_t>(tensor),
+                 .chunk = static_cast<int64_t>(chunk),
+                 .message = message};
+  };
+  if (context != nullptr) {
+    const uint8_t* tag = table_->tag(tensor, chunk);
+    if (tag == nullptr || context->open(table_->iv(tensor, chunk), in, out, length, tag)) return {};
+    return fault(Code::bad_tag, "the authentication tag does not match");
+  }
+  const uint8_t* expected = table_->digest(tensor, chunk);
+  if (expected == nullptr) return {};
+  std::array<uint8_t, digest_bytes> found;
+  digest(table_->digest_algorithm(), {in, length}, found.data());
+  if (std::memcmp(found.data(), expected, digest_bytes) != 0) {
+    return fault(Code::bad_digest, "the digest does not match");
+  }
+  copy_bytes(out, in, length);
+  return {};
+}
+
+Fault OpenJob::finish(Fault fault) noexcept {
+  // What a tag or digest covers needs no other proof; a mismatch may be the file's changing under the reader.
+  const bool mismatch = fault.code == Code::bad_tag || fault.code == Code::bad_digest;
+  if (mismatch || (!fault && plan_.unchecked)) {
+    if (Fault changed = source_->check_unchanged()) {
+      changed.tensor = fault.tensor;
+      changed.chunk = fault.chunk;
+      fault = std::move(changed);
+    }
+  }
+  if (fault && !sink_) {
+    for (const Copy& copy : copies_) {
+      wipe(memory_.subspan(static_cast<size_t>(copy.destination), static_cast<size_t>(copy.length)));
+    }
+  }
+  return fault;
+}
+
+}  // namespace cryptotensors

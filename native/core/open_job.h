@@ -1,0 +1,43 @@
+// Reading: fetch, verify, decrypt and copy byte ranges of tensors.
+#pragma once
+
+#include "file.h"
+#include "open_plan.h"
+#include "pool.h"
+
+namespace cryptotensors {
+
+class OpenJob final : public Job {
+ public:
+  // Into memory. On failure every range that a copy names has been wiped. Throws std::invalid_argument for copies that
+  // check_copies refuses.
+  OpenJob(std::shared_ptr<const Table> table, std::shared_ptr<const Source> source, MutableByteSpan destination,
+          std::vector<Copy> copies, unsigned threads);
+  // Whole tensors into a sink; no byte of a chunk is written before the chunk has passed. `tensors` are pairs of tensor
+  // index and offset in the sink.
+  OpenJob(std::shared_ptr<const Table> table, std::shared_ptr<const Source> source, std::shared_ptr<Sink> sink,
+          const std::vector<std::pair<uint32_t, uint64_t>>& tensors, unsigned threads);
+
+ protected:
+  size_t plan(Worker& worker) override;
+  Fault run(size_t item, Worker& worker) override;
+  Fault finish(Fault fault) noexcept override;
+
+ private:
+  Fault open_together(std::span<const Span> spans, Worker& worker);
+  Fault open_aside(const Span& span, Worker& worker);
+  Fault open_span(const Span& span, uint8_t* in, uint8_t* out, Worker& worker);
+  Fault open_chunk(size_t tensor, uint64_t chunk, const uint8_t* in, uint8_t* out, size_t length, AeadContext* context);
+  bool goes_in_place(std::span<const Span> spans, uint64_t length) const noexcept;
+
+  const std::shared_ptr<const Table> table_;
+  const std::shared_ptr<const Source> source_;
+  // Null when the destination is memory.
+  const std::shared_ptr<Sink> sink_;
+  const MutableByteSpan memory_;
+  const std::vector<Copy> copies_;
+  OpenPlan plan_;
+  Provider provider_ = Provider::ring;
+};
+
+}  // namespace cryptotensors

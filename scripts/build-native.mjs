@@ -1,0 +1,89 @@
+// Builds the addon: the Rust library with cargo, then the C++ around it with node-gyp, then checks what came out.
+//
+// Work whose results are newer than everything that they are made from is skipped. `--force` does all of it.
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const force = process.argv.includes('--force');
+
+const crate = join(root, 'native/rust/aead');
+const library = join(crate, 'target/release', process.platform === 'win32' ? 'cryptotensors_aead.lib' : 'libcryptotensors_aead.a');
+const addon = join(root, 'build/Release/cryptotensors.node');
+
+const crateInputs = [join(crate, 'Cargo.toml'), join(crate, 'Cargo.lock'), ...filesIn(join(crate, 'src'))];
+const addonInputs = [
+  library,
+  join(root, 'binding.gyp'),
+  join(crate, 'include'),
+  join(root, 'native/core'),
+  join(root, 'native/binding'),
+].flatMap((path) => filesIn(path));
+
+if (force || isStale(library, crateInputs)) {
+  run('cargo', ['build', '--release', '--locked'], crate);
+}
+if (force || isStale(addon, addonInputs)) {
+  // The makefiles do not know the Rust library: without this the addon would not be linked again when it alone changed.
+  for (const old of [addon, join(root, 'build/Release/obj.target/cryptotensors.node')]) rmSync(old, { force: true });
+  run(process.execPath, [nodeGyp(), 'configure', 'build', '-j', '2', ...headers()], root);
+  if (process.platform === 'linux') checkSymbols();
+}
+
+/** All files below a directory and the directories themselves, whose times tell of files that went; or just the file. */
+function filesIn(path) {
+  if (!existsSync(path) || !statSync(path).isDirectory()) return [path];
+  return [path, ...readdirSync(path).flatMap((name) => filesIn(join(path, name)))];
+}
+
+function isStale(output, inputs) {
+  if (!existsSync(output)) return true;
+  const built = statSync(output).mtimeMs;
+  return inputs.some((input) => !existsSync(input) || statSync(input).mtimeMs > built);
+}
+
+function run(command, args, cwd) {
+  const { status, error } = spawnSync(command, args, { cwd, stdio: 'inherit' });
+  if (error?.code === 'ENOENT') fail(`${command} was not found. Building the addon from source needs a Rust toolchain, a C++20 compiler, make and Python 3.`);
+  if (status !== 0) fail(`${[command, ...args].join(' ')} failed in ${cwd}`);
+}
+
+function nodeGyp() {
+  return createRequire(import.meta.url).resolve('node-gyp/bin/node-gyp.js');
+}
+
+/** The headers that come with this Node.js, so that none are downloaded. */
+function headers() {
+  const prefix = dirname(dirname(process.execPath));
+  return existsSync(join(prefix, 'include/node/node_api.h')) ? [`--nodedir=${prefix}`] : [];
+}
+
+/** A function missing from a library would show only when the addon is loaded; one that is exported, in another addon. */
+function checkSymbols() {
+  const exported = symbols('--defined-only').filter(
+    (name) => !['napi_register_module_v1', 'node_api_module_get_api_version_v1'].includes(name),
+  );
+  const missing = symbols('--undefined-only').filter(
+    (name) => !/^(napi_|node_api_)/.test(name) && !/@|^(_ITM_|__gmon_start__$|__cxa_finalize$)/.test(name),
+  );
+  if (exported.length > 0) fail(`the addon exports symbols of its own: ${exported.join(', ')}`);
+  if (missing.length > 0) fail(`the addon needs symbols that nothing provides: ${missing.join(', ')}`);
+}
+
+/** Dynamic symbols, with the version of the system library that provides them. */
+function symbols(which) {
+  const { stdout, status } = spawnSync('nm', ['-D', which, addon], { encoding: 'utf8' });
+  if (status !== 0) fail('nm could not read the addon');
+  return stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => line.trim().split(/\s+/).at(-1));
+}
+
+function fail(message) {
+  console.error(message);
+  process.exit(1);
+}

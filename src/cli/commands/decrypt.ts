@@ -1,0 +1,58 @@
+import type { Command } from 'commander';
+import { decryptFile, inspectFile } from '../../index.js';
+import { EXIT_CODE_HELP } from '../exit-codes.js';
+import { refuseExisting } from '../files.js';
+import { addOpenFlags, addOutputFlags, openOptions } from '../flags.js';
+import type { OpenFlags } from '../flags.js';
+import { interruptible } from '../interrupt.js';
+import { notEncrypted } from '../not-encrypted.js';
+import { Output } from '../output.js';
+import { Progress } from '../progress.js';
+import { count, formatBytes } from '../sizes.js';
+import { visibleName } from '../terminal-text.js';
+
+interface DecryptFlags extends OpenFlags {
+  force?: true;
+}
+
+export function addDecryptCommand(program: Command): void {
+  const command = program
+    .command('decrypt')
+    .summary('verify a file and write it as plain safetensors')
+    .description(
+      'Verifies an encrypted file and writes it as plain safetensors. Works from disk to disk in bounded ' +
+        'memory; every chunk is verified before a byte of it is written. The target appears under its name ' +
+        'when it is complete, or not at all. Programs need not do this: they can load the encrypted file.',
+    )
+    .argument('<source>', 'encrypted file')
+    .argument('<target>', 'plain safetensors file to write');
+  addOpenFlags(command).option('-f, --force', 'replace the target if it exists (default: refuse)');
+  addOutputFlags(command)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  cryptotensors decrypt model.ct.safetensors model.safetensors --keys keys.json
+  cryptotensors decrypt model.ct.safetensors model.safetensors -k keys.json --claims '{"customer":"acme"}'
+  CRYPTOTENSOR_KEYS="$(cat keys.json)" cryptotensors decrypt model.ct.safetensors model.safetensors
+${EXIT_CODE_HELP}`,
+    )
+    .action(decrypt);
+}
+
+async function decrypt(source: string, target: string, flags: DecryptFlags): Promise<void> {
+  const output = new Output(flags);
+  const options = openOptions(flags);
+  if (flags.force !== true) refuseExisting(target, 'Choose another target, or replace it with --force');
+  const { encryption, tensors } = await inspectFile(source);
+  if (encryption === null && flags.allowPlain !== true) throw notEncrypted(source);
+  const progress = new Progress('decrypting', output.quiet);
+  await interruptible((signal) =>
+    decryptFile(source, target, { ...options, signal, onProgress: progress.report }),
+  ).finally(() => progress.stop());
+  output.warn(`${visibleName(target)} is plaintext: whoever can read that file has the model`);
+  const bytes = tensors.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  output.result({ source, target, tensors: tensors.length, bytes, encrypted: encryption !== null }, [
+    `Wrote ${visibleName(target)}: ${count(tensors.length, 'tensor')}, ${formatBytes(bytes)}, verified and decrypted`,
+  ]);
+}

@@ -1,0 +1,112 @@
+import type { Command } from 'commander';
+import { inspectFile } from '../../index.js';
+import type { Inspection } from '../../index.js';
+import { usageError } from '../cli-error.js';
+import { EXIT_CODE_HELP } from '../exit-codes.js';
+import { addOutputFlags } from '../flags.js';
+import { Output } from '../output.js';
+import type { OutputFlags } from '../output.js';
+import { count, formatBytes, formatChunkSize } from '../sizes.js';
+import { formatTable } from '../table.js';
+import { visible, visibleName } from '../terminal-text.js';
+
+export function addInspectCommand(program: Command): void {
+  const command = program
+    .command('inspect')
+    .summary("show a file's header without any key, unverified")
+    .description(
+      'Shows what the header of a file says: its tensors, the keys that it names, its policy, its metadata. ' +
+        'Needs no key, and checks no signature: anybody could have written what it shows. Characters that could ' +
+        'steer a terminal are shown as \\u escapes.',
+    )
+    .argument('<file>', 'encrypted or plain file')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  cryptotensors inspect model.ct.safetensors
+  cryptotensors inspect model.ct.safetensors --json | jq '.tensors[] | select(.check == "none") | .name'
+${EXIT_CODE_HELP}`,
+    );
+  addOutputFlags(command).action(inspect);
+}
+
+async function inspect(path: string, flags: OutputFlags): Promise<void> {
+  const output = new Output(flags);
+  if (path.endsWith('.index.json'))
+    throw usageError('inspect shows one file: give it a shard, not the index of shards');
+  const found = await inspectFile(path);
+  output.result({ path, ...found }, describe(path, found));
+}
+
+function describe(path: string, found: Inspection): string[] {
+  const kind = found.encryption === null ? 'plain' : `encrypted, format version ${found.encryption.keys.version}`;
+  return [
+    `${visibleName(path)}: ${kind}, ${formatBytes(found.fileBytes)}, ${count(found.tensors.length, 'tensor')}`,
+    'UNVERIFIED: no signature was checked. Anybody could have written what follows.',
+    '',
+    ...describeEncryption(found),
+    ...describeMetadata(found),
+    ...describeTensors(found),
+  ];
+}
+
+function describeEncryption({ encryption }: Inspection): string[] {
+  if (encryption === null) return [];
+  const { keys, policy, integrity } = encryption;
+  return [
+    `master key   ${key(keys.enc)}, ${keys.enc.algorithm}`,
+    `signed by    ${key(keys.sign)}, ed25519 (so it says)`,
+    `chunks       ${keys.version === 1 ? 'one per tensor' : formatChunkSize(keys.chunkSize)}`,
+    `digests      ${integrity ?? 'none'}`,
+    ...block('policy', policy.local),
+    ...block('remote', policy.remote),
+    '',
+  ];
+}
+
+function key({ kid, jku }: { kid: string | null; jku: string | null }): string {
+  const name = kid === null ? '(no kid)' : visibleName(kid);
+  return jku === null ? name : `${name} at ${visibleName(jku)}`;
+}
+
+/** A text of several lines behind its label. */
+function block(label: string, text: string): string[] {
+  return text
+    .trimEnd()
+    .split(/\r?\n/)
+    .map((line, i) => `${(i === 0 ? label : '').padEnd(12)} ${visible(line)}`.trimEnd());
+}
+
+function describeMetadata({ metadata }: Inspection): string[] {
+  const entries = Object.entries(metadata ?? {});
+  if (entries.length === 0) return [];
+  return [
+    ...entries.map(
+      ([name, value], i) => `${(i === 0 ? 'metadata' : '').padEnd(12)} ${visibleName(name)} = ${visible(value)}`,
+    ),
+    '',
+  ];
+}
+
+const PROTECTION = { tag: 'encrypted', digest: 'digest', none: 'nothing' } as const;
+
+function describeTensors({ tensors, encryption }: Inspection): string[] {
+  if (tensors.length === 0) return ['no tensors'];
+  return formatTable(
+    [
+      { title: 'TENSOR' },
+      { title: 'DTYPE' },
+      { title: 'SHAPE' },
+      { title: 'SIZE', align: 'right' },
+      ...(encryption === null ? [] : [{ title: 'PROTECTED BY' }]),
+    ],
+    tensors.map(({ name, dtype, shape, byteLength, check }) => [
+      visibleName(name),
+      dtype,
+      `[${shape.join(', ')}]`,
+      formatBytes(byteLength),
+      PROTECTION[check],
+    ]),
+  );
+}

@@ -1,0 +1,82 @@
+import { Option } from 'commander';
+import type { Command } from 'commander';
+import { generateKeys, publicJwks } from '../../index.js';
+import type { AeadAlgorithm, JwkSet } from '../../index.js';
+import { EXIT_CODE_HELP } from '../exit-codes.js';
+import { addOutputFlags, given } from '../flags.js';
+import { writeNewFiles } from '../key-files.js';
+import type { NewFile } from '../key-files.js';
+import { Output } from '../output.js';
+import type { OutputFlags } from '../output.js';
+import { visibleName } from '../terminal-text.js';
+
+interface KeygenFlags extends OutputFlags {
+  output: string;
+  public?: string;
+  algorithm: AeadAlgorithm;
+  encKid?: string;
+  signKid?: string;
+  format: 'reference' | 'rfc7517';
+}
+
+export function addKeygenCommand(program: Command): void {
+  const command = program
+    .command('keygen')
+    .summary('make a master key and a signing key')
+    .description(
+      'Makes a master key, which encrypts, and an Ed25519 signing key, which vouches for the file, and writes them ' +
+        'as a JWK set that only its owner can read (mode 0600). Never writes over a file, nor through a symbolic ' +
+        'link; writes both files or neither. Shows key ids only.',
+    )
+    .requiredOption('-o, --output <file>', 'file for the secret keys (required)')
+    .option('--public <file>', 'file for the public part of the signing key, to give to others (default: not written)')
+    .addOption(
+      new Option('--algorithm <name>', 'AEAD that the master key is for')
+        .choices(['aes128gcm', 'aes256gcm', 'chacha20poly1305'])
+        .default('aes256gcm'),
+    )
+    .option('--enc-kid <kid>', 'id of the master key (default: a random one)')
+    .option('--sign-kid <kid>', 'id of the signing key (default: its RFC 7638 thumbprint)')
+    .addOption(
+      new Option('--format <name>', 'spelling of the JWKs; both are read here, the Python reference reads its own only')
+        .choices(['reference', 'rfc7517'])
+        .default('reference'),
+    )
+    .addHelpText(
+      'after',
+      `
+Examples:
+  cryptotensors keygen -o keys.json
+  cryptotensors keygen -o keys.json --public public.json --enc-kid model-2025 --sign-kid acme
+  cryptotensors keygen -o keys.json --format rfc7517
+${EXIT_CODE_HELP}`,
+    );
+  addOutputFlags(command).action(keygen);
+}
+
+function keygen(flags: KeygenFlags): void {
+  const output = new Output(flags);
+  const { algorithm, format } = flags;
+  const keys = generateKeys({ algorithm, format, ...given({ encKid: flags.encKid, signKid: flags.signKid }) });
+  const [master, signing] = keys.keys;
+  const files: NewFile[] = [{ path: flags.output, mode: 0o600, text: toText(keys) }];
+  if (flags.public !== undefined) files.push({ path: flags.public, mode: 0o644, text: toText(publicJwks(keys)) });
+  writeNewFiles(files);
+  const encKid = master!.kid!;
+  const signKid = signing!.kid!;
+  output.result({ keys: flags.output, public: flags.public ?? null, encKid, signKid, algorithm, format }, [
+    `Wrote ${visibleName(flags.output)}: master key ${visibleName(encKid)} (${algorithm}), signing key ${visibleName(signKid)} (ed25519)`,
+    '  This is the secret: whoever has it can read your files and sign files in your name. Without it, what is',
+    '  encrypted is lost: keep a copy in a safe place.',
+    ...(flags.public === undefined
+      ? []
+      : [
+          `Wrote ${visibleName(flags.public)}: the public part of the signing key`,
+          '  No secret: with --trust it shows others that a file comes from you. It decrypts nothing.',
+        ]),
+  ]);
+}
+
+function toText(keys: JwkSet): string {
+  return `${JSON.stringify(keys, null, 2)}\n`;
+}

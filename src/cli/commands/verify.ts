@@ -1,0 +1,80 @@
+import type { Command } from 'commander';
+import { verifyFile } from '../../index.js';
+import type { Verification } from '../../index.js';
+import { CliError } from '../cli-error.js';
+import { EXIT_CODE_HELP, ExitCode } from '../exit-codes.js';
+import { addOpenFlags, addOutputFlags, openOptions } from '../flags.js';
+import type { OpenFlags } from '../flags.js';
+import { interruptible } from '../interrupt.js';
+import { notEncrypted } from '../not-encrypted.js';
+import { Output } from '../output.js';
+import { Progress } from '../progress.js';
+import { count, formatBytes } from '../sizes.js';
+import { visibleName } from '../terminal-text.js';
+
+interface VerifyFlags extends OpenFlags {
+  requireProtected?: true;
+}
+
+/** Names that a text result lists; the JSON document has them all. */
+const MAX_NAMES = 5;
+
+export function addVerifyCommand(program: Command): void {
+  const command = program
+    .command('verify')
+    .summary('check every byte of a file or sharded model, writing nothing')
+    .description(
+      "Checks the header's signature, the signer, the file's policy and every byte of every tensor, in bounded " +
+        'memory. Writes nothing. A plain file has nothing to check and is refused.',
+    )
+    .argument('<file>', 'encrypted file, or the *.safetensors.index.json of a sharded model');
+  addOpenFlags(command).option(
+    '--require-protected',
+    'fail (exit code 1) if any tensor is covered by neither an authentication tag nor a signed digest (default: warn)',
+  );
+  addOutputFlags(command)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  cryptotensors verify model.ct.safetensors --keys keys.json
+  cryptotensors verify model.ct.safetensors -k keys.json --trust vendor-public.json --require-protected
+  cryptotensors verify model.safetensors.index.json -k keys.json --json
+${EXIT_CODE_HELP}`,
+    )
+    .action(verify);
+}
+
+async function verify(path: string, flags: VerifyFlags): Promise<void> {
+  const output = new Output(flags);
+  const options = openOptions(flags);
+  const progress = new Progress('verifying', output.quiet);
+  const found = await interruptible((signal) =>
+    verifyFile(path, { ...options, signal, onProgress: progress.report }),
+  ).finally(() => progress.stop());
+  if (!found.encrypted && flags.allowPlain !== true) throw notEncrypted(path);
+  if (found.unprotected.length > 0) judgeUnprotected(found, flags, output);
+  report(path, found, output);
+}
+
+function judgeUnprotected({ unprotected, tensors }: Verification, flags: VerifyFlags, output: Output): void {
+  const names = unprotected.slice(0, MAX_NAMES).map(visibleName).join(', ');
+  const more = unprotected.length > MAX_NAMES ? ` and ${unprotected.length - MAX_NAMES} more` : '';
+  const text = `${unprotected.length} of ${count(tensors, 'tensor')} are covered by neither a tag nor a digest: ${names}${more}`;
+  if (flags.requireProtected === true) {
+    throw new CliError('Unprotected', ExitCode.failed, text, { unprotected });
+  }
+  output.warn(`${text}. Changes to their bytes cannot be noticed`);
+}
+
+function report(path: string, found: Verification, output: Output): void {
+  const { encrypted, signers, tensors, bytes, unprotected } = found;
+  const document = { path, encrypted, signers, tensors, bytes, protected: tensors - unprotected.length, unprotected };
+  const kids = [...new Set(signers.map((kid) => (kid === null ? '(no kid)' : visibleName(kid))))].join(', ');
+  output.result(document, [
+    encrypted
+      ? `${visibleName(path)}: verified, signed by ${kids}`
+      : `${visibleName(path)}: a plain file; its structure is sound, nothing else could be checked`,
+    `  ${tensors - unprotected.length} of ${count(tensors, 'tensor')} verified, ${formatBytes(bytes)} in all`,
+  ]);
+}

@@ -1,0 +1,44 @@
+import { createRequire } from 'node:module';
+import { Command } from 'commander';
+import { addDecryptCommand } from './commands/decrypt.js';
+import { addEncryptCommand } from './commands/encrypt.js';
+import { addInspectCommand } from './commands/inspect.js';
+import { addKeygenCommand } from './commands/keygen.js';
+import { addVerifyCommand } from './commands/verify.js';
+import { EXIT_CODE_HELP } from './exit-codes.js';
+
+const { version } = createRequire(import.meta.url)('cryptotensors/package.json') as { version: string };
+
+/** The whole command line. Errors are thrown, not printed: `run` does that. */
+export function createProgram(): Command {
+  const program = new Command('cryptotensors')
+    .description(
+      'Encrypts, signs, checks and decrypts safetensors model files.\n\n' +
+        'In a CryptoTensors file each tensor is encrypted by itself, so that a program can load just the ' +
+        'tensors it needs. The header stays readable, but it is signed: nothing in it can be changed ' +
+        'unnoticed. A policy can travel with the file and be asked whenever it is opened.',
+    )
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'show this help')
+    .configureOutput({ outputError: () => undefined })
+    .exitOverride()
+    .addHelpText(
+      'after',
+      `
+Example:
+  cryptotensors keygen -o keys.json
+  cryptotensors encrypt model.safetensors model.ct.safetensors --keys keys.json
+  cryptotensors verify model.ct.safetensors --keys keys.json
+${EXIT_CODE_HELP}
+
+An error is one line on standard error; with --json it is a JSON document on
+standard output. CRYPTOTENSORS_DEBUG=1 adds stack traces. No output ever holds a
+key; only keygen writes keys, and only to the files that you name.`,
+    );
+  addKeygenCommand(program);
+  addEncryptCommand(program);
+  addDecryptCommand(program);
+  addInspectCommand(program);
+  addVerifyCommand(program);
+  return program;
+}

@@ -1,0 +1,132 @@
+/** The text of a header: as it is signed (canonical, FORMAT.md §2) and as it is written. */
+import { CryptoTensorsError } from '../errors.js';
+import type { Dtype } from './dtype.js';
+import { JsonWriter } from './json-writer.js';
+
+/** Longest header that a file may have (FORMAT.md §1). */
+export const MAX_HEADER_BYTES = 100_000_000;
+/** Bytes of the header's length, before the header. */
+export const LENGTH_BYTES = 8;
+const SIGNATURE_KEY = '__signature__';
+const SPACE = 0x20;
+
+/** A tensor as the header describes it. */
+export interface HeaderTensor {
+  name: string;
+  dtype: Dtype;
+  /** Exact: a bigint where a dimension is no safe integer. */
+  shape: readonly (number | bigint)[];
+  /** Offsets in the data section. */
+  begin: number;
+  end: number;
+}
+
+/** What a header says. */
+export interface HeaderContent {
+  /** Null: no `__metadata__` at all. */
+  metadata: ReadonlyMap<string, string> | null;
+  /** In data order. */
+  tensors: readonly HeaderTensor[];
+}
+
+/** How a header is padded. */
+export interface HeaderPadding {
+  /** The data section begins on a multiple of this: a page, so that tensors can be mapped (FORMAT.md §5); 8 as in safetensors. */
+  align?: 8 | 4096;
+  /** Spaces to leave at the least, so that another header fits in its place later. */
+  slack?: number;
+}
+
+/** The bytes that are signed: compact, metadata sorted, without `__signature__`, without padding. */
+export function encodeCanonical({ metadata, tensors }: HeaderContent): Uint8Array<ArrayBuffer> {
+  return encodeText(metadata === null ? null : [...metadata].filter(([key]) => key !== SIGNATURE_KEY), tensors);
+}
+
+/** As `encodeCanonical`, as a string. */
+export function canonicalText(metadata: HeaderContent['metadata'], tensors: readonly HeaderTensor[]): string {
+  return new TextDecoder().decode(encodeCanonical({ metadata, tensors }));
+}
+
+/**
+ * The first bytes of a file, up to the data section: the header's length, its text with `__signature__`, spaces.
+ *
+ * @throws {CryptoTensorsError} `HeaderTooLarge` if it exceeds 100,000,000 bytes
+ */
+export function encodeHeader(
+  content: HeaderContent,
+  { align = 4096, slack = 0 }: HeaderPadding = {},
+): Uint8Array<ArrayBuffer> {
+  const text = encodeText(content.metadata === null ? null : [...content.metadata], content.tensors);
+  const dataStart = Math.ceil((LENGTH_BYTES + text.length + slack) / align) * align;
+  const length = dataStart - LENGTH_BYTES;
+  if (length > MAX_HEADER_BYTES) {
+    throw new CryptoTensorsError(
+      'HeaderTooLarge',
+      `the header would be ${length} bytes with its padding, but may have ${MAX_HEADER_BYTES}; store fewer tensors or less metadata in one file, or encrypt in larger chunks`,
+      { expected: `at most ${MAX_HEADER_BYTES} bytes`, found: `${length} bytes` },
+    );
+  }
+  const bytes = new Uint8Array(dataStart).fill(SPACE, LENGTH_BYTES + text.length);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true);
+  bytes.set(text, LENGTH_BYTES);
+  return bytes;
+}
+
+/**
+ * Compares two well-formed strings by their UTF-8 bytes, which is the order of code points. UTF-16 units are in another order
+ * where one is a surrogate (an astral character) and the other is above the surrogates.
+ */
+export function compareUtf8(a: string, b: string): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) {
+    const x = a.charCodeAt(i);
+    const y = b.charCodeAt(i);
+    if (x !== y) return codePointRank(x) - codePointRank(y);
+  }
+  return a.length - b.length;
+}
+
+/** Moves the surrogates above all other units. */
+function codePointRank(unit: number): number {
+  return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit;
+}
+
+function encodeText(metadata: [string, string][] | null, tensors: readonly HeaderTensor[]): Uint8Array<ArrayBuffer> {
+  const writer = new JsonWriter();
+  writer.raw('{');
+  if (metadata !== null) writeMetadata(writer, metadata);
+  for (let i = 0; i < tensors.length; i++) {
+    if (i > 0 || metadata !== null) writer.raw(',');
+    writeTensor(writer, tensors[i]!);
+  }
+  writer.raw('}');
+  return writer.bytes();
+}
+
+function writeMetadata(writer: JsonWriter, metadata: [string, string][]): void {
+  writer.raw('"__metadata__":{');
+  metadata.sort(([a], [b]) => compareUtf8(a, b));
+  for (const [i, [key, value]] of metadata.entries()) {
+    if (i > 0) writer.raw(',');
+    writer.string(key);
+    writer.raw(':');
+    writer.string(value);
+  }
+  writer.raw('}');
+}
+
+function writeTensor(writer: JsonWriter, { name, dtype, shape, begin, end }: HeaderTensor): void {
+  writer.string(name);
+  writer.raw(':{"dtype":"');
+  writer.raw(dtype);
+  writer.raw('","shape":[');
+  for (let i = 0; i < shape.length; i++) {
+    if (i > 0) writer.raw(',');
+    writer.uint(shape[i]!);
+  }
+  writer.raw('],"data_offsets":[');
+  writer.uint(begin);
+  writer.raw(',');
+  writer.uint(end);
+  writer.raw(']}');
+}

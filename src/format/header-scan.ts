@@ -1,0 +1,210 @@
+/** Reads the text of a header into flat lists: no object per tensor. Structure only; offsets and sizes are checked later. */
+import { CryptoTensorsError, quote } from '../errors.js';
+import { compareUtf8 } from './canonical.js';
+import { dtypeRank } from './dtype.js';
+import { Byte, JsonScanner, decodeUtf8, keyBytes } from './json-scanner.js';
+import { UintList } from './uint-list.js';
+
+/** Tensors in the order of the text. */
+export interface ScannedTensors {
+  /** Ranks of the dtypes. */
+  dtypes: number[];
+  begins: UintList;
+  ends: UintList;
+  /** Dimensions of all tensors, one after another; those of tensor i end at `shapeEnds[i]`. */
+  dimensions: UintList;
+  shapeEnds: number[];
+}
+
+export interface ScannedHeader extends ScannedTensors {
+  /** Slices of the header's text. */
+  names: string[];
+  /** Null where there is no `__metadata__`. */
+  metadata: Map<string, string> | null;
+  /**
+   * What has to be cut out of the text to get the signed one, if the tensors stand in data order. Null if anything else is
+   * not in canonical form, and the signed text must be rebuilt.
+   */
+  cut: CanonicalCut | null;
+}
+
+/** The signed text is `[0, start)` and `[end, length)` of the header's bytes. */
+export interface CanonicalCut {
+  start: number;
+  end: number;
+  length: number;
+}
+
+const METADATA = keyBytes('__metadata__');
+const SIGNATURE = keyBytes('__signature__');
+const DTYPE = keyBytes('dtype');
+const SHAPE = keyBytes('shape');
+const DATA_OFFSETS = keyBytes('data_offsets');
+/** Fields of a tensor, as bits: which have been seen. */
+const Field = { dtype: 1, shape: 2, offsets: 4, all: 7 } as const;
+
+/**
+ * @throws {CryptoTensorsError} `InvalidHeader` where it is not UTF-8, `InvalidHeaderDeserialization` where it is not JSON of the
+ * right shape
+ */
+export function scanHeader(bytes: Uint8Array): ScannedHeader {
+  const text = decodeHeader(bytes);
+  const scanner = new JsonScanner(bytes, text.length === bytes.length ? text : null, {
+    code: 'InvalidHeaderDeserialization',
+    name: 'the header',
+  });
+  return new HeaderScan(scanner).run();
+}
+
+function decodeHeader(bytes: Uint8Array): string {
+  try {
+    return decodeUtf8(bytes);
+  } catch (cause) {
+    throw new CryptoTensorsError(
+      'InvalidHeader',
+      'the header is not UTF-8: the file is damaged or is no safetensors file',
+      {
+        expected: 'UTF-8 text',
+        cause,
+      },
+    );
+  }
+}
+
+/** Exact dimensions of the tensor that is the `index`-th in the text. */
+export function scannedShape({ dimensions, shapeEnds }: ScannedTensors, index: number): (number | bigint)[] {
+  return dimensions.slice(index === 0 ? 0 : shapeEnds[index - 1]!, shapeEnds[index]!);
+}
+
+class HeaderScan {
+  private readonly header: ScannedHeader = {
+    names: [],
+    dtypes: [],
+    begins: new UintList(),
+    ends: new UintList(),
+    dimensions: new UintList(),
+    shapeEnds: [],
+    metadata: null,
+    cut: null,
+  };
+  /** Whether members stand in canonical order so far (FORMAT.md §2). White space and escapes are the scanner's flag. */
+  private inOrder = true;
+  private cutStart = 0;
+  private cutEnd = 0;
+
+  constructor(private readonly scanner: JsonScanner) {}
+
+  run(): ScannedHeader {
+    const { scanner, header } = this;
+    if (scanner.bytes[0] !== Byte.openBrace) scanner.fail("'{'", 0);
+    scanner.open(Byte.openBrace);
+    if (!scanner.isEmpty(Byte.closeBrace)) {
+      do {
+        scanner.key();
+        if (scanner.isKey(METADATA)) this.metadata();
+        else this.tensor();
+      } while (scanner.hasMore(Byte.closeBrace));
+    }
+    const length = scanner.position;
+    const canonical = scanner.canonical && this.inOrder;
+    this.padding(length);
+    if (canonical) header.cut = { start: this.cutStart, end: this.cutEnd, length };
+    return header;
+  }
+
+  private metadata(): void {
+    const { scanner, header } = this;
+    if (header.metadata !== null) scanner.fail('no second "__metadata__"', scanner.start);
+    if (header.names.length > 0) this.inOrder = false;
+    const metadata = (header.metadata = new Map<string, string>());
+    scanner.open(Byte.openBrace);
+    if (scanner.isEmpty(Byte.closeBrace)) return;
+    let previous: string | null = null;
+    do {
+      const from = scanner.position;
+      scanner.key();
+      const { start } = scanner;
+      const isSignature = scanner.isKey(SIGNATURE);
+      const key = scanner.detachedValue();
+      if (metadata.has(key)) scanner.fail(`no second ${quote(key)}`, start);
+      if (previous !== null && compareUtf8(previous, key) > 0) this.inOrder = false;
+      scanner.string();
+      metadata.set(key, scanner.detachedValue());
+      if (isSignature) this.cutOut(from, scanner.position, previous === null);
+      previous = key;
+    } while (scanner.hasMore(Byte.closeBrace));
+  }
+
+  /** Notes where the signature's member stands, with the one comma that goes with it. Holds where there is no white space. */
+  private cutOut(start: number, end: number, isFirst: boolean): void {
+    const hasNext = this.scanner.bytes[end] === Byte.comma;
+    this.cutStart = isFirst ? start : start - 1;
+    this.cutEnd = isFirst && hasNext ? end + 1 : end;
+  }
+
+  private tensor(): void {
+    const { scanner, header } = this;
+    header.names.push(scanner.value());
+    scanner.open(Byte.openBrace);
+    if (scanner.isEmpty(Byte.closeBrace)) this.missing(0);
+    let seen = 0;
+    do {
+      scanner.key();
+      const field = this.field();
+      if ((seen & field) !== 0) scanner.fail('no field twice', scanner.start);
+      if (field < seen) this.inOrder = false;
+      seen |= field;
+      if (field === Field.dtype) this.dtype();
+      else if (field === Field.shape) this.shape();
+      else this.offsets();
+    } while (scanner.hasMore(Byte.closeBrace));
+    if (seen !== Field.all) this.missing(seen);
+  }
+
+  private field(): number {
+    const { scanner } = this;
+    if (scanner.isKey(DTYPE)) return Field.dtype;
+    if (scanner.isKey(SHAPE)) return Field.shape;
+    if (scanner.isKey(DATA_OFFSETS)) return Field.offsets;
+    return scanner.fail('"dtype", "shape" or "data_offsets"', scanner.start);
+  }
+
+  private missing(seen: number): never {
+    const missing = (seen & Field.dtype) === 0 ? 'dtype' : (seen & Field.shape) === 0 ? 'shape' : 'data_offsets';
+    return this.scanner.fail(`"${missing}" in the entry of the tensor ${quote(this.header.names.at(-1)!)}`);
+  }
+
+  private dtype(): void {
+    const { scanner, header } = this;
+    scanner.string();
+    const rank = dtypeRank(scanner.value());
+    if (rank < 0) scanner.fail('a dtype of safetensors', scanner.start);
+    header.dtypes.push(rank);
+  }
+
+  private shape(): void {
+    const { scanner, header } = this;
+    scanner.open(Byte.openBracket);
+    if (!scanner.isEmpty(Byte.closeBracket)) {
+      do {
+        header.dimensions.push(scanner.uint());
+      } while (scanner.hasMore(Byte.closeBracket));
+    }
+    header.shapeEnds.push(header.dimensions.length);
+  }
+
+  private offsets(): void {
+    const { scanner, header } = this;
+    scanner.open(Byte.openBracket);
+    header.begins.push(scanner.uint());
+    if (!scanner.hasMore(Byte.closeBracket)) scanner.fail('two offsets');
+    header.ends.push(scanner.uint());
+    if (scanner.hasMore(Byte.closeBracket)) scanner.fail('two offsets');
+  }
+
+  /** FORMAT.md §1: spaces, and nothing else, may follow. */
+  private padding(from: number): void {
+    const { bytes } = this.scanner;
+    for (let p = from; p < bytes.length; p++) if (bytes[p] !== 0x20) this.scanner.fail('spaces up to the end', p);
+  }
+}

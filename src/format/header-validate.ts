@@ -1,0 +1,101 @@
+/** What FORMAT.md §1 asks of offsets and sizes, in exact arithmetic, before any view of the data exists. */
+import { CryptoTensorsError, quote } from '../errors.js';
+import { DTYPES } from './dtype.js';
+import { scannedShape, type ScannedTensors } from './header-scan.js';
+import { tensorBytes } from './tensor-size.js';
+
+/** Where the tensors are in the data section, in data order. */
+export interface Layout {
+  begin: Float64Array;
+  end: Float64Array;
+}
+
+/**
+ * Positions in the text in data order: by (begin, end), and of two empty tensors at one offset the one that comes first in
+ * the text, because that is the order that was signed (FORMAT.md §2). Null where the text is in data order.
+ */
+export function dataOrder({ begins, ends }: ScannedTensors): Uint32Array | null {
+  const compare = (a: number, b: number): number =>
+    compareExact(begins.at(a), begins.at(b)) || compareExact(ends.at(a), ends.at(b));
+  let i = 1;
+  while (i < begins.length && compare(i - 1, i) <= 0) i++;
+  if (i >= begins.length) return null;
+  return Uint32Array.from({ length: begins.length }, (_, i) => i).sort((a, b) => compare(a, b) || a - b);
+}
+
+/**
+ * Tensors follow one another from 0 to the end of the data section, without hole or overlap, each as long as shape and dtype
+ * say.
+ *
+ * @param scan tensors in the order of the text
+ * @param order as `dataOrder` returned it
+ * @param names in data order
+ * @param dataBytes length of the data section
+ * @throws {CryptoTensorsError} per tensor in data order `InvalidOffset`, `ValidationOverflow`, `MisalignedSlice`,
+ * `TensorInvalidInfo`; then `MetadataIncompleteBuffer`
+ */
+export function validateLayout(
+  scan: ScannedTensors,
+  order: Uint32Array | null,
+  names: readonly string[],
+  dataBytes: number,
+): Layout {
+  const count = names.length;
+  const begin = new Float64Array(count);
+  const end = new Float64Array(count);
+  let position: number | bigint = 0;
+  for (let k = 0; k < count; k++) {
+    const i = order === null ? k : order[k]!;
+    const from = scan.begins.at(i);
+    const to = scan.ends.at(i);
+    if (from !== position || to < from) throw invalidOffset(names[k]!, from, to, position);
+    checkSize(names[k]!, scan, i);
+    begin[k] = Number(from);
+    end[k] = Number(to);
+    position = to;
+  }
+  if (position !== dataBytes) throw incompleteBuffer(position, dataBytes);
+  return { begin, end };
+}
+
+function checkSize(name: string, scan: ScannedTensors, i: number): void {
+  const begin = scan.begins.at(i);
+  const end = scan.ends.at(i);
+  const dtype = DTYPES[scan.dtypes[i]!]!;
+  const shape = scannedShape(scan, i);
+  const expected = tensorBytes(name, dtype, shape);
+  const found = typeof begin === 'number' && typeof end === 'number' ? end - begin : BigInt(end) - BigInt(begin);
+  // Loosely: a difference of two bigints may be small.
+  if (found == expected) return;
+  throw new CryptoTensorsError(
+    'TensorInvalidInfo',
+    `the tensor ${quote(name)} is ${expected} bytes by its shape [${shape.join(',')}] of ${dtype}, but its data_offsets [${begin},${end}] are ${found} bytes apart`,
+    { tensor: name, expected: `${expected} bytes`, found: `${found} bytes` },
+  );
+}
+
+function compareExact(a: number | bigint, b: number | bigint): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function invalidOffset(
+  name: string,
+  begin: number | bigint,
+  end: number | bigint,
+  position: number | bigint,
+): CryptoTensorsError {
+  const found = `[${begin},${end}]`;
+  return new CryptoTensorsError(
+    'InvalidOffset',
+    `the tensor ${quote(name)} has data_offsets ${found}, but must begin at ${position}, where the one before it ends, and not end before that: tensors may leave no hole and not overlap`,
+    { tensor: name, expected: `[${position},…]`, found },
+  );
+}
+
+function incompleteBuffer(end: number | bigint, dataBytes: number): CryptoTensorsError {
+  return new CryptoTensorsError(
+    'MetadataIncompleteBuffer',
+    `the tensors take ${end} bytes, but the file has ${dataBytes} bytes of data: it was cut off or something was appended; fetch it again`,
+    { expected: `${end} bytes of data`, found: `${dataBytes} bytes` },
+  );
+}

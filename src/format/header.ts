@@ -1,0 +1,162 @@
+/** The header of a file: its length, its tensors, its metadata, and the bytes of it that are signed (FORMAT.md §1, §2). */
+import { CryptoTensorsError, quote } from '../errors.js';
+import { LENGTH_BYTES, MAX_HEADER_BYTES, encodeCanonical, type HeaderTensor } from './canonical.js';
+import { DTYPES, type Dtype } from './dtype.js';
+import { scanHeader, scannedShape, type ScannedHeader } from './header-scan.js';
+import { dataOrder, validateLayout } from './header-validate.js';
+
+export { MAX_HEADER_BYTES } from './canonical.js';
+
+/**
+ * Reads the length of the header from the first 8 bytes of a file.
+ *
+ * @throws {CryptoTensorsError} `HeaderTooSmall`, `HeaderTooLarge`, `InvalidHeaderLength`
+ */
+export function readHeaderLength(prefix: Uint8Array, fileSize: number): number {
+  if (prefix.length < LENGTH_BYTES || fileSize < LENGTH_BYTES) {
+    throw lengthError('HeaderTooSmall', fileSize, `at least ${LENGTH_BYTES}`, 'the file has');
+  }
+  const length = new DataView(prefix.buffer, prefix.byteOffset).getBigUint64(0, true);
+  if (length > MAX_HEADER_BYTES) {
+    throw lengthError('HeaderTooLarge', length, `at most ${MAX_HEADER_BYTES}`, 'the file claims a header of');
+  }
+  const available = fileSize - LENGTH_BYTES;
+  if (length > available) {
+    throw lengthError(
+      'InvalidHeaderLength',
+      length,
+      `at most ${available}, which is what follows`,
+      'the file claims a header of',
+    );
+  }
+  return Number(length);
+}
+
+/**
+ * Parses and validates a whole header. Keeps `bytes`, which must not change afterwards.
+ *
+ * @param bytes the header, without the 8 bytes of length before it
+ * @param fileSize size of the whole file
+ * @throws {CryptoTensorsError} `InvalidHeader`, `InvalidHeaderDeserialization`, then in data order `InvalidOffset`,
+ * `ValidationOverflow`, `MisalignedSlice`, `TensorInvalidInfo`, then `MetadataIncompleteBuffer`
+ */
+export function parseHeader(bytes: Uint8Array, fileSize: number): Header {
+  return new Header(bytes, fileSize);
+}
+
+/** A validated header. Tensors are counted in data order: by offset, ties in the order of the text. */
+export class Header {
+  /** Length of the header in bytes: N. */
+  readonly length: number;
+  /** Where the data section begins in the file: 8 + N. */
+  readonly dataStart: number;
+  /** Number of tensors. */
+  readonly count: number;
+  readonly names: readonly string[];
+  /** Offsets in the data section. */
+  readonly begin: Float64Array;
+  readonly end: Float64Array;
+  /** In the order of the text; null where there is no `__metadata__`. */
+  readonly metadata: ReadonlyMap<string, string> | null;
+
+  readonly #bytes: Uint8Array;
+  readonly #scan: Omit<ScannedHeader, 'names'>;
+  /** Position in the text of each tensor; null where it is the same. */
+  readonly #order: Uint32Array | null;
+  readonly #indices: ReadonlyMap<string, number>;
+
+  /** Use `parseHeader`. */
+  constructor(bytes: Uint8Array, fileSize: number) {
+    this.length = bytes.length;
+    this.dataStart = LENGTH_BYTES + bytes.length;
+    const { names, ...scan } = scanHeader(bytes);
+    this.#bytes = bytes;
+    this.#scan = scan;
+    this.metadata = scan.metadata;
+    this.count = names.length;
+    this.#order = dataOrder(scan);
+    this.names = detach(this.#order === null ? names : Array.from(this.#order, (i) => names[i]!));
+    this.#indices = indexNames(this.names);
+    const { begin, end } = validateLayout(scan, this.#order, this.names, fileSize - this.dataStart);
+    this.begin = begin;
+    this.end = end;
+  }
+
+  /** Index of a tensor, or -1 where there is none of that name. */
+  indexOf(name: string): number {
+    return this.#indices.get(name) ?? -1;
+  }
+
+  dtype(index: number): Dtype {
+    return DTYPES[this.#scan.dtypes[this.#textIndex(index)]!]!;
+  }
+
+  /** Dimensions. Rounded above 2^53, which only an empty tensor's can be: see `exactShape`. */
+  shape(index: number): number[] {
+    return scannedShape(this.#scan, this.#textIndex(index)).map(Number);
+  }
+
+  exactShape(index: number): bigint[] {
+    return scannedShape(this.#scan, this.#textIndex(index)).map(BigInt);
+  }
+
+  /**
+   * The bytes that the signature covers (FORMAT.md §2): cut out of the header where its text is in canonical form, as writers
+   * write it; built anew otherwise.
+   */
+  canonical(): Uint8Array {
+    const { cut } = this.#scan;
+    if (cut === null || this.#order !== null)
+      return encodeCanonical({ metadata: this.metadata, tensors: this.#tensors() });
+    const bytes = new Uint8Array(cut.length - (cut.end - cut.start));
+    bytes.set(this.#bytes.subarray(0, cut.start));
+    bytes.set(this.#bytes.subarray(cut.end, cut.length), cut.start);
+    return bytes;
+  }
+
+  #tensors(): HeaderTensor[] {
+    return this.names.map((name, i) => ({
+      name,
+      dtype: this.dtype(i),
+      shape: scannedShape(this.#scan, this.#textIndex(i)),
+      begin: this.begin[i]!,
+      end: this.end[i]!,
+    }));
+  }
+
+  #textIndex(index: number): number {
+    return this.#order === null ? index : this.#order[index]!;
+  }
+}
+
+/** Names as slices of one string of their own, so that they do not keep the whole text of the header in memory. */
+function detach(names: readonly string[]): string[] {
+  const all = names.join('');
+  let end = 0;
+  return names.map((name) => all.slice(end, (end += name.length)));
+}
+
+function indexNames(names: readonly string[]): Map<string, number> {
+  const indices = new Map<string, number>();
+  for (let i = 0; i < names.length; i++) indices.set(names[i]!, i);
+  if (indices.size === names.length) return indices;
+  const twice = names.find((name, i) => indices.get(name) !== i)!;
+  throw new CryptoTensorsError(
+    'InvalidHeaderDeserialization',
+    `the header holds the tensor ${quote(twice)} twice: readers could disagree about which one counts`,
+    { tensor: twice, expected: 'each name once', found: 'a name twice' },
+  );
+}
+
+function lengthError(
+  code: 'HeaderTooSmall' | 'HeaderTooLarge' | 'InvalidHeaderLength',
+  found: number | bigint,
+  expected: string,
+  what: string,
+): CryptoTensorsError {
+  return new CryptoTensorsError(
+    code,
+    `${what} ${found.toString()} bytes, but must be ${expected}: it was cut off, or is not a safetensors file`,
+    { expected: `${expected} bytes`, found: `${found.toString()} bytes` },
+  );
+}

@@ -1,0 +1,161 @@
+/** `__integrity__`: digests of the tensors that are stored in the clear (FORMAT.md §5). */
+import { CryptoTensorsError, quote } from '../errors.js';
+import { compareUtf8 } from './canonical.js';
+import { invalidMetadata } from './crypto-metadata.js';
+import type { Header } from './header.js';
+import { Byte, JsonScanner } from './json-scanner.js';
+import { JsonWriter } from './json-writer.js';
+import { describeJson, scanJsonValue, type JsonValue } from './json.js';
+
+const ALGORITHMS = ['sha256', 'blake3'] as const;
+/** Digest algorithm of a file. */
+export type IntegrityAlgorithm = (typeof ALGORITHMS)[number];
+
+/** Numbers per tensor in `IntegrityScan.records`; the layout is the engine's (`TableSpec.integrity`). */
+const RECORD_STRIDE = 3;
+
+/** Where the digests stand. */
+export interface IntegrityScan {
+  algorithm: IntegrityAlgorithm;
+  /** Bytes per digest, capped at 2^53 - 1. */
+  chunkSize: number;
+  /** UTF-8 text that the ranges point into. */
+  document: Uint8Array;
+  /** Rows of 3: tensor index; [start, end) in `document` of the base64 text of its digests. */
+  records: Int32Array;
+}
+
+/** `__integrity__` to write. */
+export interface IntegrityToWrite {
+  algorithm: IntegrityAlgorithm;
+  chunkSize: number;
+  /** `bytes`: the 32-byte digests of the tensor's chunks, one after another. */
+  tensors: readonly { name: string; bytes: Uint8Array }[];
+}
+
+/**
+ * Finds the digests. Their base64 and lengths are left to the engine.
+ *
+ * @param text the value of `__integrity__`
+ * @param isEncrypted whether the tensor of this index has a crypto record
+ * @throws {CryptoTensorsError} `UnsupportedAlgorithm`; `InvalidCryptoMetadata`, also where a tensor that is stored in the clear is
+ * not listed, or any other is
+ */
+export function scanIntegrity(text: string, header: Header, isEncrypted: (index: number) => boolean): IntegrityScan {
+  return new DigestsScan(text, header, isEncrypted).run();
+}
+
+/** The text of `__integrity__`. Its length depends on names and lengths alone. */
+export function encodeIntegrity({ algorithm, chunkSize, tensors }: IntegrityToWrite): string {
+  const writer = new JsonWriter();
+  writer.raw(`{"alg":"${algorithm}","chunk_size":${chunkSize},"tensors":{`);
+  const sorted = [...tensors].sort((a, b) => compareUtf8(a.name, b.name));
+  for (let i = 0; i < sorted.length; i++) {
+    const { name, bytes } = sorted[i]!;
+    if (i > 0) writer.raw(',');
+    writer.string(name);
+    writer.raw(':');
+    writer.base64(bytes, 0, bytes.length);
+  }
+  writer.raw('}}');
+  return new TextDecoder().decode(writer.bytes());
+}
+
+class DigestsScan {
+  private readonly document: Uint8Array;
+  private readonly scanner: JsonScanner;
+  private readonly records: Int32Array;
+  private row = 0;
+  /** 1 where a tensor is listed. */
+  private readonly listed: Uint8Array;
+
+  constructor(
+    text: string,
+    private readonly header: Header,
+    private readonly isEncrypted: (index: number) => boolean,
+  ) {
+    this.document = new TextEncoder().encode(text);
+    const isAscii = this.document.length === text.length;
+    this.scanner = new JsonScanner(this.document, isAscii ? text : null, {
+      code: 'InvalidCryptoMetadata',
+      name: '__integrity__',
+    });
+    this.records = new Int32Array(header.count * RECORD_STRIDE);
+    this.listed = new Uint8Array(header.count);
+  }
+
+  run(): IntegrityScan {
+    const { scanner } = this;
+    const members = new Map<string, JsonValue>();
+    scanner.open(Byte.openBrace);
+    if (!scanner.isEmpty(Byte.closeBrace)) {
+      do {
+        scanner.key();
+        const key = scanner.value();
+        if (members.has(key)) scanner.fail('no key twice', scanner.start);
+        members.set(key, key === 'tensors' ? this.tensors() : scanJsonValue(scanner, 2));
+      } while (scanner.hasMore(Byte.closeBrace));
+    }
+    scanner.finish();
+    const algorithm = parseAlgorithm(members.get('alg'));
+    const chunkSize = parseChunkSize(members.get('chunk_size'));
+    if (!members.has('tensors')) throw invalidMetadata('"tensors" of __integrity__', 'an object', 'missing');
+    this.requireAll();
+    return { algorithm, chunkSize, document: this.document, records: this.records.subarray(0, this.row) };
+  }
+
+  private tensors(): null {
+    const { scanner } = this;
+    scanner.open(Byte.openBrace);
+    if (scanner.isEmpty(Byte.closeBrace)) return null;
+    do {
+      scanner.key();
+      const name = scanner.value();
+      const index = this.listable(name);
+      scanner.string();
+      if (scanner.escaped) throw invalidTensor(name, 'must be base64 without escapes');
+      this.records.set([index, scanner.start, scanner.end], this.row);
+      this.row += RECORD_STRIDE;
+    } while (scanner.hasMore(Byte.closeBrace));
+    return null;
+  }
+
+  private listable(name: string): number {
+    const index = this.header.indexOf(name);
+    if (index < 0) throw invalidTensor(name, 'is not in the file');
+    if (this.isEncrypted(index)) throw invalidTensor(name, 'is encrypted; digests are of tensors stored in the clear');
+    if (this.listed[index] === 1) throw invalidTensor(name, 'is listed twice');
+    this.listed[index] = 1;
+    return index;
+  }
+
+  /** FORMAT.md §5: all tensors that are stored in the clear are listed. */
+  private requireAll(): void {
+    const { names } = this.header;
+    const unlisted = names.findIndex((_, i) => this.listed[i] === 0 && !this.isEncrypted(i));
+    if (unlisted >= 0) throw invalidTensor(names[unlisted]!, 'is stored in the clear, but not listed');
+  }
+}
+
+function parseAlgorithm(value: JsonValue | undefined): IntegrityAlgorithm {
+  const algorithm = ALGORITHMS.find((known) => known === value);
+  if (algorithm !== undefined) return algorithm;
+  const found = typeof value === 'string' ? quote(value) : describeJson(value);
+  throw new CryptoTensorsError(
+    'UnsupportedAlgorithm',
+    `the digests in __integrity__ are by ${found}; this library knows ${ALGORITHMS.join(' and ')}`,
+    { expected: ALGORITHMS.join(' or '), found },
+  );
+}
+
+function parseChunkSize(value: JsonValue | undefined): number {
+  if (typeof value === 'bigint') return Number.MAX_SAFE_INTEGER;
+  if (typeof value === 'number' && value > 0) return value;
+  throw invalidMetadata('"chunk_size" of __integrity__', 'a positive integer', value === 0 ? '0' : describeJson(value));
+}
+
+function invalidTensor(tensor: string, problem: string): CryptoTensorsError {
+  return new CryptoTensorsError('InvalidCryptoMetadata', `__integrity__: the tensor ${quote(tensor)} ${problem}`, {
+    tensor,
+  });
+}

@@ -1,0 +1,301 @@
+/**
+ * A strict scanner of JSON (RFC 8259) over UTF-8 bytes, with one cursor and no object per value.
+ *
+ * The header of a large model is tens of megabytes of JSON that is read once, before the JIT compiler is warm, and that
+ * JSON.parse would get wrong: of two equal keys it keeps the last, it moves integer-like keys to the front and rounds
+ * integers above 2^53 (FORMAT.md §1). So the format's own parsers walk the text with the steps below. What RFC 8259 does
+ * not allow, and what is not well-formed Unicode, is refused; refusing duplicate keys is the duty of each parser, which
+ * knows what its keys are.
+ */
+import { CryptoTensorsError, type ErrorCode } from '../errors.js';
+
+/** How faults of a text are reported. */
+export interface JsonSubject {
+  /** Code of the errors. */
+  code: ErrorCode;
+  /** What the text is, for messages: `the header`, `__policy__`. */
+  name: string;
+  /** The text holds secrets: messages show none of its characters. */
+  secret?: boolean;
+}
+
+/** Deepest nesting of arrays and objects, as in serde_json. */
+export const MAX_DEPTH = 127;
+/** Largest integer of the format. */
+export const MAX_UINT64 = 2n ** 64n - 1n;
+const MAX_UINT64_DIGITS = 20;
+
+/** Bytes that the parsers name. */
+export const Byte = {
+  quote: 0x22,
+  comma: 0x2c,
+  minus: 0x2d,
+  dot: 0x2e,
+  slash: 0x2f,
+  zero: 0x30,
+  nine: 0x39,
+  colon: 0x3a,
+  openBracket: 0x5b,
+  backslash: 0x5c,
+  closeBracket: 0x5d,
+  openBrace: 0x7b,
+  closeBrace: 0x7d,
+} as const;
+const { quote: QUOTE, backslash: BACKSLASH, comma: COMMA, colon: COLON, slash: SLASH, zero: ZERO, nine: NINE } = Byte;
+const [SPACE, TAB, LINE_FEED, CARRIAGE_RETURN] = [0x20, 0x09, 0x0a, 0x0d] as const;
+const [LETTER_B, LETTER_F, LETTER_N, LETTER_R, LETTER_T, LETTER_U] = [0x62, 0x66, 0x6e, 0x72, 0x74, 0x75] as const;
+
+const NUMBER_CHARACTERS = new Uint8Array(256);
+for (const c of '0123456789+-.eE') NUMBER_CHARACTERS[c.charCodeAt(0)] = 1;
+
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const encoder = new TextEncoder();
+
+/** Decodes UTF-8 strictly: no replacement characters, a byte order mark is kept. Throws a `TypeError`. */
+export function decodeUtf8(bytes: Uint8Array): string {
+  return decoder.decode(bytes);
+}
+
+/** The bytes of a key that a parser looks for, for `JsonScanner.isKey`. ASCII. */
+export function keyBytes(key: string): Uint8Array {
+  return encoder.encode(key);
+}
+
+function isWhiteSpace(c: number): boolean {
+  return c === SPACE || c === LINE_FEED || c === CARRIAGE_RETURN || c === TAB;
+}
+
+export class JsonScanner {
+  /** The cursor. */
+  position = 0;
+  /** Contents of the last string literal, without its quotes: `[start, end)` in `bytes`. */
+  start = 0;
+  end = 0;
+  /** Whether the last string literal holds escapes. */
+  escaped = false;
+  /** Cleared by white space and by escapes that the canonical form does not write (FORMAT.md §2). */
+  canonical = true;
+
+  /**
+   * @param text the same text as a string if it is known to be ASCII, so that an index is the same in both; else null,
+   * and strings are decoded, and their UTF-8 checked, one by one.
+   */
+  constructor(
+    readonly bytes: Uint8Array,
+    private readonly text: string | null,
+    readonly subject: JsonSubject,
+  ) {}
+
+  /** Skips white space and returns the byte at the cursor, or -1 at the end. */
+  peek(): number {
+    const { bytes } = this;
+    let p = this.position;
+    while (p < bytes.length) {
+      const c = bytes[p]!;
+      if (c > SPACE || !isWhiteSpace(c)) {
+        this.position = p;
+        return c;
+      }
+      this.canonical = false;
+      p++;
+    }
+    this.position = p;
+    return -1;
+  }
+
+  /** Steps over the byte that opens an array or an object. */
+  open(byte: number): void {
+    if (this.peek() !== byte) this.fail(`'${String.fromCharCode(byte)}'`);
+    this.position++;
+  }
+
+  /** After `open`: steps over the closing byte if it comes at once, and says whether it did. */
+  isEmpty(close: number): boolean {
+    if (this.peek() !== close) return false;
+    this.position++;
+    return true;
+  }
+
+  /** After an item: steps over a comma (true: another item must follow) or over the closing byte (false). */
+  hasMore(close: number): boolean {
+    const c = this.peek();
+    if (c !== COMMA && c !== close) this.fail(`',' or '${String.fromCharCode(close)}'`);
+    this.position++;
+    return c === COMMA;
+  }
+
+  /** Scans a key and its colon. The key is then the last string. */
+  key(): void {
+    this.string();
+    if (this.peek() !== COLON) this.fail("':'");
+    this.position++;
+  }
+
+  /** Scans a string literal and leaves `start`, `end` and `escaped` for it. */
+  string(): void {
+    if (this.peek() !== QUOTE) this.fail('a string');
+    const { bytes } = this;
+    const limit = bytes.length;
+    let p = this.position + 1;
+    this.start = p;
+    this.escaped = false;
+    for (; p < limit; p++) {
+      const c = bytes[p]!;
+      if (c === QUOTE) {
+        this.end = p;
+        this.position = p + 1;
+        return;
+      }
+      if (c === BACKSLASH) {
+        this.escaped = true;
+        p = this.skipEscape(p + 1);
+      } else if (c < SPACE) {
+        this.fail('a control character as an escape', p);
+      }
+    }
+    this.fail('the end of a string', limit);
+  }
+
+  /** Whether the last string is `key`. */
+  isKey(key: Uint8Array): boolean {
+    if (this.escaped) return this.value() === decodeUtf8(key);
+    const { bytes, start } = this;
+    if (this.end - start !== key.length) return false;
+    for (let i = 0; i < key.length; i++) if (bytes[start + i] !== key[i]) return false;
+    return true;
+  }
+
+  /** The value of the last string. */
+  value(): string {
+    if (this.escaped) return this.unescaped();
+    return this.text === null ? this.decode(this.start, this.end) : this.text.slice(this.start, this.end);
+  }
+
+  /** As `value()`, but never a slice that keeps the whole text in memory. */
+  detachedValue(): string {
+    return this.text === null ? this.value() : this.unescaped();
+  }
+
+  /** The UTF-8 bytes of the last string, with its escapes resolved. A copy only where there are escapes. */
+  valueBytes(): Uint8Array {
+    return this.escaped ? encoder.encode(this.unescaped()) : this.bytes.subarray(this.start, this.end);
+  }
+
+  /** Scans an unsigned integer of 64 bits: a number if it is a safe integer, else a bigint. */
+  uint(): number | bigint {
+    const first = this.peek();
+    if (first < ZERO || first > NINE) this.fail('an unsigned integer');
+    const { bytes } = this;
+    const start = this.position;
+    let p = start;
+    let value = 0;
+    for (let c = first; c >= ZERO && c <= NINE; c = bytes[++p] ?? -1) value = value * 10 + (c - ZERO);
+    if (first === ZERO && p - start > 1) this.fail('no leading zero', start);
+    const after = bytes[p] ?? -1;
+    if (after === Byte.dot || (after | SPACE) === 0x65)
+      this.fail('an unsigned integer, not a fraction or an exponent', p);
+    this.position = p;
+    if (value <= Number.MAX_SAFE_INTEGER) return value;
+    const exact = p - start > MAX_UINT64_DIGITS ? MAX_UINT64 + 1n : BigInt(this.decode(start, p));
+    if (exact > MAX_UINT64) this.fail('an integer below 2^64', start);
+    return exact;
+  }
+
+  /** The characters from the cursor on that can be part of a number. */
+  numberText(): string {
+    const { bytes } = this;
+    let end = this.position;
+    while (NUMBER_CHARACTERS[bytes[end] ?? 0] === 1) end++;
+    return this.decode(this.position, end);
+  }
+
+  /** Refuses anything but white space from here to the end. */
+  finish(): void {
+    if (this.peek() !== -1) this.fail('nothing after the value');
+  }
+
+  /** Throws: `expected` did not stand at `position`. */
+  fail(expected: string, position = this.position): never {
+    const found = this.describe(position);
+    const { code, name } = this.subject;
+    throw new CryptoTensorsError(
+      code,
+      `${name} is not well-formed: expected ${expected} at byte ${position}, found ${found}; it is damaged, or was not written as the format requires`,
+      { expected, found, position },
+    );
+  }
+
+  private describe(position: number): string {
+    const c = this.bytes[position];
+    if (c === undefined) return 'the end';
+    if (this.subject.secret === true) return 'something else';
+    return c > SPACE && c < 0x7f ? `'${String.fromCharCode(c)}'` : `byte 0x${c.toString(16).padStart(2, '0')}`;
+  }
+
+  private decode(start: number, end: number): string {
+    try {
+      return decoder.decode(this.bytes.subarray(start, end));
+    } catch {
+      return this.fail('UTF-8', start);
+    }
+  }
+
+  /** The native parser is the fastest way to resolve escapes. `string()` has checked that the literal is valid. */
+  private unescaped(): string {
+    const literal =
+      this.text === null ? `"${this.decode(this.start, this.end)}"` : this.text.slice(this.start - 1, this.end + 1);
+    return JSON.parse(literal) as string;
+  }
+
+  /** Checks the escape whose letter is at `p` and returns the position of its last byte. */
+  private skipEscape(p: number): number {
+    switch (this.bytes[p]) {
+      case QUOTE:
+      case BACKSLASH:
+      case LETTER_B:
+      case LETTER_F:
+      case LETTER_N:
+      case LETTER_R:
+      case LETTER_T:
+        return p;
+      case SLASH:
+        this.canonical = false;
+        return p;
+      case LETTER_U:
+        return this.skipUnicodeEscape(p);
+      default:
+        return this.fail('an escape that JSON has', p);
+    }
+  }
+
+  private skipUnicodeEscape(p: number): number {
+    const unit = this.hexUnit(p + 1);
+    if (!this.isCanonicalUnicodeEscape(unit, p)) this.canonical = false;
+    if (unit < 0xd800 || unit > 0xdfff) return p + 4;
+    const { bytes } = this;
+    const paired = unit < 0xdc00 && bytes[p + 5] === BACKSLASH && bytes[p + 6] === LETTER_U;
+    const low = paired ? this.hexUnit(p + 7) : 0;
+    if (low < 0xdc00 || low > 0xdfff) this.fail('no lone surrogate', p);
+    return p + 10;
+  }
+
+  private hexUnit(p: number): number {
+    let unit = 0;
+    for (let i = p; i < p + 4; i++) {
+      const c = this.bytes[i] ?? -1;
+      const digit =
+        c >= ZERO && c <= NINE ? c - ZERO : (c | SPACE) >= 0x61 && (c | SPACE) <= 0x66 ? (c | SPACE) - 0x57 : -1;
+      if (digit < 0) this.fail('four hexadecimal digits', i);
+      unit = unit * 16 + digit;
+    }
+    return unit;
+  }
+
+  /** Canonical are `\u00xx` in lower case for the control characters that have no short escape (FORMAT.md §2). */
+  private isCanonicalUnicodeEscape(unit: number, p: number): boolean {
+    const hasShortEscape = unit >= 0x08 && unit <= 0x0d && unit !== 0x0b;
+    const lastDigit = this.bytes[p + 4]!;
+    const isUpperCase = lastDigit >= 0x41 && lastDigit <= 0x46;
+    return unit < SPACE && !hasShortEscape && !isUpperCase;
+  }
+}

@@ -1,0 +1,159 @@
+import { argumentError, quote } from '../../errors.js';
+import { AEAD_KEY_BYTES } from '../../engine/types.js';
+import type { AeadAlgorithm, Engine, Secret } from '../../engine/types.js';
+import { invalidKey } from '../jwk-document.js';
+import { jwksFromObject, isJwk, isJwkSet } from '../jwk-object.js';
+import { ED25519_BYTES, parseJwks } from '../jwk.js';
+import { KeyRing, ringContents } from '../keyring.js';
+import type { KeySet, MasterKey, SigningKey } from '../types.js';
+import type { KeyAnswer, KeyProvider, KeySelector, RawMasterKey, RawSigningKey } from './types.js';
+
+/** The keys of an answer. */
+export interface Answered extends KeySet {
+  /** Secrets that were made for this answer: whoever takes a key takes its secret over, the others are to be wiped. */
+  readonly owned: readonly Secret[];
+}
+
+/**
+ * Reads a provider's answer, with the checks that a key file gets.
+ *
+ * @throws InvalidKey, TypeError, Closed
+ */
+export function readAnswer(answer: KeyAnswer, provider: KeyProvider, selector: KeySelector, engine: Engine): Answered {
+  const reader = new AnswerReader(provider, selector, engine);
+  try {
+    const parts: readonly unknown[] = Array.isArray(answer) ? answer : [answer];
+    for (const part of parts) reader.read(part);
+    return reader;
+  } catch (error) {
+    for (const secret of reader.owned) secret.dispose();
+    throw error;
+  } finally {
+    if (provider.wipeAnswers === true) wipeBytes(answer, engine);
+  }
+}
+
+class AnswerReader implements Answered {
+  readonly masterKeys: MasterKey[] = [];
+  readonly signingKeys: SigningKey[] = [];
+  readonly owned: Secret[] = [];
+  readonly #name: string;
+
+  constructor(
+    provider: KeyProvider,
+    private readonly selector: KeySelector,
+    private readonly engine: Engine,
+  ) {
+    this.#name = `the answer of key provider ${quote(provider.name)}`;
+  }
+
+  read(part: unknown): void {
+    if (part === null || part === undefined) return;
+    if (part instanceof Uint8Array) {
+      this.#addText(part);
+    } else if (part instanceof KeyRing) {
+      this.#add(ringContents(part));
+    } else if (typeof part !== 'object') {
+      throw argumentError(this.#name, 'key material', part);
+    } else if (isJwk(part) || isJwkSet(part)) {
+      const text = jwksFromObject(part, this.#name);
+      try {
+        this.#addText(text);
+      } finally {
+        this.engine.wipe(text);
+      }
+    } else if ('key' in part) {
+      this.#addMasterKey(part as RawMasterKey);
+    } else {
+      this.#addSigningKey(part);
+    }
+  }
+
+  #addText(text: Uint8Array): void {
+    const keys = parseJwks(text, this.engine, { where: this.#name });
+    this.#add(keys);
+    for (const { secret } of keys.masterKeys) this.owned.push(secret);
+    for (const { seed } of keys.signingKeys) if (seed !== null) this.owned.push(seed);
+  }
+
+  #addMasterKey({ key, kid, algorithm = null }: RawMasterKey): void {
+    const name = this.#checkKid(kid);
+    this.#checkBytes(key, 'key');
+    const lengths = lengthsOf(algorithm);
+    if (lengths === undefined) {
+      throw this.#invalid(name, `"algorithm" must be one of ${Object.keys(AEAD_KEY_BYTES).join(', ')}`);
+    }
+    if (!lengths.includes(key.byteLength)) {
+      throw this.#invalid(name, `"key" must be ${lengths.join(' or ')} bytes, but is ${key.byteLength}`);
+    }
+    const secret = this.#own(key);
+    this.masterKeys.push({ kid: name, jku: null, algorithm, secret });
+  }
+
+  #addSigningKey({ publicKey, seed, sign, kid }: RawSigningKey): void {
+    const name = this.#checkKid(kid);
+    for (const [member, bytes] of Object.entries({ publicKey, seed })) {
+      if (bytes === undefined) continue;
+      this.#checkBytes(bytes, member);
+      if (bytes.byteLength !== ED25519_BYTES) {
+        throw this.#invalid(name, `"${member}" must be ${ED25519_BYTES} bytes, but is ${bytes.byteLength}`);
+      }
+    }
+    if (sign !== undefined && typeof sign !== 'function') {
+      throw argumentError(`sign in ${this.#name}`, 'a function', sign);
+    }
+    const secret = seed === undefined ? null : this.#own(seed);
+    // A copy: the answer's own bytes may be wiped, or changed by the provider later.
+    const stated = publicKey === undefined ? undefined : Uint8Array.from(publicKey);
+    const derived = secret === null ? stated : this.engine.ed25519PublicKey(secret);
+    if (derived === undefined) {
+      throw this.#invalid(name, 'expected a JWK, a JWK set, or raw key bytes: no member of these is there');
+    }
+    if (stated !== undefined && Buffer.compare(stated, derived) !== 0) {
+      throw this.#invalid(name, '"publicKey" is not the public key of "seed": they are halves of different keys');
+    }
+    this.signingKeys.push({ kid: name, jku: null, publicKey: derived, seed: secret, remote: sign ?? null });
+  }
+
+  #add({ masterKeys, signingKeys }: KeySet): void {
+    for (const key of masterKeys) this.masterKeys.push(key);
+    for (const key of signingKeys) this.signingKeys.push(key);
+  }
+
+  #own(bytes: Uint8Array): Secret {
+    const secret = this.engine.importSecret(bytes);
+    this.owned.push(secret);
+    return secret;
+  }
+
+  /** Raw key bytes without a name answer for the name that was asked for. */
+  #checkKid(kid: unknown): string | null {
+    if (kid === undefined || kid === null) return this.selector.kid;
+    if (typeof kid !== 'string') throw argumentError(`kid in ${this.#name}`, 'a string', kid);
+    return kid;
+  }
+
+  #checkBytes(bytes: unknown, member: string): asserts bytes is Uint8Array {
+    if (!(bytes instanceof Uint8Array)) throw argumentError(`${member} in ${this.#name}`, 'a Uint8Array', bytes);
+  }
+
+  #invalid(kid: string | null, problem: string): Error {
+    return invalidKey({ label: 'the key', kid, origin: { where: this.#name } }, problem);
+  }
+}
+
+function lengthsOf(algorithm: AeadAlgorithm | null): readonly number[] | undefined {
+  if (algorithm === null) return [AEAD_KEY_BYTES.aes128gcm, AEAD_KEY_BYTES.aes256gcm];
+  return Object.hasOwn(AEAD_KEY_BYTES, algorithm) ? [AEAD_KEY_BYTES[algorithm]] : undefined;
+}
+
+/** Wipes the byte arrays that an answer consists of or holds as members. */
+export function wipeBytes(answer: unknown, engine: Engine): void {
+  const parts: unknown[] = Array.isArray(answer) ? answer : [answer];
+  for (const part of parts) {
+    if (part instanceof Uint8Array) engine.wipe(part);
+    else if (typeof part === 'object' && part !== null && !(part instanceof KeyRing)) {
+      for (const member of Object.values(part)) if (member instanceof Uint8Array) engine.wipe(member);
+    }
+  }
+}

@@ -1,0 +1,80 @@
+import { AbortError, CryptoTensorsError, quote } from '../../errors.js';
+import type { Engine } from '../../engine/types.js';
+import { step } from '../../twin.js';
+import type { Twin } from '../../twin.js';
+import { withDeadline } from './deadline.js';
+import { readAnswer, wipeBytes } from './answer.js';
+import type { Answered } from './answer.js';
+import type { KeyAnswer, KeyProvider, KeySelector } from './types.js';
+
+export const DEFAULT_PROVIDER_TIMEOUT_MS = 10_000;
+
+export interface LookUpOptions {
+  readonly engine: Engine;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** A provider that could not answer. `reason` is fit for a message; `error` is what the provider threw. */
+export interface ProviderFailure {
+  readonly provider: KeyProvider;
+  readonly reason: string;
+  readonly error: unknown;
+}
+
+/**
+ * Asks one provider. Whatever goes wrong on its side is its failure to answer, so that the next one can be asked; only the
+ * caller's own abort is thrown.
+ *
+ * @throws AbortError
+ */
+export function* askProvider(
+  provider: KeyProvider,
+  selector: KeySelector,
+  { engine, signal }: LookUpOptions,
+): Twin<Answered | ProviderFailure> {
+  try {
+    const answer = yield* step(
+      () => askSync(provider, selector),
+      () => askWithin(provider, selector, engine, signal),
+    );
+    return readAnswer(answer, provider, selector, engine);
+  } catch (error) {
+    if (signal?.aborted === true && error instanceof AbortError) throw error;
+    return { provider, reason: describeFailure(error), error: safeCause(error) };
+  }
+}
+
+function askSync(provider: KeyProvider, selector: KeySelector): KeyAnswer {
+  if (provider.findSync === undefined) {
+    throw new CryptoTensorsError('KeyNotFound', 'it has no findSync: only the functions without Sync can ask it');
+  }
+  return provider.findSync(selector);
+}
+
+async function askWithin(
+  provider: KeyProvider,
+  selector: KeySelector,
+  engine: Engine,
+  signal: AbortSignal | undefined,
+): Promise<KeyAnswer> {
+  return withDeadline<KeyAnswer>(
+    (stop) => provider.find?.(selector, { signal: stop }) ?? provider.findSync?.(selector),
+    {
+      timeoutMs: provider.timeoutMs ?? DEFAULT_PROVIDER_TIMEOUT_MS,
+      signal,
+      late: (answer) => provider.wipeAnswers === true && wipeBytes(answer, engine),
+    },
+  );
+}
+
+/** Only this library's own words are repeated: another's message might quote a key. */
+function describeFailure(error: unknown): string {
+  if (error instanceof CryptoTensorsError) return error.message;
+  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' ? `it failed with ${quote(code)}` : 'it failed';
+}
+
+/** The error itself, as the cause; but a SyntaxError of JSON.parse quotes the text it was given. */
+function safeCause(error: unknown): unknown {
+  return error instanceof SyntaxError ? new Error('a SyntaxError, not shown because it may quote a key') : error;
+}

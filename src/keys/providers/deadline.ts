@@ -1,0 +1,45 @@
+import { AbortError, CryptoTensorsError } from '../../errors.js';
+
+export interface Deadline<Result> {
+  readonly timeoutMs: number;
+  /** The caller's. */
+  readonly signal: AbortSignal | undefined;
+  /** Gets a result that came after everybody had stopped waiting. */
+  readonly late?: (result: Result) => void;
+}
+
+/**
+ * Waits for somebody else's code no longer than until the deadline, and tells it to stop then.
+ *
+ * @throws AbortError when the caller gave up; KeyNotFound when time ran out; whatever `work` throws
+ */
+export async function withDeadline<Result>(
+  work: (signal: AbortSignal) => Result | Promise<Result>,
+  { timeoutMs, signal, late }: Deadline<Result>,
+): Promise<Result> {
+  if (signal?.aborted === true) throw new AbortError(signal.reason);
+  const controller = new AbortController();
+  const stop = (error: Error): void => controller.abort(error);
+  const onAbort = (): void => stop(new AbortError(signal?.reason));
+  signal?.addEventListener('abort', onAbort, { once: true });
+  const timer = setTimeout(
+    () => stop(new CryptoTensorsError('KeyNotFound', `no answer within ${timeoutMs} ms`)),
+    timeoutMs,
+  );
+
+  const stopped = new Promise<never>((_, reject) => {
+    controller.signal.addEventListener('abort', () => reject(controller.signal.reason as Error), { once: true });
+  });
+  // An async function, so that what `work` throws at once is a rejection too.
+  const done = (async () => {
+    const result = await work(controller.signal);
+    if (controller.signal.aborted) late?.(result);
+    return result;
+  })();
+  try {
+    return await Promise.race([done, stopped]);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', onAbort);
+  }
+}

@@ -1,0 +1,40 @@
+import { fileURLToPath } from 'node:url';
+import { argumentError } from '../../errors.js';
+import { checkPath } from '../../options.js';
+import type { Engine } from '../../engine/types.js';
+import { runAsync, runSync } from '../../twin.js';
+import type { Twin } from '../../twin.js';
+import { readKeyFile } from '../key-file.js';
+import { PROVIDER_PRIORITY } from './types.js';
+import type { KeyProvider } from './types.js';
+
+/**
+ * A provider over JWK and JWK set files that the caller names, read anew each time a key is needed, so that a file can be
+ * replaced while the process runs. Nothing in a model's header adds to these paths.
+ */
+export function fileKeyProvider(paths: readonly (string | URL)[], engine: Engine, name = 'file'): KeyProvider {
+  if (!Array.isArray(paths)) throw argumentError('paths', 'a list of paths', paths);
+  const files = paths.map((path: string | URL, index) => {
+    checkPath(path, `paths[${index}]`);
+    return typeof path === 'string' ? path : fileURLToPath(path);
+  });
+  return {
+    name,
+    priority: PROVIDER_PRIORITY.file,
+    wipeAnswers: true,
+    isConfigured: () => files.length > 0,
+    find: () => runAsync(readAll(files, engine)),
+    findSync: () => runSync(readAll(files, engine)),
+  };
+}
+
+function* readAll(files: readonly string[], engine: Engine): Twin<Uint8Array[]> {
+  const texts: Uint8Array[] = [];
+  try {
+    for (const file of files) texts.push(yield* readKeyFile(file, engine));
+    return texts;
+  } catch (error) {
+    for (const text of texts) engine.wipe(text);
+    throw error;
+  }
+}

@@ -1,0 +1,99 @@
+import { CryptoTensorsError, argumentError, quote } from '../../errors.js';
+import { checkInteger, checkOptionNames } from '../../options.js';
+import { envKeyProvider } from './env.js';
+import { PROVIDER_PRIORITY, isKeyProvider } from './types.js';
+import type { KeyProvider } from './types.js';
+
+/** What is known of a registered provider. */
+export interface KeyProviderInfo {
+  readonly name: string;
+  readonly priority: number;
+  readonly enabled: boolean;
+}
+
+interface Entry {
+  readonly provider: KeyProvider;
+  readonly priority: number;
+  enabled: boolean;
+}
+
+const MAX_PRIORITY = 1_000_000;
+
+/** By name, in the order of registration, which is also the order among equal priorities. */
+const entries = new Map<string, Entry>();
+registerKeyProvider(envKeyProvider);
+
+/**
+ * Registers a provider that is asked for keys wherever no `keys` option is given, in this thread. Providers are asked in
+ * falling priority, see `PROVIDER_PRIORITY`; default: the provider's own, else that of `native`.
+ *
+ * @throws TypeError if it is not a provider
+ * @throws InvalidOption if the name is taken
+ */
+export function registerKeyProvider(provider: KeyProvider, options: { priority?: number } = {}): void {
+  checkProvider(provider);
+  checkOptionNames(options, ['priority'], 'registerKeyProvider');
+  const priority = options.priority ?? provider.priority ?? PROVIDER_PRIORITY.native;
+  checkInteger(priority, 'options.priority', -MAX_PRIORITY, MAX_PRIORITY);
+  if (entries.has(provider.name)) {
+    throw new CryptoTensorsError(
+      'InvalidOption',
+      `a key provider named ${quote(provider.name)} is registered already: unregister it first, or choose another name`,
+    );
+  }
+  entries.set(provider.name, { provider, priority, enabled: true });
+}
+
+/** Takes a provider out of the registry and returns it, to be registered again or not; undefined if there is none. */
+export function unregisterKeyProvider(name: string): KeyProvider | undefined {
+  const entry = entries.get(name);
+  entries.delete(name);
+  return entry?.provider;
+}
+
+/** Leaves a provider out until `enableKeyProvider`; it keeps its place. @throws InvalidOption if there is none */
+export function disableKeyProvider(name: string): void {
+  findEntry(name).enabled = false;
+}
+
+/** @throws InvalidOption if there is none of that name */
+export function enableKeyProvider(name: string): void {
+  findEntry(name).enabled = true;
+}
+
+/** The registered providers in the order in which they are asked. The built-in one, `env`, is among them. */
+export function listKeyProviders(): KeyProviderInfo[] {
+  return inOrder().map(({ provider: { name }, priority, enabled }) => ({ name, priority, enabled }));
+}
+
+/** The providers that can be asked now, in order. */
+export function configuredProviders(): KeyProvider[] {
+  return inOrder()
+    .filter(({ provider, enabled }) => enabled && provider.isConfigured?.() !== false)
+    .map(({ provider }) => provider);
+}
+
+function inOrder(): Entry[] {
+  return [...entries.values()].sort((a, b) => b.priority - a.priority);
+}
+
+function findEntry(name: string): Entry {
+  const entry = entries.get(name);
+  if (entry !== undefined) return entry;
+  const known = [...entries.keys()].map(quote).join(', ');
+  throw new CryptoTensorsError(
+    'InvalidOption',
+    `no key provider is named ${quote(name)}; registered: ${known || 'none'}`,
+  );
+}
+
+/** @throws TypeError */
+export function checkProvider(provider: unknown, name = 'provider'): asserts provider is KeyProvider {
+  if (typeof provider !== 'object' || provider === null || !isKeyProvider(provider)) {
+    throw argumentError(name, 'a KeyProvider: an object with a name and a find or findSync function', provider);
+  }
+  if (typeof provider.name !== 'string' || provider.name === '') {
+    throw argumentError(`${name}.name`, 'a string that is not empty', provider.name);
+  }
+  checkInteger(provider.timeoutMs, `${name}.timeoutMs`, 1, 2 ** 31 - 1);
+}

@@ -1,0 +1,68 @@
+import { CryptoTensorsError, quote } from '../errors.js';
+import { step } from '../twin.js';
+import type { Twin } from '../twin.js';
+import { DEFAULT_PROVIDER_TIMEOUT_MS } from './providers/ask.js';
+import type { LookUpOptions } from './providers/ask.js';
+import { withDeadline } from './providers/deadline.js';
+import { signingKeyNotFound } from './not-found.js';
+import type { RemoteSigner, SigningKey } from './types.js';
+
+const SIGNATURE_BYTES = 64;
+
+/**
+ * Ed25519 over a message, by the seed at hand or by the provider that keeps it. What a provider returns is verified before
+ * it is used: a wrong signature would make a file that nobody can open.
+ *
+ * @throws KeyNotFound if the key has no private part; BadSignature if the provider's signature is wrong; AbortError
+ */
+export function* signMessage(key: SigningKey, message: Uint8Array, options: LookUpOptions): Twin<Uint8Array> {
+  const { engine } = options;
+  const { seed, remote } = key;
+  if (seed !== null) return engine.ed25519Sign(seed, message);
+  if (remote === null) throw signingKeyNotFound({ masterKeys: [], signingKeys: [key] }, key.kid ?? undefined);
+  const signature = yield* step<unknown>(
+    () => {
+      throw new CryptoTensorsError(
+        'KeyNotFound',
+        `${nameOf(key)} signs remotely: only the functions without Sync can use it`,
+      );
+    },
+    () => signRemotely(remote, key, message, options),
+  );
+  if (isSignature(signature) && engine.ed25519Verify(key.publicKey, message, signature)) return signature;
+  throw new CryptoTensorsError(
+    'BadSignature',
+    `the key provider's signature does not verify with the public key of ${nameOf(key)}: it must be the ${SIGNATURE_BYTES} bytes of a pure Ed25519 signature by that key`,
+    { kid: key.kid },
+  );
+}
+
+async function signRemotely(
+  remote: RemoteSigner,
+  key: SigningKey,
+  message: Uint8Array,
+  { signal }: LookUpOptions,
+): Promise<Uint8Array> {
+  try {
+    // A copy: what is signed must not change in the provider's hands.
+    const copy = Uint8Array.from(message);
+    return await withDeadline((stop) => remote(copy, { signal: stop }), {
+      timeoutMs: DEFAULT_PROVIDER_TIMEOUT_MS,
+      signal,
+    });
+  } catch (cause) {
+    if (signal?.aborted === true) throw cause;
+    throw new CryptoTensorsError('KeyNotFound', `${nameOf(key)}: the key provider could not sign with it`, {
+      kid: key.kid,
+      cause,
+    });
+  }
+}
+
+function isSignature(value: unknown): value is Uint8Array {
+  return value instanceof Uint8Array && value.byteLength === SIGNATURE_BYTES;
+}
+
+function nameOf({ kid }: SigningKey): string {
+  return kid === null ? 'the signing key' : `the signing key ${quote(kid)}`;
+}

@@ -1,0 +1,37 @@
+import type { Engine } from '../engine/types.js';
+import type { Twin } from '../twin.js';
+import { createKeyRing, ringContents } from './keyring.js';
+import type { KeyRing, KeysInput } from './keyring.js';
+import { openKeyRing } from './load.js';
+import type { SigningKey } from './types.js';
+
+/**
+ * The keys that may have signed a file: those in `input`, by default the signing keys of `keys`. Private parts and master
+ * keys that come along are not kept.
+ *
+ * @throws TypeError, InvalidKey, FileError, Closed
+ */
+export function* openTrust(input: KeysInput | undefined, keys: KeyRing, engine: Engine): Twin<KeyRing> {
+  if (input === undefined) return verifyingRing(keys);
+  const ring = yield* openKeyRing(input, engine, 'trust');
+  try {
+    return verifyingRing(ring);
+  } finally {
+    ring.dispose();
+  }
+}
+
+function verifyingRing(ring: KeyRing): KeyRing {
+  const { signingKeys, providers } = ringContents(ring);
+  return createKeyRing({
+    masterKeys: [],
+    signingKeys: signingKeys.map(publicHalf),
+    providers,
+    owned: [],
+    borrowed: [],
+  });
+}
+
+export function publicHalf({ kid, jku, publicKey }: SigningKey): SigningKey {
+  return { kid, jku, publicKey, seed: null, remote: null };
+}

@@ -1,0 +1,233 @@
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { loadFileSync } from '#dist/index.js';
+import { cli, document, encryptedWorkspace, errorOf, readJwks, sampleTensors, workspace } from './harness.js';
+
+function contents(path: string): Record<string, { dtype: string; shape: readonly number[]; hex: string }> {
+  return Object.fromEntries(
+    [...loadFileSync(path)].map(([name, { dtype, shape, bytes }]) => [
+      name,
+      { dtype, shape, hex: Buffer.from(bytes).toString('hex') },
+    ]),
+  );
+}
+
+describe('encrypt, verify, decrypt', () => {
+  it('gives back the tensors, the metadata and nothing else', async () => {
+    const cwd = await encryptedWorkspace();
+    const { exitCode, stdout, stderr } = await cli(
+      ['decrypt', 'model.ct.safetensors', 'out.safetensors', '-k', 'keys.json'],
+      { cwd },
+    );
+    expect({ exitCode, stdout }).toEqual({
+      exitCode: 0,
+      stdout: 'Wrote out.safetensors: 3 tensors, 8.6 kB, verified and decrypted\n',
+    });
+    expect(stderr).toBe('warning: out.safetensors is plaintext: whoever can read that file has the model\n');
+    expect(contents(join(cwd, 'out.safetensors'))).toEqual(contents(join(cwd, 'plain.safetensors')));
+    expect(readFileSync(join(cwd, 'out.safetensors'), 'latin1')).toContain('"__metadata__":{"format":"pt"}');
+    expect(readdirSync(cwd).sort()).toEqual([
+      'keys.json',
+      'model.ct.safetensors',
+      'out.safetensors',
+      'plain.safetensors',
+      'public.json',
+    ]);
+  });
+
+  it.each([
+    ['--format-version', '1'],
+    ['--chunk-size', '64'],
+    ['--tensors', 'encoder.*', '--integrity', 'blake3'],
+    ['--tensors', 'position_ids', '--tensors', '*.bias', '--integrity', 'none', '--threads', '1'],
+  ])('round trip with %s %s', async (...options) => {
+    const cwd = await encryptedWorkspace(options);
+    const { exitCode } = await cli(
+      ['decrypt', 'model.ct.safetensors', 'out.safetensors', '-k', 'keys.json', '--threads', '2'],
+      { cwd },
+    );
+    expect(exitCode).toBe(0);
+    expect(contents(join(cwd, 'out.safetensors'))).toEqual(contents(join(cwd, 'plain.safetensors')));
+  });
+
+  it('says with --json what it did', async () => {
+    const cwd = await workspace();
+    const [enc, sign] = readJwks(join(cwd, 'keys.json')).keys;
+    const encrypted = await cli(
+      [
+        'encrypt',
+        'plain.safetensors',
+        'model.ct.safetensors',
+        '-k',
+        'keys.json',
+        '--chunk-size',
+        '1KiB',
+        '--tensors',
+        '*.weight',
+        '--json',
+      ],
+      { cwd },
+    );
+    expect(document(encrypted)).toEqual({
+      source: 'plain.safetensors',
+      target: 'model.ct.safetensors',
+      bytes: readFileSync(join(cwd, 'model.ct.safetensors')).length,
+      tensors: 3,
+      encrypted: 1,
+      unprotected: 0,
+      algorithm: 'aes256gcm',
+      formatVersion: 2,
+      chunkSize: 1024,
+      integrity: 'sha256',
+      encKid: enc!.kid,
+      signKid: sign!.kid,
+    });
+    const verified = await cli(['verify', 'model.ct.safetensors', '-k', 'keys.json', '--json'], { cwd });
+    expect(document(verified)).toEqual({
+      path: 'model.ct.safetensors',
+      encrypted: true,
+      signers: [sign!.kid],
+      tensors: 3,
+      bytes: 8576,
+      protected: 3,
+      unprotected: [],
+    });
+    const decrypted = await cli(['decrypt', 'model.ct.safetensors', 'out.safetensors', '-k', 'keys.json', '--json'], {
+      cwd,
+    });
+    expect(document(decrypted)).toEqual({
+      source: 'model.ct.safetensors',
+      target: 'out.safetensors',
+      tensors: 3,
+      bytes: 8576,
+      encrypted: true,
+    });
+  });
+
+  it('takes keys from the environment, for reading', async () => {
+    const cwd = await encryptedWorkspace();
+    const env = { CRYPTOTENSOR_KEYS: readFileSync(join(cwd, 'keys.json'), 'utf8') };
+    expect((await cli(['verify', 'model.ct.safetensors'], { cwd, env })).exitCode).toBe(0);
+    expect((await cli(['decrypt', 'model.ct.safetensors', 'out.safetensors'], { cwd, env })).exitCode).toBe(0);
+    expect((await cli(['encrypt', 'plain.safetensors', 'b.safetensors'], { cwd, env })).exitCode).toBe(2);
+  });
+
+  it('is silent with --quiet', async () => {
+    const cwd = await workspace();
+    const silent = { exitCode: 0, stdout: '', stderr: '' };
+    const keys = ['--keys', 'keys.json', '--quiet'];
+    expect(
+      await cli(
+        ['encrypt', 'plain.safetensors', 'a.safetensors', '--tensors', '*.bias', '--integrity', 'none', ...keys],
+        { cwd },
+      ),
+    ).toEqual(silent);
+    expect(await cli(['verify', 'a.safetensors', ...keys], { cwd })).toEqual(silent);
+    expect(await cli(['decrypt', 'a.safetensors', 'b.safetensors', ...keys], { cwd })).toEqual(silent);
+    expect((await cli(['verify', 'nothing.safetensors', ...keys], { cwd })).stderr).toContain('[FileError]');
+  });
+});
+
+describe('a target that exists', () => {
+  it('is refused, and left as it is', async () => {
+    const cwd = await encryptedWorkspace();
+    for (const [command, source] of [
+      ['encrypt', 'plain.safetensors'],
+      ['decrypt', 'model.ct.safetensors'],
+    ] as const) {
+      writeFileSync(join(cwd, 'target'), 'precious');
+      const result = await cli([command, source, 'target', '-k', 'keys.json', '--json'], { cwd });
+      expect(result.exitCode).toBe(1);
+      expect(errorOf(result)).toMatchObject({ code: 'FileError', systemCode: 'EEXIST', path: 'target' });
+      expect(errorOf(result).message).toContain('--force');
+      expect(readFileSync(join(cwd, 'target'), 'utf8')).toBe('precious');
+    }
+  });
+
+  it('is replaced with --force, the source itself too', async () => {
+    const cwd = await workspace();
+    const before = contents(join(cwd, 'plain.safetensors'));
+    const inPlace = ['plain.safetensors', 'plain.safetensors', '-k', 'keys.json', '--force'];
+    expect((await cli(['encrypt', ...inPlace], { cwd })).exitCode).toBe(0);
+    expect((await cli(['verify', 'plain.safetensors', '-k', 'keys.json'], { cwd })).exitCode).toBe(0);
+    expect((await cli(['decrypt', ...inPlace], { cwd })).exitCode).toBe(0);
+    expect(contents(join(cwd, 'plain.safetensors'))).toEqual(before);
+  });
+
+  it('stays when the work fails', async () => {
+    const cwd = await encryptedWorkspace();
+    writeFileSync(join(cwd, 'target'), 'precious');
+    const damaged = readFileSync(join(cwd, 'model.ct.safetensors'));
+    damaged[damaged.length - 1]! ^= 1;
+    writeFileSync(join(cwd, 'model.ct.safetensors'), damaged);
+    const result = await cli(['decrypt', 'model.ct.safetensors', 'target', '-k', 'keys.json', '--force'], { cwd });
+    expect(result.exitCode).toBe(1);
+    expect(readFileSync(join(cwd, 'target'), 'utf8')).toBe('precious');
+    expect(existsSync(join(cwd, 'model.ct.safetensors'))).toBe(true);
+    expect(readdirSync(cwd)).toHaveLength(5);
+  });
+});
+
+describe('verify', () => {
+  it('reports what is covered, and by whom', async () => {
+    const cwd = await encryptedWorkspace();
+    const sign = readJwks(join(cwd, 'public.json')).keys[0]!;
+    const { stdout, stderr } = await cli(['verify', 'model.ct.safetensors', '-k', 'keys.json', '--require-protected'], {
+      cwd,
+    });
+    expect(stdout).toBe(
+      `model.ct.safetensors: verified, signed by ${sign.kid!}\n  3 of 3 tensors verified, 8.6 kB in all\n`,
+    );
+    expect(stderr).toBe('');
+  });
+
+  it('warns of tensors that nothing covers, and refuses them with --require-protected', async () => {
+    const cwd = await encryptedWorkspace(['--tensors', 'encoder.*', '--integrity', 'none']);
+    const args = ['verify', 'model.ct.safetensors', '-k', 'keys.json'];
+    const lenient = await cli(args, { cwd });
+    expect(lenient.exitCode).toBe(0);
+    expect(lenient.stdout).toContain('2 of 3 tensors verified');
+    expect(lenient.stderr).toContain('warning: 1 of 3 tensors are covered by neither a tag nor a digest: position_ids');
+    const strict = await cli([...args, '--require-protected', '--json'], { cwd });
+    expect(strict.exitCode).toBe(1);
+    expect(errorOf(strict)).toMatchObject({ code: 'Unprotected', unprotected: ['position_ids'] });
+  });
+
+  it('takes its trust from --trust', async () => {
+    const cwd = await encryptedWorkspace();
+    const { keys } = readJwks(join(cwd, 'keys.json'));
+    writeFileSync(join(cwd, 'master-only.json'), JSON.stringify({ keys: keys.filter(({ kty }) => kty === 'oct') }));
+    const args = ['verify', 'model.ct.safetensors', '-k', 'master-only.json'];
+    expect((await cli(args, { cwd })).exitCode).toBe(3);
+    expect((await cli([...args, '--trust', 'public.json'], { cwd })).exitCode).toBe(0);
+  });
+
+  it('passes claims, given in place or in a file, to the policy', async () => {
+    const cwd = await workspace();
+    writeFileSync(
+      join(cwd, 'policy.rego'),
+      'package model\nimport rego.v1\ndefault allow := false\nallow if input.claims.customer == "acme"\n',
+    );
+    const made = await cli(
+      ['encrypt', 'plain.safetensors', 'a.safetensors', '-k', 'keys.json', '--policy', 'policy.rego'],
+      { cwd },
+    );
+    expect(made.exitCode).toBe(0);
+    writeFileSync(join(cwd, 'claims.json'), '{"customer":"acme"}');
+    const verify = async (...claims: string[]): Promise<number | null> =>
+      (await cli(['verify', 'a.safetensors', '-k', 'keys.json', ...claims], { cwd })).exitCode;
+    expect(await verify()).toBe(3);
+    expect(await verify('--claims', '{"customer":"other"}')).toBe(3);
+    expect(await verify('--claims', '{"customer":"acme"}')).toBe(0);
+    expect(await verify('--claims', '@claims.json')).toBe(0);
+  });
+
+  it('checks a sharded model by its index', async () => {
+    const cwd = await encryptedWorkspace();
+    const weightMap = Object.fromEntries(Object.keys(sampleTensors()).map((name) => [name, 'model.ct.safetensors']));
+    writeFileSync(join(cwd, 'model.safetensors.index.json'), JSON.stringify({ metadata: {}, weight_map: weightMap }));
+    const result = await cli(['verify', 'model.safetensors.index.json', '-k', 'keys.json', '--json'], { cwd });
+    expect(document(result)).toMatchObject({ encrypted: true, tensors: 3, protected: 3 });
+  });
+});

@@ -1,0 +1,131 @@
+import { readFileSync } from 'node:fs';
+import { CryptoTensorsError, load, loadSync, safeOpen, safeOpenSync, verifyFile } from 'cryptotensors';
+import type { OpenOptions, SafeFile, Tensor } from 'cryptotensors';
+import { describe, expect, it } from 'vitest';
+import { descriptorsOf } from '../support/descriptors.js';
+import { sha256 } from './valid.js';
+import { badFiles, openOptions, vectorPath } from './vectors.js';
+import type { BadFile } from './vectors.js';
+
+const BAD_FILES = 1173;
+/** Kinds of which the signer's identity is what is wrong. */
+const WRONG_SIGNER = ['keys-other-kids', 'attacker-jku'];
+const POISON = 0xaa;
+
+/** Every bad file is refused with a code that is listed for it, on every way in, and nothing of it is handed out. */
+export function describeBadFiles(): void {
+  describe('bad files', () => {
+    const files = badFiles();
+    let ran = 0;
+
+    it.each(files)('$file ($kind): $shows', async (vector) => {
+      const path = vectorPath(vector.file);
+      const options = openOptions(vector.keys);
+      if ('accept' in vector.expected) await expectAccepted(path, options, vector.tensors!);
+      else if (vector.stage === 'read') await expectRefusedOnRead(path, options, vector);
+      else await expectRefusedOnOpen(path, options, vector);
+      expect(descriptorsOf(path), 'descriptors left open').toBe(0);
+      ran++;
+    });
+
+    it('were all of them', () => {
+      expect(ran).toBe(BAD_FILES);
+    });
+  });
+}
+
+/** The codes that are right for a file; `accept` where it may also be accepted. */
+function rightAnswers({ expected, also_acceptable: also = [], kind }: BadFile): string[] {
+  const answers: string[] = 'code' in expected ? [expected.code, ...also] : ['accept'];
+  if (WRONG_SIGNER.includes(kind)) answers.push('UntrustedSigner');
+  return answers;
+}
+
+async function expectAccepted(path: string, options: OpenOptions, tensors: Record<string, string>): Promise<void> {
+  const expected = new Map(Object.entries(tensors));
+  expect(digests(await load(readFileSync(path), options))).toEqual(expected);
+  await using file = await safeOpen(path, options);
+  expect(digests(await file.getTensors())).toEqual(expected);
+  using twin = safeOpenSync(path, options);
+  expect(digests(twin.getTensorsSync())).toEqual(expected);
+  expect((await verifyFile(path, options)).tensors).toBe(expected.size);
+}
+
+async function expectRefusedOnOpen(path: string, options: OpenOptions, vector: BadFile): Promise<void> {
+  const answers = rightAnswers(vector);
+  const bytes = readFileSync(path);
+  // A lazy reader finds a digest that does not match when it reads the tensor (README.md of the vectors).
+  const lazily = answers.includes('BadDigest');
+  const attempts: [string, () => unknown][] = [
+    ['safeOpen', async () => openOnly(await safeOpen(path, options), lazily)],
+    ['safeOpenSync', () => openOnly(safeOpenSync(path, options), lazily)],
+    ['loadSync', () => loadSync(bytes, options)],
+    ['load', () => load(bytes, options)],
+  ];
+  const codes = new Set<string>();
+  for (const [name, attempt] of attempts) {
+    const code = await answerOf(attempt);
+    expect(answers, `${name} of ${vector.file}`).toContain(code);
+    codes.add(code);
+  }
+  expect([...codes], 'the same answer on every way in').toHaveLength(1);
+}
+
+/** Opening was enough to accept the file, or, for a lazy check, reading all of it. */
+function openOnly(file: SafeFile, lazily: boolean): void {
+  using _ = file;
+  if (lazily) file.getTensorsSync();
+}
+
+async function expectRefusedOnRead(path: string, options: OpenOptions, vector: BadFile): Promise<void> {
+  const answers = rightAnswers(vector);
+  await using file = await safeOpen(path, options);
+  const bad = vector.bad_tensors!;
+  expect(bad.length).toBeGreaterThan(0);
+
+  await expectWiped(answers, requiredBytes(file, file.keys()), (into) => file.getTensors({ into }));
+  await expectWiped(answers, requiredBytes(file, file.keys()), (into) => file.getTensorsSync({ into }));
+  for (const name of bad) {
+    const { byteLength } = file.info(name);
+    await expectWiped(answers, byteLength, (into) => file.getTensor(name, { into }));
+    await expectWiped(answers, byteLength, (into) => file.getTensorSync(name, { into }));
+    await expectWiped(answers, byteLength, (into) => file.getSlice(name).read({ into }));
+    expect(answers).toContain(await answerOf(() => file.getTensor(name)));
+  }
+  expect(answers).toContain(await answerOf(() => verifyFile(path, options)));
+  expect(answers).toContain(await answerOf(() => load(readFileSync(path), options)));
+
+  const readable = new Map(Object.entries(vector.readable!));
+  expect(digests(await file.getTensors({ names: readable.keys() }))).toEqual(readable);
+  for (const [name, digest] of readable) expect(sha256(file.getTensorSync(name).bytes), name).toBe(digest);
+}
+
+/** A failed read into the caller's memory leaves zeros there: neither what was there before nor a byte of the file. */
+async function expectWiped(answers: string[], byteLength: number, read: (into: Uint8Array) => unknown): Promise<void> {
+  const into = new Uint8Array(byteLength).fill(POISON);
+  expect(answers).toContain(await answerOf(() => read(into)));
+  expect(into.every((byte) => byte === 0)).toBe(true);
+}
+
+/** Bytes that a read of several tensors takes: each begins on a multiple of 64. */
+function requiredBytes(file: SafeFile, names: string[]): number {
+  return file
+    .offsetKeys()
+    .filter((name) => names.includes(name))
+    .reduce((end, name) => Math.ceil(end / 64) * 64 + file.info(name).byteLength, 0);
+}
+
+/** The code of the refusal, or `accept`. */
+async function answerOf(attempt: () => unknown): Promise<string> {
+  try {
+    await attempt();
+    return 'accept';
+  } catch (error) {
+    if (error instanceof CryptoTensorsError && error.message.length > 0) return error.code;
+    throw error;
+  }
+}
+
+function digests(tensors: ReadonlyMap<string, Tensor>): Map<string, string> {
+  return new Map([...tensors].sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, { bytes }]) => [name, sha256(bytes)]));
+}
