@@ -63,13 +63,14 @@ const work = {
     }
   },
   async slice({ path, keys, name, rows }) {
-    await using model = await cached(path, keys);
+    const model = await cached(path, keys);
     const tensor = await model.getSlice(name).read(rows);
     return () => sha256([tensor.bytes]);
   },
   async open({ path, keys, name }) {
-    await using model = await safeOpen(path, { keys });
+    const model = await safeOpen(path, { keys });
     const tensor = await model.getTensor(name);
+    await model.close();
     return () => sha256([tensor.bytes]);
   },
   async encrypt({ path, target, keys }) {
@@ -90,8 +91,7 @@ const work = {
 const open = new Map();
 async function cached(path, keys) {
   if (!open.has(path)) open.set(path, await safeOpen(path, { keys }));
-  const model = open.get(path);
-  return { getSlice: (name) => model.getSlice(name), [Symbol.asyncDispose]: async () => {} };
+  return open.get(path);
 }
 
 function digestOf(tensors) {

@@ -45,34 +45,40 @@ const char* fetch_name(Algorithm algorithm) noexcept {
   return "";
 }
 
-// Finds symbols, and makes sure that they come from one module: a process may carry two libraries, of which one has only
-// some of the names.
-class SymbolFinder {
+struct Symbol {
+  void* address = nullptr;
+  const void* module = nullptr;
+};
+
+Symbol find_symbol(const char* name) noexcept {
+#if defined(_WIN32)
+  const HMODULE executable = GetModuleHandleW(nullptr);
+  return {reinterpret_cast<void*>(GetProcAddress(executable, name)), executable};
+#else
+  void* address = dlsym(RTLD_DEFAULT, name);
+  Dl_info info;
+  if (address == nullptr || dladdr(address, &info) == 0) return {};
+  return {address, info.dli_fbase};
+#endif
+}
+
+// Finds functions, and makes sure that they come from one module: a process may carry two libraries, of which one has
+// only some of the names.
+class FunctionFinder {
  public:
   template <typename Function>
-  SymbolFinder& find(Function& function, const char* name) {
-#if defined(_WIN32)
-    // Only the executable is asked, so it is one module.
-    void* address = reinterpret_cast<void*>(GetProcAddress(GetModuleHandleW(nullptr), name));
-#else
-    void* address = dlsym(RTLD_DEFAULT, name);
-    Dl_info info;
-    if (address != nullptr && dladdr(address, &info) != 0) {
-      if (module_ == nullptr) module_ = info.dli_fbase;
-      if (module_ != info.dli_fbase) complete_ = false;
-    } else {
-      complete_ = false;
-    }
-#endif
-    if (address == nullptr) complete_ = false;
-    function = reinterpret_cast<Function>(address);
+  FunctionFinder& find(Function& function, const char* name) noexcept {
+    const Symbol symbol = find_symbol(name);
+    if (module_ == nullptr) module_ = symbol.module;
+    if (symbol.address == nullptr || symbol.module != module_) complete_ = false;
+    function = reinterpret_cast<Function>(symbol.address);
     return *this;
   }
 
   bool complete() const noexcept { return complete_; }
 
  private:
-  void* module_ = nullptr;
+  const void* module_ = nullptr;
   bool complete_ = true;
 };
 
@@ -96,7 +102,7 @@ struct Library {
   std::array<const Cipher*, all_algorithms.size()> ciphers{};
 
   bool load() {
-    SymbolFinder finder;
+    FunctionFinder finder;
     finder.find(version_number, "OpenSSL_version_num")
         .find(version_text, "OpenSSL_version")
         .find(clear_errors, "ERR_clear_error")

@@ -26,11 +26,10 @@ size_t page_bytes() noexcept {
 #if defined(_WIN32)
   SYSTEM_INFO info;
   GetSystemInfo(&info);
-  static const size_t size = info.dwPageSize;
+  return info.dwPageSize;
 #else
-  static const size_t size = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  return static_cast<size_t>(sysconf(_SC_PAGESIZE));
 #endif
-  return size;
 }
 
 // Whole pages, or 0 if that does not fit beside two guard pages.

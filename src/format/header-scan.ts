@@ -3,6 +3,7 @@ import { CryptoTensorsError, quote } from '../errors.js';
 import { compareUtf8 } from './canonical.js';
 import { dtypeRank } from './dtype.js';
 import { Byte, JsonScanner, decodeUtf8, keyBytes } from './json-scanner.js';
+import { NameTable } from './name-table.js';
 import { UintList } from './uint-list.js';
 
 /** Tensors in the order of the text. */
@@ -17,8 +18,7 @@ export interface ScannedTensors {
 }
 
 export interface ScannedHeader extends ScannedTensors {
-  /** Slices of the header's text. */
-  names: string[];
+  names: NameTable;
   /** Null where there is no `__metadata__`. */
   metadata: Map<string, string> | null;
   /**
@@ -78,7 +78,7 @@ export function scannedShape({ dimensions, shapeEnds }: ScannedTensors, index: n
 
 class HeaderScan {
   private readonly header: ScannedHeader = {
-    names: [],
+    names: new NameTable(),
     dtypes: [],
     begins: new UintList(),
     ends: new UintList(),
@@ -114,8 +114,8 @@ class HeaderScan {
 
   private metadata(): void {
     const { scanner, header } = this;
-    if (header.metadata !== null) scanner.fail('no second "__metadata__"', scanner.start);
-    if (header.names.length > 0) this.inOrder = false;
+    if (header.metadata !== null) scanner.refuse('holds "__metadata__" twice', scanner.start);
+    if (header.names.count > 0) this.inOrder = false;
     const metadata = (header.metadata = new Map<string, string>());
     scanner.open(Byte.openBrace);
     if (scanner.isEmpty(Byte.closeBrace)) return;
@@ -126,7 +126,7 @@ class HeaderScan {
       const { start } = scanner;
       const isSignature = scanner.isKey(SIGNATURE);
       const key = scanner.detachedValue();
-      if (metadata.has(key)) scanner.fail(`no second ${quote(key)}`, start);
+      if (metadata.has(key)) scanner.refuse(`holds the metadata key ${quote(key)} twice`, start);
       if (previous !== null && compareUtf8(previous, key) > 0) this.inOrder = false;
       scanner.string();
       metadata.set(key, scanner.detachedValue());
@@ -144,21 +144,21 @@ class HeaderScan {
 
   private tensor(): void {
     const { scanner, header } = this;
-    header.names.push(scanner.value());
+    const name = this.name();
     scanner.open(Byte.openBrace);
-    if (scanner.isEmpty(Byte.closeBrace)) this.missing(0);
+    if (scanner.isEmpty(Byte.closeBrace)) this.missing(0, name);
     let seen = 0;
     do {
       scanner.key();
       const field = this.field();
-      if ((seen & field) !== 0) scanner.fail('no field twice', scanner.start);
+      if ((seen & field) !== 0) scanner.refuse('holds a field of a tensor twice', scanner.start);
       if (field < seen) this.inOrder = false;
       seen |= field;
       if (field === Field.dtype) this.dtype();
       else if (field === Field.shape) this.shape();
       else this.offsets();
     } while (scanner.hasMore(Byte.closeBrace));
-    if (seen !== Field.all) this.missing(seen);
+    if (seen !== Field.all) this.missing(seen, name);
   }
 
   private field(): number {
@@ -166,19 +166,30 @@ class HeaderScan {
     if (scanner.isKey(DTYPE)) return Field.dtype;
     if (scanner.isKey(SHAPE)) return Field.shape;
     if (scanner.isKey(DATA_OFFSETS)) return Field.offsets;
-    return scanner.fail('"dtype", "shape" or "data_offsets"', scanner.start);
+    return scanner.refuse(`holds ${quote(scanner.value())}, which is no field of a tensor`, scanner.start);
   }
 
-  private missing(seen: number): never {
+  /** The name just scanned: readers could disagree about which one of two equal names counts. */
+  private name(): number {
+    const { scanner, header } = this;
+    const { start } = scanner;
+    const isNew = scanner.escaped
+      ? header.names.add(scanner.valueBytes())
+      : header.names.add(scanner.bytes, start, scanner.end);
+    if (!isNew) scanner.refuse(`holds the tensor ${quote(scanner.value())} twice`, start);
+    return start;
+  }
+
+  private missing(seen: number, position: number): never {
     const missing = (seen & Field.dtype) === 0 ? 'dtype' : (seen & Field.shape) === 0 ? 'shape' : 'data_offsets';
-    return this.scanner.fail(`"${missing}" in the entry of the tensor ${quote(this.header.names.at(-1)!)}`);
+    return this.scanner.refuse(`lacks "${missing}" of a tensor`, position);
   }
 
   private dtype(): void {
     const { scanner, header } = this;
     scanner.string();
     const rank = dtypeRank(scanner.value());
-    if (rank < 0) scanner.fail('a dtype of safetensors', scanner.start);
+    if (rank < 0) scanner.refuse(`holds ${quote(scanner.value())}, which is no dtype`, scanner.start);
     header.dtypes.push(rank);
   }
 

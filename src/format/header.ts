@@ -1,9 +1,10 @@
 /** The header of a file: its length, its tensors, its metadata, and the bytes of it that are signed (FORMAT.md §1, §2). */
-import { CryptoTensorsError, quote } from '../errors.js';
+import { CryptoTensorsError } from '../errors.js';
 import { LENGTH_BYTES, MAX_HEADER_BYTES, encodeCanonical, type HeaderTensor } from './canonical.js';
 import { DTYPES, type Dtype } from './dtype.js';
 import { scanHeader, scannedShape, type ScannedHeader } from './header-scan.js';
 import { dataOrder, validateLayout } from './header-validate.js';
+import type { NameTable } from './name-table.js';
 
 export { MAX_HEADER_BYTES } from './canonical.js';
 
@@ -63,7 +64,9 @@ export class Header {
   readonly #scan: Omit<ScannedHeader, 'names'>;
   /** Position in the text of each tensor; null where it is the same. */
   readonly #order: Uint32Array | null;
-  readonly #indices: ReadonlyMap<string, number>;
+  readonly #inverse: Uint32Array | null;
+  /** Names in the order of the text. */
+  readonly #table: NameTable;
 
   /** Use `parseHeader`. */
   constructor(bytes: Uint8Array, fileSize: number) {
@@ -73,10 +76,12 @@ export class Header {
     this.#bytes = bytes;
     this.#scan = scan;
     this.metadata = scan.metadata;
-    this.count = names.length;
+    this.count = names.count;
     this.#order = dataOrder(scan);
-    this.names = detach(this.#order === null ? names : Array.from(this.#order, (i) => names[i]!));
-    this.#indices = indexNames(this.names);
+    this.#inverse = this.#order === null ? null : invert(this.#order);
+    this.#table = names;
+    const strings = names.strings();
+    this.names = this.#order === null ? strings : Array.from(this.#order, (i) => strings[i]!);
     const { begin, end } = validateLayout(scan, this.#order, this.names, fileSize - this.dataStart);
     this.begin = begin;
     this.end = end;
@@ -84,7 +89,12 @@ export class Header {
 
   /** Index of a tensor, or -1 where there is none of that name. */
   indexOf(name: string): number {
-    return this.#indices.get(name) ?? -1;
+    return this.#dataIndex(this.#table.indexOf(name));
+  }
+
+  /** `indexOf` for a name that stands in UTF-8 at `[start, end)` of `bytes`. */
+  indexOfBytes(bytes: Uint8Array, start: number, end: number): number {
+    return this.#dataIndex(this.#table.indexOfBytes(bytes, start, end));
   }
 
   dtype(index: number): Dtype {
@@ -124,28 +134,20 @@ export class Header {
     }));
   }
 
+  #dataIndex(textIndex: number): number {
+    return this.#inverse === null || textIndex < 0 ? textIndex : this.#inverse[textIndex]!;
+  }
+
   #textIndex(index: number): number {
     return this.#order === null ? index : this.#order[index]!;
   }
 }
 
-/** Names as slices of one string of their own, so that they do not keep the whole text of the header in memory. */
-function detach(names: readonly string[]): string[] {
-  const all = names.join('');
-  let end = 0;
-  return names.map((name) => all.slice(end, (end += name.length)));
-}
-
-function indexNames(names: readonly string[]): Map<string, number> {
-  const indices = new Map<string, number>();
-  for (let i = 0; i < names.length; i++) indices.set(names[i]!, i);
-  if (indices.size === names.length) return indices;
-  const twice = names.find((name, i) => indices.get(name) !== i)!;
-  throw new CryptoTensorsError(
-    'InvalidHeaderDeserialization',
-    `the header holds the tensor ${quote(twice)} twice: readers could disagree about which one counts`,
-    { tensor: twice, expected: 'each name once', found: 'a name twice' },
-  );
+/** The other way round: index in data order of each position in the text. */
+function invert(order: Uint32Array): Uint32Array {
+  const inverse = new Uint32Array(order.length);
+  order.forEach((position, index) => (inverse[position] = index));
+  return inverse;
 }
 
 function lengthError(

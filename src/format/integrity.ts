@@ -92,7 +92,7 @@ class DigestsScan {
       do {
         scanner.key();
         const key = scanner.value();
-        if (members.has(key)) scanner.fail('no key twice', scanner.start);
+        if (members.has(key)) scanner.refuse('holds a key twice', scanner.start);
         members.set(key, key === 'tensors' ? this.tensors() : scanJsonValue(scanner, 2));
       } while (scanner.hasMore(Byte.closeBrace));
     }

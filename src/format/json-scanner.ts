@@ -135,25 +135,20 @@ export class JsonScanner {
   string(): void {
     if (this.peek() !== QUOTE) this.fail('a string');
     const { bytes } = this;
-    const limit = bytes.length;
     let p = this.position + 1;
     this.start = p;
     this.escaped = false;
-    for (; p < limit; p++) {
-      const c = bytes[p]!;
-      if (c === QUOTE) {
-        this.end = p;
-        this.position = p + 1;
-        return;
-      }
-      if (c === BACKSLASH) {
-        this.escaped = true;
-        p = this.skipEscape(p + 1);
-      } else if (c < SPACE) {
-        this.fail('a control character as an escape', p);
-      }
+    for (;;) {
+      let c = bytes[p]!;
+      // False at the end too, where the byte is undefined.
+      while (c >= SPACE && c !== QUOTE && c !== BACKSLASH) c = bytes[++p]!;
+      if (c === QUOTE) break;
+      if (c !== BACKSLASH) this.fail(p < bytes.length ? 'a control character as an escape' : 'the end of a string', p);
+      this.escaped = true;
+      p = this.skipEscape(p + 1) + 1;
     }
-    this.fail('the end of a string', limit);
+    this.end = p;
+    this.position = p + 1;
   }
 
   /** Whether the last string is `key`. */
@@ -214,7 +209,7 @@ export class JsonScanner {
     if (this.peek() !== -1) this.fail('nothing after the value');
   }
 
-  /** Throws: `expected` did not stand at `position`. */
+  /** Throws: `expected` does not stand at `position`. */
   fail(expected: string, position = this.position): never {
     const found = this.describe(position);
     const { code, name } = this.subject;
@@ -222,6 +217,16 @@ export class JsonScanner {
       code,
       `${name} is not well-formed: expected ${expected} at byte ${position}, found ${found}; it is damaged, or was not written as the format requires`,
       { expected, found, position },
+    );
+  }
+
+  /** Throws: what stands at `position` is JSON, but not allowed. */
+  refuse(problem: string, position = this.position): never {
+    const { code, name } = this.subject;
+    throw new CryptoTensorsError(
+      code,
+      `${name} ${problem}, at byte ${position}: readers could disagree about it, so it is refused`,
+      { position },
     );
   }
 

@@ -102,7 +102,7 @@ export function describeJson(value: JsonValue | undefined): string {
 }
 
 function scanObject(scanner: JsonScanner, depth: number, rawStrings: ReadonlySet<string>): JsonObject {
-  if (depth > MAX_DEPTH) scanner.fail(`no more than ${MAX_DEPTH} nested values`);
+  if (depth > MAX_DEPTH) scanner.refuse(`is nested more than ${MAX_DEPTH} deep`);
   const object: JsonObject = new Map();
   scanner.open(Byte.openBrace);
   if (scanner.isEmpty(Byte.closeBrace)) return object;
@@ -110,14 +110,14 @@ function scanObject(scanner: JsonScanner, depth: number, rawStrings: ReadonlySet
     scanner.key();
     const { start } = scanner;
     const key = scanner.value();
-    if (object.has(key)) scanner.fail('no key twice', start);
+    if (object.has(key)) scanner.refuse('holds a key twice', start);
     object.set(key, scanJsonValue(scanner, depth + 1, rawStrings, rawStrings.has(key)));
   } while (scanner.hasMore(Byte.closeBrace));
   return object;
 }
 
 function scanArray(scanner: JsonScanner, depth: number, rawStrings: ReadonlySet<string>): JsonValue[] {
-  if (depth > MAX_DEPTH) scanner.fail(`no more than ${MAX_DEPTH} nested values`);
+  if (depth > MAX_DEPTH) scanner.refuse(`is nested more than ${MAX_DEPTH} deep`);
   const array: JsonValue[] = [];
   scanner.open(Byte.openBracket);
   if (scanner.isEmpty(Byte.closeBracket)) return array;

@@ -100,10 +100,12 @@ class RecordsScan {
 
   /** The tensor that the key just scanned names. */
   private tensor(): number {
-    const name = this.scanner.value();
-    const index = this.header.indexOf(name);
-    if (index < 0) throw invalidRecord(name, 'stands for a tensor that is not in the file');
-    if (this.seen[index] === 1) throw invalidRecord(name, 'stands there twice');
+    const { scanner, header } = this;
+    const index = scanner.escaped
+      ? header.indexOf(scanner.value())
+      : header.indexOfBytes(scanner.bytes, scanner.start, scanner.end);
+    if (index < 0) throw invalidRecord(scanner.value(), 'stands for a tensor that is not in the file');
+    if (this.seen[index] === 1) throw invalidRecord(scanner.value(), 'stands there twice');
     this.seen[index] = 1;
     return index;
   }

@@ -1,5 +1,6 @@
 import { CryptoTensorsError } from '../errors.js';
 import type { AeadAlgorithm, Secret } from '../engine/types.js';
+import { describeKids, describeNames } from './describe.js';
 import type { KeyProvider } from './providers/types.js';
 import { hasPrivatePart } from './types.js';
 import type { Jwk, JwkSet, KeySet } from './types.js';
@@ -36,6 +37,9 @@ interface RingParts extends RingContents {
   readonly borrowed: readonly KeyRing[];
 }
 
+/** Only this module makes rings: elsewhere nobody could hand one keys that were not checked. */
+const MAKER = Symbol('KeyRing');
+
 let construct: (parts: RingParts) => KeyRing;
 let partsOf: (ring: KeyRing) => RingParts;
 let adopt: (ring: KeyRing, secret: Secret) => void;
@@ -51,7 +55,7 @@ export class KeyRing {
   readonly #adopted: Secret[] = [];
 
   static {
-    construct = (parts) => new KeyRing(parts);
+    construct = (parts) => new KeyRing(parts, MAKER);
     partsOf = (ring) => ring.#open();
     adopt = (ring, secret) => {
       ring.#open();
@@ -59,7 +63,8 @@ export class KeyRing {
     };
   }
 
-  private constructor(parts: RingParts) {
+  private constructor(parts: RingParts, maker: typeof MAKER) {
+    if (maker !== MAKER) throw new TypeError('a KeyRing is made by loadKeyRing()');
     this.#parts = parts;
   }
 
@@ -108,7 +113,9 @@ export class KeyRing {
   }
 
   toString(): string {
-    return `KeyRing ${this.disposed ? '(disposed)' : JSON.stringify(this)}`;
+    if (this.disposed) return 'KeyRing (disposed)';
+    const { masterKeys, signingKeys, providers } = this;
+    return `KeyRing (master keys: ${describeKids(masterKeys)}; signing keys: ${describeKids(signingKeys)}; providers: ${describeNames(providers)})`;
   }
 
   [Symbol.for('nodejs.util.inspect.custom')](): string {

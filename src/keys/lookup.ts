@@ -1,3 +1,4 @@
+import { quote } from '../errors.js';
 import type { Secret } from '../engine/types.js';
 import type { Twin } from '../twin.js';
 import { adoptSecret, ringContents } from './keyring.js';
@@ -124,7 +125,7 @@ function secretOf({ secret }: MasterKey): Secret {
 
 function inquiryOf(failures: readonly ProviderFailure[]): Inquiry {
   const notes = failures.map(
-    ({ provider, reason }) => `. The key provider ${provider.name} could not be asked: ${reason}`,
+    ({ provider, reason }) => `. The key provider ${quote(provider.name)} gave no usable answer: ${reason}`,
   );
   return { notes: notes.join(''), cause: failures[0]?.error };
 }

@@ -1,11 +1,9 @@
 import { CryptoTensorsError, quote } from '../errors.js';
 import { AEAD_KEY_BYTES } from '../engine/types.js';
+import { describeKids } from './describe.js';
 import type { KeyQuery, MasterKeyQuery, WritingKeyQuery } from './select.js';
 import { hasPrivatePart } from './types.js';
-import type { KeyName, KeySet, MasterKey } from './types.js';
-
-/** More names than this in one message help nobody. */
-const MAX_NAMES = 8;
+import type { KeySet, MasterKey } from './types.js';
 
 const MAKE_KEYS = 'Make keys with generateKeys() or `cryptotensors keygen`';
 
@@ -25,13 +23,18 @@ export function masterKeyNotFound(keys: KeySet, query: MasterKeyQuery, inquiry =
   if (keys.masterKeys.length === 0) {
     problem = `the file needs ${kid === null ? 'a master key' : `the master key ${quote(kid)}`}, but there is no master key at hand`;
   } else if (kid === null) {
-    problem = `the header names no master key, and none of those at hand is ${needed}: ${describe(namesakes)}`;
+    problem = `the header names no master key, and none of those at hand is ${needed}: ${describeKids(namesakes)}`;
   } else if (namesakes.length > 0) {
     problem = `the file needs ${needed}, but the master key ${quote(kid)} at hand is ${describeFit(namesakes[0]!)}`;
   } else {
-    problem = `there is no master key ${quote(kid)}, ${whoAsked(query)}; at hand: ${describe(keys.masterKeys)}`;
+    problem = `there is no master key ${quote(kid)}, ${whoAsked(query)}; at hand: ${describeKids(keys.masterKeys)}`;
   }
-  return notFound('KeyNotFound', `${problem}. Pass the right key in the keys option or in CRYPTOTENSOR_KEYS`, kid, inquiry);
+  return notFound(
+    'KeyNotFound',
+    `${problem}. Pass the right key in the keys option or in CRYPTOTENSOR_KEYS`,
+    kid,
+    inquiry,
+  );
 }
 
 export function verifyingKeyNotFound(trust: KeySet, query: KeyQuery, inquiry = NOBODY_ASKED): CryptoTensorsError {
@@ -46,7 +49,7 @@ export function verifyingKeyNotFound(trust: KeySet, query: KeyQuery, inquiry = N
       inquiry,
     );
   }
-  const problem = `the key ${quote(kid ?? '')}, ${whoAsked(query)}, is not trusted; trusted: ${describe(trust.signingKeys)}`;
+  const problem = `the key ${quote(kid ?? '')}, ${whoAsked(query)}, is not trusted; trusted: ${describeKids(trust.signingKeys)}`;
   return notFound(
     'UntrustedSigner',
     `${problem}. If you do trust this signer, add its public key to the trust option`,
@@ -60,7 +63,7 @@ export function signingKeyNotFound(keys: KeySet, kid: string | undefined, inquir
   const name = kid === undefined ? '' : ` ${quote(kid)}`;
   const problem = verifiesOnly
     ? `the key${name} at hand can verify but not sign: its private part "d" is missing`
-    : `there is no signing key${name} at hand; at hand: ${describe(keys.signingKeys)}`;
+    : `there is no signing key${name} at hand; at hand: ${describeKids(keys.signingKeys)}`;
   return notFound('KeyNotFound', `${problem}. ${MAKE_KEYS}, and pass them in the keys option`, kid ?? null, inquiry);
 }
 
@@ -71,7 +74,7 @@ export function writingMasterKeyNotFound(
 ): CryptoTensorsError {
   const name = kid === undefined ? '' : ` ${quote(kid)}`;
   const purpose = algorithm === undefined ? '' : ` for ${algorithm}`;
-  const problem = `there is no master key${name}${purpose} at hand; at hand: ${describe(keys.masterKeys)}`;
+  const problem = `there is no master key${name}${purpose} at hand; at hand: ${describeKids(keys.masterKeys)}`;
   return notFound('KeyNotFound', `${problem}. ${MAKE_KEYS}, and pass them in the keys option`, kid ?? null, inquiry);
 }
 
@@ -90,13 +93,6 @@ function notFound(
 
 function whoAsked({ override }: KeyQuery): string {
   return override === undefined ? 'which the header names' : 'which the options name';
-}
-
-function describe(keys: readonly KeyName[]): string {
-  if (keys.length === 0) return 'none';
-  const names = keys.slice(0, MAX_NAMES).map(({ kid }) => (kid === null ? '(no kid)' : quote(kid)));
-  if (keys.length > MAX_NAMES) names.push(`${keys.length - MAX_NAMES} more`);
-  return names.join(', ');
 }
 
 function describeFit({ algorithm, secret }: MasterKey): string {

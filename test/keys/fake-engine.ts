@@ -95,7 +95,8 @@ export class FakeEngine {
 }
 
 function bytesOf(secret: Secret): Buffer {
-  return (secret as FakeSecret).bytes;
+  if (secret instanceof FakeSecret) return secret.bytes;
+  throw new TypeError('a secret of another engine');
 }
 
 function privateKey(seed: Secret): ReturnType<typeof createPrivateKey> {

@@ -44,7 +44,10 @@ export async function refusal(code: ErrorCode, work: () => unknown): Promise<Cry
 }
 
 /** Fails if any way of printing `value` shows eight characters in a row of one of the test keys' private parts. */
-export function expectNoMaterial(value: unknown, secrets: readonly string[] = [K128, K256, K256_OTHER, D_A, D_B]): void {
+export function expectNoMaterial(
+  value: unknown,
+  secrets: readonly string[] = [K128, K256, K256_OTHER, D_A, D_B],
+): void {
   const printed = [
     String(value),
     inspect(value, { depth: Infinity, showHidden: true, getters: true }),

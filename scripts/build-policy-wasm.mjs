@@ -1,0 +1,94 @@
+// Builds src/policy/policy.wasm from native/rust/policy, reproducibly: the same sources and tools give the same bytes,
+// whatever the folders are called (native/rust/policy/README.md).
+//
+//   node scripts/build-policy-wasm.mjs           builds, and replaces src/policy/policy.wasm and its .sha256
+//   node scripts/build-policy-wasm.mjs --check   builds, and fails unless the bytes are the committed ones
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+
+const root = join(import.meta.dirname, '..');
+const crate = join(root, 'native/rust/policy');
+const artefact = join(root, 'src/policy/policy.wasm');
+const checksum = `${artefact}.sha256`;
+
+/** Debian's compiler, which comes with the sources of std; any other on the PATH stays as it is. */
+const rustc = process.env.POLICY_RUSTC ?? '/usr/bin/rustc';
+/** What the committed file was built with. */
+const tools = { [rustc]: 'rustc 1.96.0', 'wasm-ld-19': 'LLD 19.1.7' };
+
+function checkTools() {
+  for (const [tool, expected] of Object.entries(tools)) {
+    let found;
+    try {
+      found = execFileSync(tool, ['--version'], { encoding: 'utf8' }).trim();
+    } catch {
+      throw new Error(`${tool} is missing: install the Debian packages rustc-web, rust-web-src and lld-19`);
+    }
+    if (!found.includes(expected)) {
+      console.warn(`${tool} is "${found}", not ${expected}: expect other bytes than the committed ones`);
+    }
+  }
+}
+
+/** Names for the folders that the compiler would otherwise write into the file as they are on this machine. */
+function remappedFolders() {
+  const registry = join(process.env.CARGO_HOME ?? join(homedir(), '.cargo'), 'registry/src');
+  const sysroot = execFileSync(rustc, ['--print', 'sysroot'], { encoding: 'utf8' }).trim();
+  return [
+    ...readdirSync(registry).map((index) => [join(registry, index), 'cargo']),
+    [join(sysroot, 'lib/rustlib/src/rust'), 'rust'],
+    [crate, 'policy'],
+  ];
+}
+
+function build() {
+  const run = (args) => execFileSync('cargo', args, { cwd: crate, env, stdio: 'inherit' });
+  // RUSTC_BOOTSTRAP: std is built from source, for lack of a compiled one for this target; that option is unstable.
+  const env = { ...process.env, RUSTC: rustc, RUSTC_BOOTSTRAP: '1', CARGO_TARGET_DIR: join(crate, 'target') };
+  // These would replace the flags of .cargo/config.toml.
+  delete env.RUSTFLAGS;
+  delete env.CARGO_ENCODED_RUSTFLAGS;
+
+  run(['fetch', '--locked']);
+  const flags = remappedFolders().map(([from, to]) => `--remap-path-prefix=${from}=${to}`);
+  const target = 'wasm32-unknown-unknown';
+  run([
+    ...['build', '--locked', '--release', '--target', target, '-Zbuild-std=std,panic_abort'],
+    ...['--config', `target.${target}.rustflags=${JSON.stringify(flags)}`],
+  ]);
+  return readFileSync(join(crate, 'target', target, 'release/cryptotensors_policy.wasm'));
+}
+
+/** The properties that the sandbox rests on (native/rust/policy/README.md). */
+function checkSandbox(wasm) {
+  const module = new WebAssembly.Module(wasm);
+  const imports = WebAssembly.Module.imports(module);
+  if (imports.length > 0) throw new Error(`the module imports ${JSON.stringify(imports)}; it must import nothing`);
+  const { memory } = new WebAssembly.Instance(module).exports;
+  let grewBeyond = true;
+  try {
+    memory.grow((64 * 1024 * 1024 - memory.buffer.byteLength) / 65536 + 1);
+  } catch {
+    grewBeyond = false;
+  }
+  if (grewBeyond) throw new Error('the memory of the module grows beyond 64 MiB');
+}
+
+checkTools();
+const wasm = build();
+checkSandbox(wasm);
+const line = `${createHash('sha256').update(wasm).digest('hex')}  policy.wasm\n`;
+
+if (process.argv.includes('--check')) {
+  if (line !== readFileSync(checksum, 'utf8') || !wasm.equals(readFileSync(artefact))) {
+    throw new Error(`src/policy/policy.wasm is not what the sources build: expected ${readFileSync(checksum, 'utf8')}built    ${line}`);
+  }
+  console.log(`src/policy/policy.wasm is what the sources build: ${line.trimEnd()}`);
+} else {
+  writeFileSync(artefact, wasm);
+  writeFileSync(checksum, line);
+  console.log(`${wasm.length} bytes, ${line.trimEnd()}`);
+}

@@ -1,0 +1,110 @@
+import type { AeadAlgorithm, AeadProvider, DigestAlgorithm, EngineInfo, RecordFault } from './types.js';
+
+declare const kind: unique symbol;
+
+/** An object of the addon's. It is type-tagged: passed where another kind is expected it is a TypeError. */
+export interface Handle<Kind extends string> {
+  readonly [kind]: Kind;
+}
+
+export type SecretHandle = Handle<'secret'>;
+export type SourceHandle = Handle<'source'>;
+export type SinkHandle = Handle<'sink'>;
+export type TableHandle = Handle<'table'>;
+
+/** A job that resolves to a `Result`. It can be started or run once. */
+export type JobHandle<Result> = Handle<'job'> & { readonly result?: Result };
+
+/**
+ * What the addon exports (native/binding). Functions throw, and promises reject with, an `Error` with the fields `code`,
+ * `tensor`, `chunk` and `errno` for a fault, a TypeError or RangeError for an argument that does not fit.
+ */
+export interface Addon {
+  info(): Omit<EngineInfo, 'engine'>;
+  forceAeadProvider(provider: AeadProvider | null): void;
+  setThreads(threads: number): void;
+
+  importSecret(bytes: Uint8Array): SecretHandle;
+  importSecretBase64(text: Uint8Array): SecretHandle | null;
+  randomSecret(byteLength: number): SecretHandle;
+  exportSecret(secret: SecretHandle): Uint8Array;
+  secretLength(secret: SecretHandle): number;
+  secretsEqual(a: SecretHandle, b: SecretHandle): boolean;
+  disposeSecret(secret: SecretHandle): void;
+
+  ed25519PublicKey(seed: SecretHandle): Uint8Array;
+  ed25519Sign(seed: SecretHandle, message: Uint8Array): Uint8Array;
+  ed25519VerifyJob(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): JobHandle<boolean>;
+  digest(algorithm: DigestAlgorithm, bytes: Uint8Array): Uint8Array;
+
+  openFileJob(path: string): JobHandle<SourceHandle>;
+  openBytes(bytes: Uint8Array): SourceHandle;
+  sourceSize(source: SourceHandle): number;
+  readRawJob(source: SourceHandle, offset: number, destination: Uint8Array): JobHandle<undefined>;
+  closeSource(source: SourceHandle): void;
+
+  createFile(path: string, mode: number): SinkHandle;
+  memorySink(bytes: Uint8Array): SinkHandle;
+  sinkAllocate(sink: SinkHandle, size: number): void;
+  sinkWrite(sink: SinkHandle, offset: number, bytes: Uint8Array): void;
+  sinkSync(sink: SinkHandle): void;
+  closeSink(sink: SinkHandle): void;
+
+  createTable(
+    dataStart: number,
+    begin: Float64Array,
+    end: Float64Array,
+    encryption: RecordsOf<AeadAlgorithm> | null,
+    integrity: RecordsOf<DigestAlgorithm> | null,
+  ): { table: TableHandle; fault?: undefined } | { table?: undefined; fault: RecordFault };
+  unwrapTable(table: TableHandle, master: SecretHandle): number;
+  disposeTable(table: TableHandle): void;
+
+  readJob(
+    table: TableHandle,
+    source: SourceHandle,
+    destination: Uint8Array,
+    copies: Float64Array,
+    threads: number,
+  ): JobHandle<undefined>;
+  unsealJob(
+    table: TableHandle,
+    source: SourceHandle,
+    sink: SinkHandle,
+    tensors: Float64Array,
+    threads: number,
+  ): JobHandle<undefined>;
+  sealJob(
+    sources: SourceHandle[],
+    sink: SinkHandle,
+    items: Float64Array,
+    encryption: { algorithm: AeadAlgorithm; version: 1 | 2; chunkSize: number; master: SecretHandle } | null,
+    integrity: { algorithm: DigestAlgorithm; chunkSize: number } | null,
+    threads: number,
+  ): JobHandle<Uint8Array>;
+
+  /** Works on the job on pool threads. */
+  startJob<Result>(job: JobHandle<Result>): Promise<Result>;
+  /** The same, blocking the calling thread, which helps. */
+  runJob<Result>(job: JobHandle<Result>): Result;
+  /** Ends the job with `AbortError` once the chunks under way are done. */
+  cancelJob(job: Handle<'job'>): void;
+  /** Bytes done. */
+  jobDone(job: Handle<'job'>): number;
+  /** Bytes in all; 0 until that is known. */
+  jobTotal(job: Handle<'job'>): number;
+
+  /**
+   * The first offset in `buffer` whose address is a multiple of `alignment`. With 2 MiB, huge pages are asked for from
+   * there on.
+   */
+  align(buffer: Uint8Array, alignment: number): number;
+  wipe(bytes: Uint8Array): void;
+}
+
+interface RecordsOf<Algorithm> {
+  algorithm: Algorithm;
+  chunkSize: number;
+  document: Uint8Array;
+  records: Int32Array;
+}

@@ -1,0 +1,46 @@
+import type { Addon, SinkHandle, SourceHandle } from './addon.js';
+import { guarded } from './fault.js';
+import { NativeObject } from './native-object.js';
+import type { Sink, Source } from './types.js';
+
+/** An open file, or bytes in memory, to read from. */
+export class NativeSource extends NativeObject<'source'> implements Source {
+  readonly size: number;
+  readonly path: string | undefined;
+
+  constructor(addon: Addon, handle: SourceHandle, path: string | undefined) {
+    super(handle, (source) => addon.closeSource(source));
+    this.size = addon.sourceSize(handle);
+    this.path = path;
+  }
+
+  close(): void {
+    this.closeHandle();
+  }
+}
+
+/** A new file, or memory, to write to. */
+export class NativeSink extends NativeObject<'sink'> implements Sink {
+  readonly #addon: Addon;
+
+  constructor(addon: Addon, handle: SinkHandle) {
+    super(handle, (sink) => addon.closeSink(sink));
+    this.#addon = addon;
+  }
+
+  allocate(size: number): void {
+    guarded(() => this.#addon.sinkAllocate(this.handle, size));
+  }
+
+  write(offset: number, bytes: Uint8Array): void {
+    guarded(() => this.#addon.sinkWrite(this.handle, offset, bytes));
+  }
+
+  sync(): void {
+    guarded(() => this.#addon.sinkSync(this.handle));
+  }
+
+  close(): void {
+    this.closeHandle();
+  }
+}

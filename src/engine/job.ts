@@ -1,0 +1,90 @@
+import type { Addon, JobHandle } from './addon.js';
+import { asFault, EngineFault, guarded } from './fault.js';
+
+/** What a caller can do while a job runs. */
+export interface JobControl {
+  signal: AbortSignal | undefined;
+  /** Called now and then with bytes done and total, and once when all is done. What it throws ends the job. */
+  onProgress: ((done: number, total: number) => void) | undefined;
+}
+
+const PROGRESS_INTERVAL_MS = 50;
+
+/** Starts a job on the pool's threads. */
+export async function startJob<Result>(
+  addon: Addon,
+  job: JobHandle<Result>,
+  { signal, onProgress }: JobControl,
+): Promise<Result> {
+  const cancel = (): void => addon.cancelJob(job);
+  const progress = onProgress && new Progress(addon, job, onProgress, cancel);
+  // A job that is cancelled before it is started reads nothing; it only wipes its destination.
+  if (signal?.aborted) cancel();
+  signal?.addEventListener('abort', cancel);
+  try {
+    const result = await addon.startJob(job);
+    progress?.finish();
+    return result;
+  } catch (error) {
+    throw progress?.failure ? progress.failure.error : asFault(error);
+  } finally {
+    signal?.removeEventListener('abort', cancel);
+    progress?.stop();
+  }
+}
+
+/** Runs a job, blocking. A signal that is aborted already cancels it. */
+export function runJob<Result>(addon: Addon, job: JobHandle<Result>, { signal, onProgress }: JobControl): Result {
+  if (signal?.aborted) addon.cancelJob(job);
+  const result = guarded(() => addon.runJob(job));
+  if (onProgress) reportEnd(addon, job, onProgress);
+  return result;
+}
+
+/** For jobs that are over too soon to be cancelled or watched. */
+export const UNCONTROLLED: JobControl = { signal: undefined, onProgress: undefined };
+
+class Progress {
+  failure: { error: unknown } | undefined;
+  readonly #report: () => void;
+  readonly #finish: () => void;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(addon: Addon, job: JobHandle<unknown>, onProgress: NonNullable<JobControl['onProgress']>, cancel: () => void) {
+    this.#report = () => {
+      const total = addon.jobTotal(job);
+      if (total > 0) onProgress(addon.jobDone(job), total);
+    };
+    this.#finish = () => reportEnd(addon, job, onProgress);
+    this.#timer = setInterval(() => {
+      try {
+        this.#report();
+      } catch (error) {
+        this.failure ??= { error };
+        cancel();
+        this.stop();
+      }
+    }, PROGRESS_INTERVAL_MS);
+  }
+
+  finish(): void {
+    if (this.failure === undefined) this.#finish();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+}
+
+function reportEnd(addon: Addon, job: JobHandle<unknown>, onProgress: NonNullable<JobControl['onProgress']>): void {
+  const total = addon.jobTotal(job);
+  onProgress(total, total);
+}
+
+/** Refuses memory that could go away under a job. */
+export function checkMemory(bytes: Uint8Array): void {
+  const { buffer } = bytes;
+  if (buffer instanceof ArrayBuffer && buffer.resizable) {
+    throw new EngineFault('InvalidOption', 'a resizable ArrayBuffer cannot be worked on: it could shrink meanwhile. Use one of fixed length');
+  }
+}

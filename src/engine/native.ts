@@ -1,0 +1,189 @@
+import type { Addon, SourceHandle } from './addon.js';
+import { guarded } from './fault.js';
+import { NativeSink, NativeSource } from './files.js';
+import { checkMemory, runJob, startJob, UNCONTROLLED } from './job.js';
+import { handleOf } from './native-object.js';
+import { NativeSecret } from './secret.js';
+import { NativeTable } from './table.js';
+import type {
+  DigestAlgorithm,
+  Engine,
+  EngineInfo,
+  ReadRequest,
+  RecordFault,
+  SealRequest,
+  Secret,
+  Sink,
+  Source,
+  TableSpec,
+  TensorTable,
+  UnsealRequest,
+} from './types.js';
+
+const HUGE_PAGE_BYTES = 2 * 1024 * 1024;
+/** A cache line. */
+const SMALL_ALIGNMENT = 64;
+
+/** The engine that the addon is. */
+export class NativeEngine implements Engine {
+  readonly name = 'native';
+  readonly #addon: Addon;
+
+  constructor(addon: Addon) {
+    this.#addon = addon;
+  }
+
+  info(): EngineInfo {
+    return { engine: 'native', ...this.#addon.info() };
+  }
+
+  importSecret(bytes: Uint8Array): Secret {
+    return new NativeSecret(this.#addon, this.#addon.importSecret(bytes));
+  }
+
+  importSecretBase64(text: Uint8Array): Secret | null {
+    const handle = this.#addon.importSecretBase64(text);
+    return handle && new NativeSecret(this.#addon, handle);
+  }
+
+  randomSecret(byteLength: number): Secret {
+    return new NativeSecret(this.#addon, this.#addon.randomSecret(byteLength));
+  }
+
+  exportSecret(secret: Secret): Uint8Array {
+    return guarded(() => this.#addon.exportSecret(handleOf(secret, 'secret')));
+  }
+
+  secretsEqual(a: Secret, b: Secret): boolean {
+    return guarded(() => this.#addon.secretsEqual(handleOf(a, 'secret'), handleOf(b, 'secret')));
+  }
+
+  ed25519PublicKey(seed: Secret): Uint8Array {
+    return guarded(() => this.#addon.ed25519PublicKey(handleOf(seed, 'secret')));
+  }
+
+  ed25519Sign(seed: Secret, message: Uint8Array): Uint8Array {
+    return guarded(() => this.#addon.ed25519Sign(handleOf(seed, 'secret'), message));
+  }
+
+  ed25519Verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
+    return runJob(this.#addon, this.#addon.ed25519VerifyJob(publicKey, message, signature), UNCONTROLLED);
+  }
+
+  async ed25519VerifyAsync(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): Promise<boolean> {
+    for (const bytes of [publicKey, message, signature]) checkMemory(bytes);
+    return startJob(this.#addon, this.#addon.ed25519VerifyJob(publicKey, message, signature), UNCONTROLLED);
+  }
+
+  digest(algorithm: DigestAlgorithm, bytes: Uint8Array): Uint8Array {
+    return this.#addon.digest(algorithm, bytes);
+  }
+
+  async openFile(path: string): Promise<Source> {
+    return this.#source(await startJob(this.#addon, this.#addon.openFileJob(path), UNCONTROLLED), path);
+  }
+
+  openFileSync(path: string): Source {
+    return this.#source(runJob(this.#addon, this.#addon.openFileJob(path), UNCONTROLLED), path);
+  }
+
+  openBytes(bytes: Uint8Array): Source {
+    checkMemory(bytes);
+    return this.#source(this.#addon.openBytes(bytes), undefined);
+  }
+
+  #source(handle: SourceHandle, path: string | undefined): Source {
+    return new NativeSource(this.#addon, handle, path);
+  }
+
+  async readRaw(source: Source, offset: number, destination: Uint8Array): Promise<void> {
+    await startJob(this.#addon, this.#readRawJob(source, offset, destination), UNCONTROLLED);
+  }
+
+  readRawSync(source: Source, offset: number, destination: Uint8Array): void {
+    runJob(this.#addon, this.#readRawJob(source, offset, destination), UNCONTROLLED);
+  }
+
+  #readRawJob(source: Source, offset: number, destination: Uint8Array) {
+    checkMemory(destination);
+    return guarded(() => this.#addon.readRawJob(handleOf(source, 'source'), offset, destination));
+  }
+
+  createFile(path: string, mode: number): Sink {
+    return new NativeSink(
+      this.#addon,
+      guarded(() => this.#addon.createFile(path, mode)),
+    );
+  }
+
+  memorySink(bytes: Uint8Array): Sink {
+    checkMemory(bytes);
+    return new NativeSink(this.#addon, this.#addon.memorySink(bytes));
+  }
+
+  createTable(spec: TableSpec): { table: TensorTable } | { fault: RecordFault } {
+    const { dataStart, begin, end, encryption, integrity } = spec;
+    const { table, fault } = this.#addon.createTable(dataStart, begin, end, encryption, integrity);
+    return table === undefined ? { fault } : { table: new NativeTable(this.#addon, table) };
+  }
+
+  async read(request: ReadRequest): Promise<void> {
+    await startJob(this.#addon, this.#readJob(request), request);
+  }
+
+  readSync(request: ReadRequest): void {
+    runJob(this.#addon, this.#readJob(request), request);
+  }
+
+  #readJob({ table, source, destination, copies, threads }: ReadRequest) {
+    checkMemory(destination);
+    return guarded(() =>
+      this.#addon.readJob(handleOf(table, 'table'), handleOf(source, 'source'), destination, copies, threads),
+    );
+  }
+
+  async unseal(request: UnsealRequest): Promise<void> {
+    await startJob(this.#addon, this.#unsealJob(request), request);
+  }
+
+  unsealSync(request: UnsealRequest): void {
+    runJob(this.#addon, this.#unsealJob(request), request);
+  }
+
+  #unsealJob({ table, source, sink, tensors, threads }: UnsealRequest) {
+    return guarded(() =>
+      this.#addon.unsealJob(handleOf(table, 'table'), handleOf(source, 'source'), handleOf(sink, 'sink'), tensors, threads),
+    );
+  }
+
+  async seal(request: SealRequest): Promise<Uint8Array> {
+    return startJob(this.#addon, this.#sealJob(request), request);
+  }
+
+  sealSync(request: SealRequest): Uint8Array {
+    return runJob(this.#addon, this.#sealJob(request), request);
+  }
+
+  #sealJob({ sources, sink, items, encryption, integrity, threads }: SealRequest) {
+    return guarded(() =>
+      this.#addon.sealJob(
+        sources.map((source) => handleOf(source, 'source')),
+        handleOf(sink, 'sink'),
+        items,
+        encryption && { ...encryption, master: handleOf(encryption.master, 'secret') },
+        integrity,
+        threads,
+      ),
+    );
+  }
+
+  allocate(byteLength: number, shared: boolean): Uint8Array {
+    const alignment = byteLength < HUGE_PAGE_BYTES ? SMALL_ALIGNMENT : HUGE_PAGE_BYTES;
+    const buffer = shared ? new SharedArrayBuffer(byteLength + alignment) : new ArrayBuffer(byteLength + alignment);
+    return new Uint8Array(buffer, this.#addon.align(new Uint8Array(buffer), alignment), byteLength);
+  }
+
+  wipe(bytes: Uint8Array): void {
+    this.#addon.wipe(bytes);
+  }
+}

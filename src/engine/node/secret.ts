@@ -1,0 +1,85 @@
+import { randomFillSync, timingSafeEqual } from 'node:crypto';
+import { inspect } from 'node:util';
+import type { Secret } from '../types.js';
+import { decodeLenient } from './base64.js';
+import { closed } from './fault.js';
+
+/** Far more than any key. */
+const MAX_SECRET_BYTES = 1024 * 1024;
+
+/** Wipes the bytes of secrets that were collected without having been disposed. */
+const forgotten = new FinalizationRegistry<Uint8Array>((bytes) => bytes.fill(0));
+
+let reveal: (secret: NodeSecret) => Uint8Array | null;
+
+/**
+ * Zeroed memory for a key. V8 moves the bytes of small typed arrays about, leaving copies behind, unless they were made over
+ * a buffer of their own.
+ */
+export function keyMemory(byteLength: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(new ArrayBuffer(byteLength));
+}
+
+/** A key in memory of its own, wiped on `dispose()` and on collection. */
+export class NodeSecret implements Secret {
+  #bytes: Uint8Array<ArrayBuffer> | null;
+  readonly byteLength: number;
+
+  static {
+    reveal = (secret) => secret.#bytes;
+  }
+
+  /** Takes the memory over. */
+  constructor(bytes: Uint8Array<ArrayBuffer>) {
+    if (bytes.byteLength > MAX_SECRET_BYTES) throw new RangeError('a secret has at most 1 MiB');
+    this.#bytes = bytes;
+    this.byteLength = bytes.byteLength;
+    forgotten.register(this, bytes);
+  }
+
+  dispose(): void {
+    this.#bytes?.fill(0);
+    this.#bytes = null;
+  }
+
+  [inspect.custom](): string {
+    return `Secret { byteLength: ${this.byteLength} }`;
+  }
+
+  toJSON(): { byteLength: number } {
+    return { byteLength: this.byteLength };
+  }
+}
+
+/**
+ * The bytes behind a secret, not a copy.
+ *
+ * @throws EngineFault `Closed` if it was disposed
+ */
+export function secretBytes(secret: Secret, name = 'secret'): Uint8Array {
+  if (!(secret instanceof NodeSecret)) throw new TypeError(`${name} must be a secret made by this engine`);
+  const bytes = reveal(secret);
+  if (bytes === null) throw closed(name);
+  return bytes;
+}
+
+export function importSecret(bytes: Uint8Array): NodeSecret {
+  const memory = keyMemory(bytes.byteLength);
+  memory.set(bytes);
+  return new NodeSecret(memory);
+}
+
+export function importSecretBase64(text: Uint8Array): NodeSecret | null {
+  const bytes = decodeLenient(text, keyMemory);
+  return bytes === null ? null : new NodeSecret(bytes);
+}
+
+export function randomSecret(byteLength: number): NodeSecret {
+  return new NodeSecret(randomFillSync(keyMemory(byteLength)));
+}
+
+export function secretsEqual(a: Secret, b: Secret): boolean {
+  const first = secretBytes(a, 'a');
+  const second = secretBytes(b, 'b');
+  return first.byteLength === second.byteLength && timingSafeEqual(first, second);
+}

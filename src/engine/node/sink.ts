@@ -1,0 +1,103 @@
+import { closeSync, constants, fsyncSync, ftruncateSync, openSync, statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Sink } from '../types.js';
+import { EngineFault, systemFault } from './fault.js';
+import { openOutput } from './io.js';
+import type { Place } from './io.js';
+import { Lease } from './lease.js';
+
+/** Something to write to, as jobs see it. */
+export abstract class NodeSink implements Sink {
+  /** Held by jobs. */
+  abstract readonly lease: Lease;
+  abstract readonly place: Place;
+
+  abstract allocate(size: number): void;
+  abstract sync(): void;
+
+  write(offset: number, bytes: Uint8Array): void {
+    this.lease.assertOpen();
+    openOutput(this.place).write(offset, bytes);
+  }
+
+  close(): void {
+    this.lease.close();
+  }
+}
+
+/** The sink behind the interface. */
+export function nodeSink(sink: Sink): NodeSink {
+  if (sink instanceof NodeSink) return sink;
+  throw new TypeError('sink must be a sink made by this engine');
+}
+
+class FileSink extends NodeSink {
+  readonly place: Place & { kind: 'file' };
+  readonly lease: Lease;
+  readonly #directory: string;
+
+  constructor(fd: number, path: string) {
+    super();
+    this.place = { kind: 'file', fd, size: 0 };
+    this.lease = new Lease('sink', this, () => closeSync(fd));
+    this.#directory = dirname(path);
+  }
+
+  /** Node cannot reserve space; a file that is certainly too large for the disk is refused nonetheless. */
+  allocate(size: number): void {
+    this.lease.assertOpen();
+    try {
+      const { bsize, bfree, blocks } = statfsSync(this.#directory);
+      if (blocks > 0 && size > bsize * bfree) {
+        throw new EngineFault('FileError', 'cannot reserve space: no space left on device', { systemCode: 'ENOSPC' });
+      }
+      ftruncateSync(this.place.fd, size);
+    } catch (error) {
+      throw systemFault("cannot set the file's size", error);
+    }
+  }
+
+  sync(): void {
+    this.lease.assertOpen();
+    try {
+      fsyncSync(this.place.fd);
+    } catch (error) {
+      throw systemFault('cannot flush to disk', error);
+    }
+  }
+}
+
+class MemorySink extends NodeSink {
+  readonly place: Place & { kind: 'memory' };
+  readonly lease: Lease;
+
+  constructor(bytes: Uint8Array) {
+    super();
+    this.place = { kind: 'memory', bytes };
+    this.lease = new Lease('sink', this, () => undefined);
+  }
+
+  allocate(size: number): void {
+    this.lease.assertOpen();
+    const { byteLength } = this.place.bytes;
+    if (size > byteLength) {
+      throw new EngineFault('InvalidOption', `${size} bytes are to be written, but the destination holds ${byteLength}`);
+    }
+  }
+
+  sync(): void {
+    this.lease.assertOpen();
+  }
+}
+
+export function createFile(path: string, mode: number): NodeSink {
+  try {
+    return new FileSink(openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, mode), path);
+  } catch (error) {
+    throw systemFault('cannot create', error);
+  }
+}
+
+export function memorySink(bytes: Uint8Array): NodeSink {
+  return new MemorySink(bytes);
+}

@@ -1,0 +1,123 @@
+import { hostname } from 'node:os';
+import { CryptoTensorsError, argumentError } from '../errors.js';
+import { copyClaims } from './claims.js';
+import type { JsonValue } from './claims.js';
+
+export type { JsonValue } from './claims.js';
+
+/** What a policy sees as `input` (DESIGN: documented and stable). Names of the fields are Rego's, hence the underscore. */
+export interface PolicyInput {
+  readonly action: 'open';
+  readonly time: {
+    /** Nanoseconds since 1970; `time.now_ns()` answers the same. */
+    readonly now_ns: bigint;
+    /** The same in UTC, such as `2026-01-31T12:00:00.000Z`. */
+    readonly rfc3339: string;
+  };
+  readonly host: { readonly platform: string; readonly arch: string; readonly hostname: string };
+  readonly runtime: { readonly name: string; readonly version: string };
+  /** Those of the listed environment variables that are set. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly claims: Readonly<Record<string, JsonValue>>;
+  readonly model: {
+    /** The user's metadata, without reserved keys. */
+    readonly metadata: Readonly<Record<string, string>>;
+    /** Number of tensors. */
+    readonly tensors: number;
+    /** `kid` of the key that signed the file. */
+    readonly signer: string | null;
+  };
+  /** The tensor that is asked for, for `allow_tensor`. */
+  readonly tensor?: PolicyTensor;
+}
+
+export interface PolicyTensor {
+  readonly name: string;
+  readonly dtype: string;
+  readonly shape: readonly (number | bigint)[];
+}
+
+/** What {@link buildPolicyInput} adds the host's own facts to. */
+export interface PolicyFacts {
+  action: PolicyInput['action'];
+  claims: unknown;
+  /** Names of environment variables that the policy may see. */
+  env: readonly string[] | undefined;
+  model: PolicyInput['model'];
+  /** Default: the system's clock. */
+  now?: (() => Date | bigint) | undefined;
+  tensor?: PolicyTensor | undefined;
+}
+
+/** Times that fit the 64-bit nanoseconds of Rego: the years 1677 to 2262. */
+const MAX_NS = 2n ** 63n - 1n;
+const MIN_NS = -(2n ** 63n);
+
+/**
+ * Gathers what the policy may know. Nothing else of the process reaches it.
+ *
+ * @throws TypeError if claims are not plain JSON data, or `env` or `now` not what they should be
+ * @throws InvalidOption if claims are cyclic, too deep or too large, or the time is out of range
+ */
+export function buildPolicyInput(facts: PolicyFacts): PolicyInput {
+  const { action, claims, env, model, now, tensor } = facts;
+  return {
+    action,
+    time: describeTime(readClock(now)),
+    host: { platform: process.platform, arch: process.arch, hostname: hostname() },
+    runtime: describeRuntime(),
+    env: pickEnvironment(env),
+    claims: copyClaims(claims, 'options.claims'),
+    model,
+    ...(tensor === undefined ? {} : { tensor }),
+  };
+}
+
+function readClock(now: (() => Date | bigint) | undefined): bigint {
+  if (now === undefined) return BigInt(Date.now()) * 1_000_000n;
+  const moment: unknown = now();
+  if (typeof moment === 'bigint') {
+    if (moment < MIN_NS || moment > MAX_NS) throw timeError(`${moment} ns`);
+    return moment;
+  }
+  if (!(moment instanceof Date)) throw argumentError('the result of options.policy.now', 'a Date or a bigint of nanoseconds', moment);
+  const milliseconds = moment.getTime();
+  if (Number.isNaN(milliseconds)) throw timeError('an invalid Date');
+  const nanoseconds = BigInt(milliseconds) * 1_000_000n;
+  if (nanoseconds < MIN_NS || nanoseconds > MAX_NS) throw timeError(moment.toISOString());
+  return nanoseconds;
+}
+
+function timeError(found: string): CryptoTensorsError {
+  const expected = 'a time between the years 1677 and 2262';
+  return new CryptoTensorsError('InvalidOption', `options.policy.now must return ${expected}, not ${found}`, { expected, found });
+}
+
+function describeTime(nanoseconds: bigint): PolicyInput['time'] {
+  const perMillisecond = 1_000_000n;
+  // Rounds down, also before 1970.
+  const rest = ((nanoseconds % perMillisecond) + perMillisecond) % perMillisecond;
+  const text = new Date(Number((nanoseconds - rest) / perMillisecond)).toISOString();
+  const fraction = rest === 0n ? '' : rest.toString().padStart(6, '0');
+  return { now_ns: nanoseconds, rfc3339: text.replace('Z', `${fraction}Z`) };
+}
+
+function describeRuntime(): PolicyInput['runtime'] {
+  const versions: Partial<Record<string, string>> = process.versions;
+  // Bun and Deno also claim to be Node.
+  const name = ['bun', 'deno'].find((runtime) => versions[runtime] !== undefined) ?? 'node';
+  return { name, version: versions[name] ?? '' };
+}
+
+function pickEnvironment(names: unknown): Record<string, string> {
+  // Without a prototype, `__proto__` is a name like any other.
+  const picked = Object.create(null) as Record<string, string>;
+  if (names === undefined) return picked;
+  if (!Array.isArray(names)) throw argumentError('options.policy.env', 'an array of names', names);
+  for (const name of names as unknown[]) {
+    if (typeof name !== 'string') throw argumentError('each name in options.policy.env', 'a string', name);
+    const value = Object.hasOwn(process.env, name) ? process.env[name] : undefined;
+    if (value !== undefined) picked[name] = value;
+  }
+  return picked;
+}

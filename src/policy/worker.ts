@@ -1,0 +1,32 @@
+/** Entry of the worker thread that policies run in. It can be terminated at any moment, and keeps nothing. */
+import { workerData } from 'node:worker_threads';
+import { compileModule, evaluateInModule } from './module.js';
+import type { WorkerSetup, WorkerMessage } from './protocol.js';
+
+const { port, wakeUp, module: given } = workerData as WorkerSetup;
+const bell = new Int32Array(wakeUp);
+
+/** Sends, and then wakes whoever blocks on the bell (the Sync forms). */
+function send(message: WorkerMessage): void {
+  port.postMessage(message);
+  Atomics.store(bell, 0, 1);
+  Atomics.notify(bell, 0);
+}
+
+function start(): void {
+  const module = given ?? compileModule();
+  port.on('message', (request: Uint8Array) => {
+    try {
+      send({ type: 'answer', text: evaluateInModule(module, request) });
+    } catch (error) {
+      send({ type: 'trap', reason: String(error) });
+    }
+  });
+  send({ type: 'ready', module });
+}
+
+try {
+  start();
+} catch (error) {
+  send({ type: 'failed', reason: String(error) });
+}
