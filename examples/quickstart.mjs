@@ -41,7 +41,7 @@ async function quickstart() {
   heading('2. Keys');
   const keys = generateKeys();
   await writeFile('keys.json', JSON.stringify(keys), { mode: 0o600, flag: 'wx' });
-  row('keys.json', `a master key that encrypts, and a signing key that vouches; for the owner's eyes only`);
+  row('keys.json', `a master key, which encrypts, and a signing key, which vouches for the file: secret`);
 
   heading('3. Encrypt');
   const took = await timed(() => encryptFile(plain, 'model.ct.safetensors', { keys: 'keys.json' }));
@@ -73,7 +73,7 @@ async function use(chunkSize) {
   row('', `... ${names.length - 6} more, encrypted and signed by ${file.signers()[0]}`);
 
   heading('5. Read: what is asked for is verified, decrypted and handed over, or nothing is');
-  const tensor = await file.getTensor('pooler.dense.bias');
+  const tensor = await file.getTensor('embeddings.LayerNorm.weight');
   row(
     'one tensor',
     `${tensor.name} [${tensor.shape.join(', ')}]: ${[...tensor.data.slice(0, 4)].map((x) => x.toFixed(4)).join(', ')}, ...`,
@@ -109,7 +109,7 @@ async function attack() {
 
   await copyFile('model.ct.safetensors', 'stripped.safetensors');
   await stripEncryption('stripped.safetensors');
-  await refused('header stripped', () => loadFile('stripped.safetensors', { keys: 'keys.json' }));
+  await refused('stripped', () => loadFile('stripped.safetensors', { keys: 'keys.json' }));
 }
 
 /** @param {string} attack @param {() => Promise<unknown>} work */
@@ -147,7 +147,7 @@ function describeModel() {
     case 'cache':
       return 'all-MiniLM-L6-v2, a sentence embedding model, from .cache/';
     default:
-      return `pseudo-random weights in the shape of all-MiniLM-L6-v2${model.problem === null ? '' : `, which could not be had: ${model.problem}`}`;
+      return `pseudo-random weights in the shape of all-MiniLM-L6-v2${model.problem === null ? '' : `, which could not be downloaded: ${model.problem}`}`;
   }
 }
 

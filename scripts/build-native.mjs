@@ -28,7 +28,7 @@ if (force || isStale(library, crateInputs)) {
 }
 if (force || isStale(addon, addonInputs)) {
   // The makefiles do not know the Rust library: without this the addon would not be linked again when it alone changed.
-  for (const old of [addon, join(root, 'build/Release/obj.target/cryptotensors.node')]) rmSync(old, { force: true });
+  rmSync(join(root, 'build/Release/obj.target/cryptotensors.node'), { force: true });
   run(process.execPath, [nodeGyp(), 'configure', 'build', '-j', '2', ...headers()], root);
   if (process.platform === 'linux') checkSymbols();
 }

@@ -62,6 +62,8 @@ function build() {
   return readFileSync(join(crate, 'target', target, 'release/cryptotensors_policy.wasm'));
 }
 
+/* global WebAssembly -- of Node.js */
+
 /** The properties that the sandbox rests on (native/rust/policy/README.md). */
 function checkSandbox(wasm) {
   const module = new WebAssembly.Module(wasm);
@@ -84,7 +86,9 @@ const line = `${createHash('sha256').update(wasm).digest('hex')}  policy.wasm\n`
 
 if (process.argv.includes('--check')) {
   if (line !== readFileSync(checksum, 'utf8') || !wasm.equals(readFileSync(artefact))) {
-    throw new Error(`src/policy/policy.wasm is not what the sources build: expected ${readFileSync(checksum, 'utf8')}built    ${line}`);
+    throw new Error(
+      `src/policy/policy.wasm is not what the sources build: expected ${readFileSync(checksum, 'utf8')}built    ${line}`,
+    );
   }
   console.log(`src/policy/policy.wasm is what the sources build: ${line.trimEnd()}`);
 } else {

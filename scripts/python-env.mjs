@@ -68,7 +68,15 @@ async function createEnvironment(/** @type {string} */ path) {
 
 async function install(/** @type {string} */ interpreter) {
   try {
-    await run(interpreter, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--requirement', requirements]);
+    await run(interpreter, [
+      '-m',
+      'pip',
+      'install',
+      '--quiet',
+      '--disable-pip-version-check',
+      '--requirement',
+      requirements,
+    ]);
     await run(interpreter, ['-c', PROBE]);
   } catch (cause) {
     throw new Error(

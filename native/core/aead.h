@@ -52,8 +52,8 @@ class AeadContext {
   // Forgets the key. To be called when a thread goes idle, so that no key outlives its job.
   void clear_key() noexcept;
 
-  // Verifies and decrypts `length` bytes. `in` and `out` are the same or do not overlap. When the tag is wrong (or no key
-  // is set, or the message is too long) it returns false and `out` has been wiped.
+  // Verifies and decrypts `length` bytes. `in` and `out` are the same or do not overlap. When the tag is wrong (or no
+  // key is set, or the message is too long) it returns false and `out` has been wiped.
   bool open(const Iv& iv, const uint8_t* in, uint8_t* out, size_t length, const uint8_t tag[tag_bytes]) noexcept;
   // Encrypts. Throws std::invalid_argument without a key or for too long a message, std::runtime_error if the provider
   // fails; `out` has then been wiped.

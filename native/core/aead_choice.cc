@@ -13,8 +13,8 @@
 namespace cryptotensors {
 namespace {
 
-// The best of a few rounds, taken in turns, so that a moment's noise hits every provider. 256 KiB stays in the cache, as
-// a chunk that was just read does.
+// The best of a few rounds, taken in turns, so that a moment's noise hits every provider. 256 KiB stays in the cache,
+// as a chunk that was just read does.
 constexpr size_t timed_bytes = size_t{256} << 10;
 constexpr int timed_rounds = 8;
 

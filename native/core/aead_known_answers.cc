@@ -7,9 +7,8 @@
 namespace cryptotensors {
 namespace {
 
-// A published message, and a longer one that reaches the kernels for bulk data: its bytes are (31 i + 7) mod 256, its key
-// and IV are 0, 1, 2, ..., and its ciphertext is known by its SHA-256 (from an implementation that is neither of the two
-// asked here).
+// A published message, and a longer one that reaches the kernels for bulk data: its bytes are (31 i + 7) mod 256, its
+// key and IV are 0, 1, 2, ..., and its ciphertext is known by its SHA-256.
 struct KnownAnswer {
   Algorithm algorithm;
   std::array<uint8_t, 32> key;  // As much of it as the algorithm takes.

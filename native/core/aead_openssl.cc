@@ -127,8 +127,8 @@ struct Library {
   }
 };
 
-// Null where the process exports no usable OpenSSL. Lives until the process ends: OpenSSL frees what it holds by itself,
-// at a time that cannot be ordered against ours.
+// Null where the process exports no usable OpenSSL. Lives until the process ends: OpenSSL frees what it holds by
+// itself, at a time that cannot be ordered against ours.
 const Library* library() {
   static const Library* const loaded = []() -> const Library* {
     auto found = std::make_unique<Library>();
@@ -161,14 +161,14 @@ class OpensslContext final : public AeadContext {
   }
 
   bool do_open(const Iv& iv, const uint8_t* in, uint8_t* out, size_t length, const uint8_t* tag) noexcept override {
-    Tag expected;
+    Tag expected;  // OpenSSL takes it as a pointer to what is not const.
     std::copy_n(tag, tag_bytes, expected.begin());
+    Tag unused;
     int rest = 0;
-    return succeeded(
-        library_.decrypt_init(context_, nullptr, nullptr, nullptr, iv.data()) == 1 &&
-        update(library_.decrypt_update, in, out, length) &&
-        library_.control(context_, evp_ctrl_aead_set_tag, int{tag_bytes}, expected.data()) == 1 &&
-        library_.decrypt_final(context_, expected.data(), &rest) == 1);
+    return succeeded(library_.decrypt_init(context_, nullptr, nullptr, nullptr, iv.data()) == 1 &&
+                     update(library_.decrypt_update, in, out, length) &&
+                     library_.control(context_, evp_ctrl_aead_set_tag, int{tag_bytes}, expected.data()) == 1 &&
+                     library_.decrypt_final(context_, unused.data(), &rest) == 1);
   }
 
   bool do_seal(const Iv& iv, const uint8_t* in, uint8_t* out, size_t length, uint8_t* tag) noexcept override {

@@ -192,6 +192,10 @@ Fault OpenJob::finish(Fault fault) noexcept {
       wipe(memory_.subspan(static_cast<size_t>(copy.destination), static_cast<size_t>(copy.length)));
     }
   }
+  table_.reset();
+  source_.reset();
+  sink_.reset();
+  plan_ = {};
   return fault;
 }
 

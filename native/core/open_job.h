@@ -30,10 +30,11 @@ class OpenJob final : public Job {
   Fault open_chunk(size_t tensor, uint64_t chunk, const uint8_t* in, uint8_t* out, size_t length, AeadContext* context);
   bool goes_in_place(std::span<const Span> spans, uint64_t length) const noexcept;
 
-  const std::shared_ptr<const Table> table_;
-  const std::shared_ptr<const Source> source_;
+  // Let go of when the job ends, so that a file that was closed meanwhile is closed then.
+  std::shared_ptr<const Table> table_;
+  std::shared_ptr<const Source> source_;
   // Null when the destination is memory.
-  const std::shared_ptr<Sink> sink_;
+  std::shared_ptr<Sink> sink_;
   const MutableByteSpan memory_;
   const std::vector<Copy> copies_;
   OpenPlan plan_;

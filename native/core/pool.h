@@ -86,10 +86,15 @@ class FunctionJob final : public Job {
  protected:
   size_t plan(Worker&) override { return count_; }
   Fault run(size_t item, Worker&) override { return function_(item); }
+  // What the function holds is let go of when the job ends.
+  Fault finish(Fault fault) noexcept override {
+    function_ = nullptr;
+    return fault;
+  }
 
  private:
   const size_t count_;
-  const std::function<Fault(size_t)> function_;
+  std::function<Fault(size_t)> function_;
 };
 
 class Pool {

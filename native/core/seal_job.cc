@@ -233,6 +233,7 @@ Fault SealJob::finish(Fault fault) noexcept {
       wipe(memory.subspan(static_cast<size_t>(item.destination), static_cast<size_t>(item.length)));
     }
   }
+  spec_ = {};
   return fault;
 }
 

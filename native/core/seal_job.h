@@ -77,7 +77,8 @@ class SealJob final : public Job {
   template <typename Use>
   void for_each_chunk(const Part& part, Use use) const;
 
-  const SealSpec spec_;
+  // Let go of when the job ends.
+  SealSpec spec_;
   std::vector<Part> parts_;
   Batches batches_;
   Provider provider_ = Provider::ring;

@@ -47,8 +47,9 @@ TEST(ed25519_of_rfc_8032) {
   // §7.1, test 1: the empty message.
   constexpr Seed seed = hex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60");
   constexpr PublicKey key = hex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
-  constexpr Signature signature =
-      hex("e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b");
+  constexpr Signature signature = hex(
+      "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e06522490155"
+      "5fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b");
   CHECK(public_of(seed) == key);
   CHECK(sign(seed, {}) == signature);
   CHECK(ed25519_verify(key.data(), {}, signature.data()));
@@ -102,7 +103,9 @@ TEST(digests_of_published_messages) {
 
   std::vector<uint8_t> pattern(1025);
   for (size_t i = 0; i < pattern.size(); ++i) pattern[i] = static_cast<uint8_t>(i % 251);
-  const auto blake3 = [&](size_t length) { return digest_of(DigestAlgorithm::blake3, ByteSpan(pattern).first(length)); };
+  const auto blake3 = [&](size_t length) {
+    return digest_of(DigestAlgorithm::blake3, ByteSpan(pattern).first(length));
+  };
   CHECK(blake3(0) == hex("af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"));
   CHECK(blake3(1) == hex("2d3adedff11b61f14c886e35afa036736dcd87a74d27b5c1510225d0f592e213"));
   CHECK(blake3(1025) == hex("d00278ae47eb27b34faecf67b4fe263f82d5412916c1ffd97c8cb7fb814b8444"));

@@ -11,7 +11,7 @@ export const ExitCode = {
   usage: 2,
   /** The file may be fine, but not for this caller: keys, trust or policy say no. */
   refused: 3,
-  /** Ended by Ctrl-C, as shells count it: 128 + SIGINT. */
+  /** Ended by Ctrl-C (as shells count it: 128 + SIGINT) or SIGTERM. */
   interrupted: 130,
 } as const;
 
@@ -42,4 +42,4 @@ Exit codes:
   2    the command line is wrong
   3    refused for want of a key, of trust in the signer, or by the file's
        policy; or the file is plain although it should be encrypted
-  130  ended by Ctrl-C; nothing was left behind`;
+  130  ended by Ctrl-C or SIGTERM; nothing was left behind`;

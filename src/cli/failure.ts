@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander';
-import { CryptoTensorsError } from '../errors.js';
+import { AbortError, CryptoTensorsError } from '../errors.js';
 import { CliError, usageError } from './cli-error.js';
 import { exitCodeOf } from './exit-codes.js';
 
@@ -15,8 +15,13 @@ const DETAILS = ['path', 'tensor', 'chunk', 'expected', 'found', 'position', 'ki
 
 export function describeFailure(thrown: unknown): Failure {
   const error = thrown instanceof CommanderError ? usageFromCommander(thrown) : thrown;
-  const message = inCliWords(error instanceof Error ? error.message : String(error));
+  const message = messageOf(error);
   return { exitCode: exitCodeOf(error), document: { error: { code: codeOf(error), message, ...detailsOf(error) } } };
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof AbortError) return 'interrupted; nothing was left behind';
+  return inCliWords(error instanceof Error ? error.message : String(error));
 }
 
 /** Commander's own prefix goes: every failure gets the same one. */
@@ -42,6 +47,8 @@ const OPTION_NAMES: ReadonlyMap<string, string> = new Map([
   ['version', 'format-version'],
   ['policy.local', 'policy'],
   ['policy.remote', 'remote-policy'],
+  ['policy.env', 'policy-env'],
+  ['policy.deadlineMs', 'policy-deadline'],
 ]);
 
 /** The library's messages name its options; whoever sits at a shell knows them by their flags. */

@@ -14,6 +14,8 @@ export interface OpenFlags extends OutputFlags {
   signKid?: string;
   allowPlain?: true;
   claims?: string;
+  policyEnv?: string[];
+  policyDeadline?: number;
   threads?: number;
 }
 
@@ -53,6 +55,16 @@ export function addOpenFlags(command: Command): Command {
       '--claims <json>',
       "facts for the file's policy, its input.claims: a JSON object, or @FILE to read one (default: none)",
     )
+    .option(
+      '--policy-env <name>',
+      "environment variable that the file's policy may see; may be repeated (default: none)",
+      collect,
+    )
+    .addOption(
+      new Option('--policy-deadline <ms>', "time that the file's policy may take (default: 250)").argParser(
+        parseInteger,
+      ),
+    )
     .option('--allow-plain', 'accept a file that is neither encrypted nor signed (default: refuse it)');
   return addThreadsFlag(command);
 }
@@ -66,8 +78,14 @@ export function openOptions(flags: OpenFlags): OpenOptions {
     signKid: flags.signKid,
     allowPlain: flags.allowPlain,
     claims: flags.claims === undefined ? undefined : parseClaims(flags.claims),
+    policy: policyOptions(flags),
     threads: flags.threads,
   });
+}
+
+function policyOptions({ policyEnv, policyDeadline }: OpenFlags): OpenOptions['policy'] {
+  if (policyEnv === undefined && policyDeadline === undefined) return undefined;
+  return given({ env: policyEnv, deadlineMs: policyDeadline });
 }
 
 /** Claims can be confidential: a message says where they are wrong, not what they are. */

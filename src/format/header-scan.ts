@@ -2,7 +2,7 @@
 import { CryptoTensorsError, quote } from '../errors.js';
 import { compareUtf8 } from './canonical.js';
 import { dtypeRank } from './dtype.js';
-import { Byte, JsonScanner, decodeUtf8, keyBytes } from './json-scanner.js';
+import { Byte, JsonKey, JsonScanner, decodeUtf8 } from './json-scanner.js';
 import { NameTable } from './name-table.js';
 import { UintList } from './uint-list.js';
 
@@ -35,11 +35,11 @@ export interface CanonicalCut {
   length: number;
 }
 
-const METADATA = keyBytes('__metadata__');
-const SIGNATURE = keyBytes('__signature__');
-const DTYPE = keyBytes('dtype');
-const SHAPE = keyBytes('shape');
-const DATA_OFFSETS = keyBytes('data_offsets');
+const METADATA = new JsonKey('__metadata__');
+const SIGNATURE = new JsonKey('__signature__');
+const DTYPE = new JsonKey('dtype');
+const SHAPE = new JsonKey('shape');
+const DATA_OFFSETS = new JsonKey('data_offsets');
 /** Fields of a tensor, as bits: which have been seen. */
 const Field = { dtype: 1, shape: 2, offsets: 4, all: 7 } as const;
 
@@ -143,15 +143,14 @@ class HeaderScan {
   }
 
   private tensor(): void {
-    const { scanner, header } = this;
+    const { scanner } = this;
     const name = this.name();
     scanner.open(Byte.openBrace);
     if (scanner.isEmpty(Byte.closeBrace)) this.missing(0, name);
     let seen = 0;
     do {
-      scanner.key();
       const field = this.field();
-      if ((seen & field) !== 0) scanner.refuse('holds a field of a tensor twice', scanner.start);
+      if ((seen & field) !== 0) scanner.refuse('holds a field of a tensor twice');
       if (field < seen) this.inOrder = false;
       seen |= field;
       if (field === Field.dtype) this.dtype();
@@ -163,6 +162,10 @@ class HeaderScan {
 
   private field(): number {
     const { scanner } = this;
+    if (scanner.skipKey(DTYPE)) return Field.dtype;
+    if (scanner.skipKey(SHAPE)) return Field.shape;
+    if (scanner.skipKey(DATA_OFFSETS)) return Field.offsets;
+    scanner.key();
     if (scanner.isKey(DTYPE)) return Field.dtype;
     if (scanner.isKey(SHAPE)) return Field.shape;
     if (scanner.isKey(DATA_OFFSETS)) return Field.offsets;

@@ -56,9 +56,15 @@ export function decodeUtf8(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }
 
-/** The bytes of a key that a parser looks for, for `JsonScanner.isKey`. ASCII. */
-export function keyBytes(key: string): Uint8Array {
-  return encoder.encode(key);
+/** A key that a parser looks for. */
+export class JsonKey {
+  /** The key and its colon as compact JSON: `"dtype":`. */
+  readonly literal: Uint8Array;
+
+  /** @param name ASCII that needs no escapes. */
+  constructor(readonly name: string) {
+    this.literal = encoder.encode(`"${name}":`);
+  }
 }
 
 function isWhiteSpace(c: number): boolean {
@@ -131,6 +137,14 @@ export class JsonScanner {
     this.position++;
   }
 
+  /** Steps over `key` and its colon if they stand at the cursor as writers write them. A shortcut for `key` and `isKey`. */
+  skipKey({ literal }: JsonKey): boolean {
+    const { bytes, position } = this;
+    for (let i = 0; i < literal.length; i++) if (bytes[position + i] !== literal[i]) return false;
+    this.position = position + literal.length;
+    return true;
+  }
+
   /** Scans a string literal and leaves `start`, `end` and `escaped` for it. */
   string(): void {
     if (this.peek() !== QUOTE) this.fail('a string');
@@ -152,11 +166,11 @@ export class JsonScanner {
   }
 
   /** Whether the last string is `key`. */
-  isKey(key: Uint8Array): boolean {
-    if (this.escaped) return this.value() === decodeUtf8(key);
+  isKey({ name, literal }: JsonKey): boolean {
+    if (this.escaped) return this.value() === name;
     const { bytes, start } = this;
-    if (this.end - start !== key.length) return false;
-    for (let i = 0; i < key.length; i++) if (bytes[start + i] !== key[i]) return false;
+    if (this.end - start !== name.length) return false;
+    for (let i = 0; i < name.length; i++) if (bytes[start + i] !== literal[i + 1]) return false;
     return true;
   }
 

@@ -2,11 +2,17 @@
  * Tensor names as UTF-8 bytes, found by hash. A Map of strings would take a third of the time in which a header with 100,000
  * tensors is opened; here a name is hashed and compared where it stands in the text, and no string is made of it.
  */
+import { CryptoTensorsError } from '../errors.js';
+
 const encoder = new TextEncoder();
 
-/** Names are chosen by whoever writes the file: a seed of the process's own keeps them from choosing collisions, as in V8. */
+/** Whoever writes a file chooses its names. A seed of this process's own makes collisions hard to choose. */
 const SEED = Math.floor(Math.random() * 2 ** 32);
 const MIN_SLOTS = 16;
+/** Chosen collisions end here, instead of taking quadratic time. Chance does not come near: half of the slots are free. */
+const MAX_PROBES = 1024;
+/** 2^32 divided by the golden ratio, as an odd number: Knuth's multiplier for hashing. */
+const GOLDEN_RATIO = 0x9e3779b1;
 
 export class NameTable {
   /** All names, one after another. */
@@ -62,11 +68,15 @@ export class NameTable {
     const { slots, hashes } = this;
     const mask = slots.length - 1;
     let slot = hash & mask;
-    for (;;) {
+    for (let probes = 0; probes < MAX_PROBES; probes++) {
       const index = slots[slot]! - 1;
       if (index < 0 || (hashes[index] === hash && this.equals(index, source, start, end))) return slot;
       slot = (slot + 1) & mask;
     }
+    throw new CryptoTensorsError(
+      'InvalidHeaderDeserialization',
+      'the names of the tensors were chosen so that they take very long to tell apart; the file is refused as hostile',
+    );
   }
 
   private equals(index: number, source: Uint8Array, start: number, end: number): boolean {
@@ -106,7 +116,7 @@ export class NameTable {
   }
 }
 
-/** Four bytes at a time, mixed as MurmurHash3 does. */
+/** Four bytes at a time: multiply, then fold the well-mixed upper bits into the lower ones. */
 function hashOf(bytes: Uint8Array, start: number, end: number): number {
   let hash = SEED ^ (end - start);
   let p = start;
@@ -114,13 +124,10 @@ function hashOf(bytes: Uint8Array, start: number, end: number): number {
     hash = mix(hash, bytes[p]! | (bytes[p + 1]! << 8) | (bytes[p + 2]! << 16) | (bytes[p + 3]! << 24));
   }
   for (; p < end; p++) hash = mix(hash, bytes[p]!);
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-  return hash ^ (hash >>> 16);
+  return hash;
 }
 
 function mix(hash: number, word: number): number {
-  const scrambled = Math.imul(word, 0xcc9e2d51);
-  const mixed = hash ^ Math.imul((scrambled << 15) | (scrambled >>> 17), 0x1b873593);
-  return (Math.imul((mixed << 13) | (mixed >>> 19), 5) + 0xe6546b64) | 0;
+  const product = Math.imul(hash ^ word, GOLDEN_RATIO);
+  return product ^ (product >>> 15);
 }

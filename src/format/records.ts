@@ -3,7 +3,7 @@ import { CryptoTensorsError, quote } from '../errors.js';
 import { compareUtf8 } from './canonical.js';
 import type { CryptoKeysToWrite, FileAlgorithm } from './crypto-metadata.js';
 import type { Header } from './header.js';
-import { Byte, JsonScanner, keyBytes } from './json-scanner.js';
+import { Byte, JsonKey, JsonScanner } from './json-scanner.js';
 import { JsonWriter } from './json-writer.js';
 import { scanJsonValue } from './json.js';
 
@@ -33,7 +33,7 @@ const FIELDS = {
   1: ['wrapped_key', 'key_iv', 'key_tag', 'iv', 'tag'],
   2: ['wrapped_key', 'key_iv', 'key_tag', 'base_iv', 'tags'],
 } as const;
-const FIELD_KEYS = { 1: FIELDS[1].map(keyBytes), 2: FIELDS[2].map(keyBytes) } as const;
+const KEYS = { 1: FIELDS[1].map(toKey), 2: FIELDS[2].map(toKey) } as const;
 const FIELD_COUNT = 5;
 
 const WRAPPED_KEY_BYTES: Readonly<Record<FileAlgorithm, number>> = {
@@ -63,8 +63,8 @@ class RecordsScan {
   /** Values whose escapes had to be resolved; they go behind the text, so that every range is plain base64. */
   private readonly resolved: Uint8Array[] = [];
   private resolvedLength = 0;
-  private readonly own: readonly Uint8Array[];
-  private readonly foreign: readonly Uint8Array[];
+  private readonly own: readonly JsonKey[];
+  private readonly foreign: readonly JsonKey[];
 
   constructor(
     text: string,
@@ -79,8 +79,8 @@ class RecordsScan {
     });
     this.records = new Int32Array(header.count * RECORD_STRIDE);
     this.seen = new Uint8Array(header.count);
-    this.own = FIELD_KEYS[version];
-    this.foreign = FIELD_KEYS[version === 1 ? 2 : 1].slice(3);
+    this.own = KEYS[version];
+    this.foreign = KEYS[version === 1 ? 2 : 1].slice(3);
   }
 
   run(): RecordScan {
@@ -120,7 +120,6 @@ class RecordsScan {
     let next = 0;
     if (!scanner.isEmpty(Byte.closeBrace)) {
       do {
-        scanner.key();
         const field = this.ownField(next);
         if (field >= 0) {
           this.value(tensor, row, field);
@@ -143,13 +142,12 @@ class RecordsScan {
     }
   }
 
-  /** Which field the key just scanned is, or -1. The one that comes `next` in the usual order is tried first. */
+  /** Scans a key. Which field it is, or -1; the one that comes `next` in the usual order is tried first. */
   private ownField(next: number): number {
-    for (let k = 0; k < FIELD_COUNT; k++) {
-      const field = (next + k) % FIELD_COUNT;
-      if (this.scanner.isKey(this.own[field]!)) return field;
-    }
-    return -1;
+    const { scanner, own } = this;
+    if (next < FIELD_COUNT && scanner.skipKey(own[next]!)) return next;
+    scanner.key();
+    return own.findIndex((key) => scanner.isKey(key));
   }
 
   private value(tensor: number, row: number, field: number): void {
@@ -244,6 +242,10 @@ function fieldEnds(wrappedKeyBytes: number): number[] {
   const keyIv = wrappedKeyBytes + IV_BYTES;
   const keyTag = keyIv + TAG_BYTES;
   return [wrappedKeyBytes, keyIv, keyTag, keyTag + IV_BYTES];
+}
+
+function toKey(name: string): JsonKey {
+  return new JsonKey(name);
 }
 
 function invalidRecord(tensor: string, problem: string): CryptoTensorsError {

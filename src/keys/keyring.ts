@@ -64,7 +64,7 @@ export class KeyRing {
   }
 
   private constructor(parts: RingParts, maker: typeof MAKER) {
-    if (maker !== MAKER) throw new TypeError('a KeyRing is made by loadKeyRing()');
+    if (maker !== MAKER) throw new TypeError('a KeyRing is made by loadKeys()');
     this.#parts = parts;
   }
 

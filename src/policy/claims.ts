@@ -1,7 +1,8 @@
 import { CryptoTensorsError, argumentError, quote } from '../errors.js';
 
 /** Plain JSON data. */
-export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [name: string]: JsonValue };
+export type JsonValue =
+  null | boolean | number | string | readonly JsonValue[] | { readonly [name: string]: JsonValue };
 
 const MAX_DEPTH = 64;
 const MAX_BYTES = 1024 * 1024;
@@ -88,7 +89,8 @@ class Copier {
   }
 
   private countText(text: string, path: string): void {
-    if (/\p{Surrogate}/u.test(text)) throw new TypeError(`${path} must be well-formed Unicode, not a string with a lone surrogate`);
+    if (/\p{Surrogate}/u.test(text))
+      throw new TypeError(`${path} must be well-formed Unicode, not a string with a lone surrogate`);
     // Escaping comes on top; this alone bounds the work.
     this.count(text.length);
     this.count(Buffer.byteLength(JSON.stringify(text)) - text.length);

@@ -80,7 +80,8 @@ function readClock(now: (() => Date | bigint) | undefined): bigint {
     if (moment < MIN_NS || moment > MAX_NS) throw timeError(`${moment} ns`);
     return moment;
   }
-  if (!(moment instanceof Date)) throw argumentError('the result of options.policy.now', 'a Date or a bigint of nanoseconds', moment);
+  if (!(moment instanceof Date))
+    throw argumentError('the result of options.policy.now', 'a Date or a bigint of nanoseconds', moment);
   const milliseconds = moment.getTime();
   if (Number.isNaN(milliseconds)) throw timeError('an invalid Date');
   const nanoseconds = BigInt(milliseconds) * 1_000_000n;
@@ -90,7 +91,10 @@ function readClock(now: (() => Date | bigint) | undefined): bigint {
 
 function timeError(found: string): CryptoTensorsError {
   const expected = 'a time between the years 1677 and 2262';
-  return new CryptoTensorsError('InvalidOption', `options.policy.now must return ${expected}, not ${found}`, { expected, found });
+  return new CryptoTensorsError('InvalidOption', `options.policy.now must return ${expected}, not ${found}`, {
+    expected,
+    found,
+  });
 }
 
 function describeTime(nanoseconds: bigint): PolicyInput['time'] {

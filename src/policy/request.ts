@@ -8,22 +8,19 @@ export const MAX_INPUT_BYTES = 8 * 1024 * 1024;
 /** Rules of package `model` that can be asked. */
 export type PolicyRule = 'allow' | 'allow_tensor';
 
-/** What does not fit the sandbox, in words. */
-export class RequestTooLarge extends Error {}
-
 /**
  * The request as the engine takes it (native/rust/policy/src/policy.rs): JSON, as UTF-8, in a buffer of its own.
  *
- * @throws RequestTooLarge
+ * @throws RangeError, with the reason in words, if the policy or its input is too large for the sandbox
  */
 export function encodeRequest(policy: string, rule: PolicyRule, input: PolicyInput): Uint8Array<ArrayBuffer> {
   // UTF-8 is never shorter than UTF-16 has units, so a policy that is too large is not even encoded.
   if (policy.length > MAX_POLICY_BYTES || Buffer.byteLength(policy) > MAX_POLICY_BYTES) {
-    throw new RequestTooLarge(`its text is longer than ${MAX_POLICY_BYTES} bytes`);
+    throw new RangeError(`its text is longer than ${MAX_POLICY_BYTES} bytes`);
   }
   const inputText = toJson(input);
   if (inputText.length > MAX_INPUT_BYTES || Buffer.byteLength(inputText) > MAX_INPUT_BYTES) {
-    throw new RequestTooLarge(`its input is longer than ${MAX_INPUT_BYTES} bytes as JSON`);
+    throw new RangeError(`its input is longer than ${MAX_INPUT_BYTES} bytes as JSON`);
   }
   const text = `{"policy":${JSON.stringify(policy)},"rule":"${rule}","input":${inputText},"now_ns":${input.time.now_ns}}`;
   return new TextEncoder().encode(text);

@@ -1,11 +1,10 @@
 import { CryptoTensorsError } from '../errors.js';
 import type { CryptoKeysToWrite, PolicyTexts } from '../format/crypto-metadata.js';
-import type { AeadAlgorithm, DigestAlgorithm, Engine, SealRequest } from '../engine/types.js';
-import { AEAD_KEY_BYTES } from '../engine/types.js';
+import type { DigestAlgorithm, Engine, SealRequest } from '../engine/types.js';
+import { algorithmOf } from '../keys/algorithm.js';
 import { openKeyRing } from '../keys/load.js';
 import { lookUpSigningKey, lookUpWritingMasterKey } from '../keys/lookup.js';
 import { signMessage } from '../keys/sign.js';
-import type { MasterKey } from '../keys/types.js';
 import type { Twin } from '../twin.js';
 import { DEFAULT_CHUNK_BYTES, DEFAULT_POLICY } from './options.js';
 import type { ProtectOptions, WorkOptions } from './options.js';
@@ -63,11 +62,6 @@ export function* createProtection(
     ring.dispose();
     throw error;
   }
-}
-
-/** What a master key is for; by its length where its JWK does not say. */
-function algorithmOf({ algorithm, secret }: MasterKey): AeadAlgorithm {
-  return algorithm ?? (secret.byteLength === AEAD_KEY_BYTES.aes128gcm ? 'aes128gcm' : 'aes256gcm');
 }
 
 /** Options that only mean something for an encrypted file: a plain one must not be written by an oversight. */

@@ -4,6 +4,11 @@ import { cli, errorOf } from './harness.js';
 
 const COMMANDS = ['keygen', 'encrypt', 'decrypt', 'inspect', 'verify'];
 
+/** Lines that a terminal of 80 columns breaks; example commands may be as long as they are. */
+function tooWide(text: string): string[] {
+  return text.split('\n').filter((line) => line.length > 80 && !/^ {2}(cryptotensors|CRYPTOTENSOR_KEYS=)/.test(line));
+}
+
 describe('help', () => {
   it('says what the tool is for, shows an example and the exit codes', async () => {
     const { exitCode, stdout, stderr } = await cli(['--help']);
@@ -15,6 +20,7 @@ describe('help', () => {
         '  cryptotensors encrypt model.safetensors model.ct.safetensors --keys keys.json\n' +
         '  cryptotensors verify model.ct.safetensors --keys keys.json\n',
     );
+    expect(tooWide(stdout)).toEqual([]);
     for (const code of ['0', '1', '2', '3', '130']) expect(stdout).toMatch(new RegExp(`^  ${code} +\\S`, 'm'));
   });
 
@@ -24,6 +30,7 @@ describe('help', () => {
     expect(stdout).toContain(`Usage: cryptotensors ${command}`);
     expect(stdout).toMatch(/\nExamples:\n {2}cryptotensors /);
     expect(stdout).toContain('\nExit codes:\n  0 ');
+    expect(tooWide(stdout)).toEqual([]);
     const options = stdout
       .slice(stdout.indexOf('\nOptions:\n') + 1, stdout.indexOf('\nExamples:'))
       .split(/\n(?= {2}-)/)
@@ -31,15 +38,6 @@ describe('help', () => {
     expect(options.length).toBeGreaterThan(2);
     for (const option of options) {
       if (!option.includes('--help')) expect(option.replace(/\s+/g, ' ')).toMatch(/\(.*(default|required)/);
-    }
-  });
-
-  it('fits 80 columns', async () => {
-    for (const args of [['--help'], ...COMMANDS.map((command) => [command, '--help'])]) {
-      const lines = (await cli(args)).stdout.split('\n');
-      expect(lines.filter((line) => line.length > 80 && !/^ {2}(cryptotensors|CRYPTOTENSOR_KEYS=)/.test(line))).toEqual(
-        [],
-      );
     }
   });
 

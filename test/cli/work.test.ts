@@ -223,6 +223,16 @@ describe('verify', () => {
     expect(await verify('--claims', '@claims.json')).toBe(0);
   });
 
+  it('shows the policy the environment variables that are named, within its deadline', async () => {
+    const cwd = await workspace();
+    writeFileSync(join(cwd, 'p.rego'), 'package model\nimport rego.v1\nallow if input.env.SITE == "lab"\n');
+    await cli(['encrypt', 'plain.safetensors', 'a.safetensors', '-k', 'keys.json', '--policy', 'p.rego'], { cwd });
+    const verify = async (...flags: string[]): Promise<number | null> =>
+      (await cli(['verify', 'a.safetensors', '-k', 'keys.json', ...flags], { cwd, env: { SITE: 'lab' } })).exitCode;
+    expect(await verify()).toBe(3);
+    expect(await verify('--policy-env', 'SITE', '--policy-deadline', '5000')).toBe(0);
+  });
+
   it('checks a sharded model by its index', async () => {
     const cwd = await encryptedWorkspace();
     const weightMap = Object.fromEntries(Object.keys(sampleTensors()).map((name) => [name, 'model.ct.safetensors']));

@@ -16,21 +16,23 @@ export function describeValidFiles(): void {
     const files = validFiles();
     let ran = 0;
 
-    it.each(files)('$file: $shows', async (vector) => {
-      const path = vectorPath(vector.file);
-      let options = openOptions(vector.keys);
-      if (vector.category === 'policies' && vector.reference_refuses !== undefined) {
-        await expectPolicyRefusal(path, options);
-        options = { ...options, policy: { evaluate: () => true } };
-      }
-      await expectInspection(path, vector);
-      await expectLazily(path, options, vector);
-      expectSynchronously(path, options, vector);
-      await expectFromBytes(path, options, vector);
-      await expectVerified(path, options, vector);
-      expect(descriptorsOf(path), 'descriptors left open').toBe(0);
-      ran++;
-    });
+    for (const vector of files) {
+      it(`${vector.file}: ${vector.shows}`, async () => {
+        const path = vectorPath(vector.file);
+        let options = openOptions(vector.keys);
+        if (vector.category === 'policies' && vector.reference_refuses !== undefined) {
+          await expectPolicyRefusal(path, options);
+          options = { ...options, policy: { evaluate: () => true } };
+        }
+        await expectInspection(path, vector);
+        await expectLazily(path, options, vector);
+        expectSynchronously(path, options, vector);
+        await expectFromBytes(path, options, vector);
+        await expectVerified(path, options, vector);
+        expect(descriptorsOf(path), 'descriptors left open').toBe(0);
+        ran++;
+      });
+    }
 
     it('were all of them', () => {
       expect(ran).toBe(VALID_FILES);
@@ -74,7 +76,8 @@ async function expectInspection(path: string, { expected }: ValidFile): Promise<
   expect({ kid: keys.enc.kid, jku: keys.enc.jku }).toEqual(facts.enc);
   expect({ kid: keys.sign.kid, jku: keys.sign.jku }).toEqual(facts.sign);
   // A chunk that is larger than any file may be is capped: it is one chunk either way.
-  if (facts.chunk_size !== null) expect(keys.chunkSize).toBe(Math.min(Number(facts.chunk_size), Number.MAX_SAFE_INTEGER));
+  if (facts.chunk_size !== null)
+    expect(keys.chunkSize).toBe(Math.min(Number(facts.chunk_size), Number.MAX_SAFE_INTEGER));
 }
 
 async function expectLazily(path: string, options: OpenOptions, vector: ValidFile): Promise<void> {
@@ -108,7 +111,9 @@ async function expectVerified(path: string, options: OpenOptions, { expected }: 
   const verification = await verifyFile(path, options);
   expect(verification).toMatchObject({ encrypted: expected.encrypted, tensors: expected.tensors.length });
   const covered = new Set(expected.integrity ?? []);
-  const unprotected = expected.tensors.filter(({ name, encrypted }) => !encrypted && !covered.has(name)).map(({ name }) => name);
+  const unprotected = expected.tensors
+    .filter(({ name, encrypted }) => !encrypted && !covered.has(name))
+    .map(({ name }) => name);
   expect(verification.unprotected).toEqual(unprotected);
 }
 
@@ -121,7 +126,10 @@ function expectHeader(file: SafeFile, { expected }: ValidFile): void {
   const covered = new Set(expected.integrity ?? []);
   for (const { name, dtype, shape, data_offsets: offsets, encrypted } of expected.tensors) {
     const info = file.info(name);
-    expect({ dtype: info.dtype, exactShape: info.exactShape, dataOffsets: info.dataOffsets, check: info.check }, name).toEqual({
+    expect(
+      { dtype: info.dtype, exactShape: info.exactShape, dataOffsets: info.dataOffsets, check: info.check },
+      name,
+    ).toEqual({
       dtype,
       exactShape: shape.map(BigInt),
       dataOffsets: offsets,

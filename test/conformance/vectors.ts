@@ -98,6 +98,10 @@ const BIG = '\u0001bigint:';
 /** `JSON.parse`, but integers of 16 digits and more come as bigints. */
 function parse(file: string): unknown {
   const text = readFileSync(new URL(file, folder), 'utf8');
-  const marked = text.replace(/"(?:[^"\\]|\\.)*"|\d{16,}/g, (token) => (token.startsWith('"') ? token : JSON.stringify(BIG + token)));
-  return JSON.parse(marked, (_, value: unknown) => (typeof value === 'string' && value.startsWith(BIG) ? BigInt(value.slice(BIG.length)) : value));
+  const marked = text.replace(/"(?:[^"\\]|\\.)*"|\d{16,}/g, (token) =>
+    token.startsWith('"') ? token : JSON.stringify(BIG + token),
+  );
+  return JSON.parse(marked, (_, value: unknown) =>
+    typeof value === 'string' && value.startsWith(BIG) ? BigInt(value.slice(BIG.length)) : value,
+  );
 }

@@ -43,7 +43,11 @@ async function expectReadHere(path: string, { tensors, metadata, open }: Expecte
   expect({ ...file.metadata() }).toEqual(metadata ?? {});
 }
 
-async function expectReadByReference(reference: Reference, path: string, { tensors, metadata }: Expected): Promise<void> {
+async function expectReadByReference(
+  reference: Reference,
+  path: string,
+  { tensors, metadata }: Expected,
+): Promise<void> {
   const reading = await reference.call('reference_read', { path, keys: KEYS });
   expect(sorted(reading.tensors)).toEqual(sorted(tensors.map(wire)));
   expect(reading.metadata ?? {}).toEqual(metadata ?? {});
@@ -52,7 +56,11 @@ async function expectReadByReference(reference: Reference, path: string, { tenso
   expect(reading.reserved).toEqual(Object.keys(file.reservedMetadata() ?? {}).sort());
 }
 
-async function expectReadByOracle(reference: Reference, path: string, { tensors, metadata, facts, kids }: Expected): Promise<void> {
+async function expectReadByOracle(
+  reference: Reference,
+  path: string,
+  { tensors, metadata, facts, kids }: Expected,
+): Promise<void> {
   const bytes = readFileSync(path);
   const length = Number(bytes.readBigUInt64LE(0));
   const header = parseHeader(bytes.subarray(8, 8 + length), bytes.length);
@@ -60,9 +68,9 @@ async function expectReadByOracle(reference: Reference, path: string, { tensors,
   expect(oracle.facts).toMatchObject({ encrypted: true, signature_ok: true, ...facts });
   expect(oracle.facts.metadata).toEqual(metadata ?? {});
   expect(oracle.facts.tensors.map(({ name }) => name)).toEqual(header.names);
-  expect(sorted(oracle.facts.tensors.map(({ name, dtype, shape, sha256 }) => ({ name, dtype, shape, sha256 })))).toEqual(
-    sorted(tensors.map(({ name, dtype, shape, data }) => ({ name, dtype, shape, sha256: sha256(data) }))),
-  );
+  expect(
+    sorted(oracle.facts.tensors.map(({ name, dtype, shape, sha256 }) => ({ name, dtype, shape, sha256 }))),
+  ).toEqual(sorted(tensors.map(({ name, dtype, shape, data }) => ({ name, dtype, shape, sha256: sha256(data) }))));
   // Byte for byte: the header is in canonical form, and what its signature covers is the same text here and there.
   expect(oracle.header.trimEnd()).toBe(oracle.written);
   expect(new TextDecoder().decode(header.canonical())).toBe(oracle.signed);

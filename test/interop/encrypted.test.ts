@@ -7,13 +7,32 @@ import { expectAgreement } from './agreement.js';
 import type { Expected } from './agreement.js';
 import { Reference } from './reference.js';
 import type { OracleFacts, ReferenceConfig } from './reference.js';
-import { ALGORITHMS, ALL_DTYPES, KEYS_FILE, MASTER_KIDS, NUMPY_DTYPES, RAW_DTYPES, SAMPLE_BYTES, SIGNER_KID, input, keyOf, samples, wire } from './samples.js';
+import {
+  ALGORITHMS,
+  ALL_DTYPES,
+  KEYS_FILE,
+  MASTER_KIDS,
+  NUMPY_DTYPES,
+  RAW_DTYPES,
+  SAMPLE_BYTES,
+  SIGNER_KID,
+  input,
+  keyOf,
+  samples,
+  wire,
+} from './samples.js';
 
 /** Every algorithm in both versions, with chunks around the tensors' length; null: the default of 2 MiB. */
-const layouts: { algorithm: AeadAlgorithm; version: 1 | 2; chunkSize: number | null }[] = ALGORITHMS.flatMap((algorithm) => [
-  { algorithm, version: 1 as const, chunkSize: null },
-  ...[1, 15, 16, 17, SAMPLE_BYTES - 1, SAMPLE_BYTES, SAMPLE_BYTES + 1, null].map((chunkSize) => ({ algorithm, version: 2 as const, chunkSize })),
-]);
+const layouts: { algorithm: AeadAlgorithm; version: 1 | 2; chunkSize: number | null }[] = ALGORITHMS.flatMap(
+  (algorithm) => [
+    { algorithm, version: 1 as const, chunkSize: null },
+    ...[1, 15, 16, 17, SAMPLE_BYTES - 1, SAMPLE_BYTES, SAMPLE_BYTES + 1, null].map((chunkSize) => ({
+      algorithm,
+      version: 2 as const,
+      chunkSize,
+    })),
+  ],
+);
 type Layout = (typeof layouts)[number];
 
 function factsOf({ algorithm, version, chunkSize }: Layout): Partial<OracleFacts> {
@@ -63,7 +82,12 @@ describe.each(layouts)('$algorithm, version $version, chunks of $chunkSize', (la
     const tensors = samples(RAW_DTYPES);
     const plain = join(folder, 'plain.safetensors');
     const path = join(folder, 'encrypted.safetensors');
-    await reference.call('safetensors_write', { path: plain, interface: 'raw', tensors: tensors.map(wire), metadata: null });
+    await reference.call('safetensors_write', {
+      path: plain,
+      interface: 'raw',
+      tensors: tensors.map(wire),
+      metadata: null,
+    });
     await encryptFile(plain, path, protect);
     await expectAgreement(reference, path, expected(tensors));
   });
@@ -74,7 +98,13 @@ describe.each(layouts)('$algorithm, version $version, chunks of $chunkSize', (la
   ])('$writer', async ({ python, dtypes }) => {
     const tensors = samples(dtypes);
     const path = join(folder, `${python}.safetensors`);
-    await reference.call('reference_write', { path, interface: python, tensors: tensors.map(wire), metadata: null, config });
+    await reference.call('reference_write', {
+      path,
+      interface: python,
+      tensors: tensors.map(wire),
+      metadata: null,
+      config,
+    });
     await expectAgreement(reference, path, expected(tensors));
   });
 });

@@ -7,7 +7,22 @@ import { temporaryFolder } from '../support/temporary.js';
 import { expectAgreement, headerShape } from './agreement.js';
 import { Reference } from './reference.js';
 import type { Jwk, ReferenceConfig } from './reference.js';
-import { ALL_DTYPES, KEYS_FILE, MASTER_KIDS, NUMPY_DTYPES, ODD_METADATA, ODD_NAMES, RAW_DTYPES, SIGNER_KID, input, keyOf, sample, samples, wire, withoutEmpty } from './samples.js';
+import {
+  ALL_DTYPES,
+  KEYS_FILE,
+  MASTER_KIDS,
+  NUMPY_DTYPES,
+  ODD_METADATA,
+  ODD_NAMES,
+  RAW_DTYPES,
+  SIGNER_KID,
+  input,
+  keyOf,
+  sample,
+  samples,
+  wire,
+  withoutEmpty,
+} from './samples.js';
 import type { Sample } from './samples.js';
 
 const folder = temporaryFolder();
@@ -32,7 +47,8 @@ interface Feature {
 }
 
 const policy = {
-  local: 'package model\n\nimport rego.v1\n\ndefault allow := false\n\n# "quotes", \\ and ünicode 🦊\nallow if {\n\tcount([1, 2]) == 2\n}\n',
+  local:
+    'package model\n\nimport rego.v1\n\ndefault allow := false\n\n# "quotes", \\ and ünicode 🦊\nallow if {\n\tcount([1, 2]) == 2\n}\n',
   remote: 'package model\nallow = input.claims.customer == "acme"',
 };
 const half = ['layer.F32', 'layer.U8', 'scalar', 'empty.first'];
@@ -42,7 +58,12 @@ const features: Feature[] = [
   { feature: 'no metadata', tensors: model },
   { feature: 'metadata with escapes and Unicode', tensors: model, metadata: ODD_METADATA },
   { feature: 'odd names', tensors: ODD_NAMES.map((name) => sample(name, 'U8', [5])) },
-  { feature: 'partial encryption', tensors: model, options: { tensors: half, integrity: false }, config: { tensors: half } },
+  {
+    feature: 'partial encryption',
+    tensors: model,
+    options: { tensors: half, integrity: false },
+    config: { tensors: half },
+  },
   { feature: 'a policy', tensors: model, options: { policy }, config: { policy } },
   { feature: 'one empty tensor', tensors: [sample('nothing', 'F32', [0])] },
   { feature: 'one scalar', tensors: [sample('pi', 'F64', [])] },
@@ -59,7 +80,13 @@ describe.each(features)('$feature', ({ tensors, metadata, options, config: more 
   it('is read everywhere, whoever wrote it, and the header texts are the same but for what is random', async () => {
     await saveFile(input(tensors), here, { ...protect, ...options, ...(metadata === undefined ? {} : { metadata }) });
     await expectAgreement(reference, here, expected);
-    await reference.call('reference_write', { path: there, interface: 'raw', tensors: tensors.map(wire), metadata: metadata ?? null, config: { ...config, ...more } });
+    await reference.call('reference_write', {
+      path: there,
+      interface: 'raw',
+      tensors: tensors.map(wire),
+      metadata: metadata ?? null,
+      config: { ...config, ...more },
+    });
     await expectAgreement(reference, there, expected);
     expect(headerShape(here)).toBe(headerShape(there));
   });
@@ -71,13 +98,23 @@ describe('keys', () => {
     const here = join(folder, 'here-no-kid.safetensors');
     const there = join(folder, 'there-no-kid.safetensors');
     await saveFile(input(model), here, { keys: { keys: anonymous } });
-    await reference.call('reference_write', { path: there, interface: 'numpy', tensors: model.map(wire), metadata: null, config: { enc_key: anonymous[0], sign_key: anonymous[1] } });
+    await reference.call('reference_write', {
+      path: there,
+      interface: 'numpy',
+      tensors: model.map(wire),
+      metadata: null,
+      config: { enc_key: anonymous[0], sign_key: anonymous[1] },
+    });
     expect(headerShape(here)).toBe(headerShape(there));
     const bytes = Object.fromEntries(model.map((tensor) => [tensor.name, wire(tensor).data]));
     for (const path of [here, there]) {
       const read = await loadFile(path, { keys: { keys: anonymous } });
-      expect(Object.fromEntries([...read].map(([name, tensor]) => [name, Buffer.from(tensor.bytes).toString('base64')]))).toEqual(bytes);
-      expect(await reference.call('reference_open_direct', { path, enc: anonymous[0], sign: anonymous[1] })).toEqual(bytes);
+      expect(
+        Object.fromEntries([...read].map(([name, tensor]) => [name, Buffer.from(tensor.bytes).toString('base64')])),
+      ).toEqual(bytes);
+      expect(await reference.call('reference_open_direct', { path, enc: anonymous[0], sign: anonymous[1] })).toEqual(
+        bytes,
+      );
     }
   });
 
@@ -87,10 +124,18 @@ describe('keys', () => {
     const here = join(folder, 'here-jku.safetensors');
     const there = join(folder, 'there-jku.safetensors');
     await saveFile(input(model), here, { keys: { keys: named } });
-    await reference.call('reference_write', { path: there, interface: 'numpy', tensors: model.map(wire), metadata: null, config: { enc_key: named[0], sign_key: named[1] } });
+    await reference.call('reference_write', {
+      path: there,
+      interface: 'numpy',
+      tensors: model.map(wire),
+      metadata: null,
+      config: { enc_key: named[0], sign_key: named[1] },
+    });
     expect(headerShape(here)).toBe(headerShape(there));
     for (const path of [here, there]) {
-      expect(await reference.call('reference_open_direct', { path, enc: named[0], sign: named[1] })).toHaveProperty('scalar');
+      expect(await reference.call('reference_open_direct', { path, enc: named[0], sign: named[1] })).toHaveProperty(
+        'scalar',
+      );
       expect((await loadFile(path, { keys: KEYS_FILE })).size).toBe(model.length);
     }
   });
@@ -98,8 +143,15 @@ describe('keys', () => {
   it('given directly open a file whatever its header names', async () => {
     const path = join(folder, 'direct.safetensors');
     await saveFile(input(model), path, protect);
-    const renamed = [keyOf(master), keyOf(SIGNER_KID)].map((jwk): Jwk => ({ ...jwk, kid: `other-${jwk.kid!}` })) as [Jwk, Jwk];
-    const read = await loadFile(path, { keys: { keys: renamed }, encKid: `other-${master}`, signKid: `other-${SIGNER_KID}` });
+    const renamed = [keyOf(master), keyOf(SIGNER_KID)].map((jwk): Jwk => ({ ...jwk, kid: `other-${jwk.kid!}` })) as [
+      Jwk,
+      Jwk,
+    ];
+    const read = await loadFile(path, {
+      keys: { keys: renamed },
+      encKid: `other-${master}`,
+      signKid: `other-${SIGNER_KID}`,
+    });
     const there = await reference.call('reference_open_direct', { path, enc: renamed[0], sign: renamed[1] });
     for (const [name, { bytes }] of read) expect(there[name]).toBe(Buffer.from(bytes).toString('base64'));
     expect(Object.keys(there).sort()).toEqual([...read.keys()].sort());
@@ -107,15 +159,23 @@ describe('keys', () => {
 });
 
 describe('digests of the tensors that stay plain', () => {
-  it.each(['sha256', 'blake3'] as const)('%s: the reference ignores them, the oracle checks them', async (integrity) => {
-    const path = join(folder, `${integrity}.safetensors`);
-    const tensors = samples(ALL_DTYPES);
-    await saveFile(input(tensors), path, { ...protect, tensors: half, integrity });
-    const plain = tensors.map(({ name }) => name).filter((name) => !half.includes(name));
-    await expectAgreement(reference, path, { tensors, facts: { integrity: plain.sort() } });
-    await using file = await safeOpen(path, { keys: KEYS_FILE });
-    expect(file.offsetKeys().filter((name) => file.info(name).check === 'digest').sort()).toEqual(plain);
-  });
+  it.each(['sha256', 'blake3'] as const)(
+    '%s: the reference ignores them, the oracle checks them',
+    async (integrity) => {
+      const path = join(folder, `${integrity}.safetensors`);
+      const tensors = samples(ALL_DTYPES);
+      await saveFile(input(tensors), path, { ...protect, tensors: half, integrity });
+      const plain = tensors.map(({ name }) => name).filter((name) => !half.includes(name));
+      await expectAgreement(reference, path, { tensors, facts: { integrity: plain.sort() } });
+      await using file = await safeOpen(path, { keys: KEYS_FILE });
+      expect(
+        file
+          .offsetKeys()
+          .filter((name) => file.info(name).check === 'digest')
+          .sort(),
+      ).toEqual(plain);
+    },
+  );
 });
 
 describe('rewrapping', () => {

@@ -4,7 +4,17 @@ import { loadFile, safeOpen, save, saveFile } from 'cryptotensors';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../support/temporary.js';
 import { Reference } from './reference.js';
-import { ALL_DTYPES, NUMPY_DTYPES, ODD_METADATA, ODD_NAMES, RAW_DTYPES, input, sample, samples, wire } from './samples.js';
+import {
+  ALL_DTYPES,
+  NUMPY_DTYPES,
+  ODD_METADATA,
+  ODD_NAMES,
+  RAW_DTYPES,
+  input,
+  sample,
+  samples,
+  wire,
+} from './samples.js';
 import type { Sample } from './samples.js';
 
 const folder = temporaryFolder();
@@ -23,11 +33,19 @@ interface Case {
 }
 
 /** Tensors of size zero that share an offset: the order among them is the writer's. */
-const emptyOnes = (['F32', 'U8', 'I64'] as const).flatMap((dtype) => [sample(`b.${dtype}`, dtype, [0, 2]), sample(`a.${dtype}`, dtype, [0])]);
+const emptyOnes = (['F32', 'U8', 'I64'] as const).flatMap((dtype) => [
+  sample(`b.${dtype}`, dtype, [0, 2]),
+  sample(`a.${dtype}`, dtype, [0]),
+]);
 
 const cases: Case[] = [
   { title: 'every dtype of NumPy', tensors: samples(NUMPY_DTYPES), metadata: null, python: 'numpy' },
-  { title: 'every dtype of the Python packages', tensors: samples(RAW_DTYPES), metadata: { format: 'pt' }, python: 'raw' },
+  {
+    title: 'every dtype of the Python packages',
+    tensors: samples(RAW_DTYPES),
+    metadata: { format: 'pt' },
+    python: 'raw',
+  },
   { title: 'odd names', tensors: ODD_NAMES.map((name) => sample(name, 'I16', [3])), metadata: null, python: 'numpy' },
   { title: 'empty tensors', tensors: [...emptyOnes, sample('full', 'F16', [4])], metadata: null, python: 'numpy' },
   { title: 'a scalar', tensors: [sample('pi', 'F64', [])], metadata: null, python: 'numpy' },
@@ -51,7 +69,13 @@ describe.each(cases)('plain safetensors: $title', ({ tensors, metadata, python }
     await saveFile(input([...tensors].reverse()), here, options);
     expect(readFileSync(here).equals(readFileSync(there)), 'bytes of the file').toBe(true);
     expect(readFileSync(there).equals(await save(input(tensors), options)), 'bytes of save()').toBe(true);
-    await reference.call('reference_write', { path: there, interface: python, tensors: tensors.map(wire), metadata, config: null });
+    await reference.call('reference_write', {
+      path: there,
+      interface: python,
+      tensors: tensors.map(wire),
+      metadata,
+      config: null,
+    });
     expect(readFileSync(here).equals(readFileSync(there)), "the reference's plain file").toBe(true);
   });
 
@@ -61,7 +85,9 @@ describe.each(cases)('plain safetensors: $title', ({ tensors, metadata, python }
     await using file = await safeOpen(here);
     expect(reading.keys).toEqual(file.offsetKeys());
     expect(reading.metadata ?? {}).toEqual({ ...file.metadata() });
-    const read = [...(await file.getTensors()).values()].map(({ name, dtype, shape, bytes }) => wire({ name, dtype, shape: [...shape], data: bytes }));
+    const read = [...(await file.getTensors()).values()].map(({ name, dtype, shape, bytes }) =>
+      wire({ name, dtype, shape: [...shape], data: bytes }),
+    );
     expect(read.sort(byName)).toEqual(tensors.map(wire).sort(byName));
     expect([...reading.tensors].sort(byName)).toEqual(read);
   });
@@ -76,7 +102,12 @@ describe('plain safetensors', () => {
     expect(reading.metadata).toEqual(ODD_METADATA);
     const { header, written } = await reference.call('oracle_facts', { path, keys: [] });
     expect(header.trimEnd()).toBe(written);
-    await reference.call('safetensors_write', { path, interface: 'numpy', tensors: tensors.map(wire), metadata: ODD_METADATA });
+    await reference.call('safetensors_write', {
+      path,
+      interface: 'numpy',
+      tensors: tensors.map(wire),
+      metadata: ODD_METADATA,
+    });
     expect((await reference.call('oracle_facts', { path, keys: [] })).written).toBe(written);
     expect(readFileSync(path).length).toBe((await save(input(tensors), { metadata: ODD_METADATA })).length);
   });

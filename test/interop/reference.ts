@@ -37,7 +37,14 @@ export interface OracleFacts {
   sign?: { kid: string | null; jku: string | null };
   policy?: { local: string; remote: string };
   integrity?: string[] | null;
-  tensors: { name: string; dtype: string; shape: number[]; data_offsets: [number, number]; encrypted: boolean; sha256: string }[];
+  tensors: {
+    name: string;
+    dtype: string;
+    shape: number[];
+    data_offsets: [number, number];
+    encrypted: boolean;
+    sha256: string;
+  }[];
 }
 
 export interface OracleReading {
@@ -64,11 +71,23 @@ export interface ReferenceConfig {
 }
 
 interface Operations {
-  reference_write: [{ path: string; interface: 'numpy' | 'raw'; tensors: WireTensor[]; metadata: Record<string, string> | null; config: ReferenceConfig | null }, null];
+  reference_write: [
+    {
+      path: string;
+      interface: 'numpy' | 'raw';
+      tensors: WireTensor[];
+      metadata: Record<string, string> | null;
+      config: ReferenceConfig | null;
+    },
+    null,
+  ];
   reference_read: [{ path: string; keys: readonly Jwk[] }, PythonReading];
   reference_open_direct: [{ path: string; enc: Jwk; sign: Jwk }, Record<string, string>];
   reference_rewrap: [{ path: string; keys: readonly Jwk[]; config: ReferenceConfig }, null];
-  safetensors_write: [{ path: string; interface: 'numpy' | 'raw'; tensors: WireTensor[]; metadata: Record<string, string> | null }, null];
+  safetensors_write: [
+    { path: string; interface: 'numpy' | 'raw'; tensors: WireTensor[]; metadata: Record<string, string> | null },
+    null,
+  ];
   safetensors_read: [{ path: string }, PythonReading];
   oracle_facts: [{ path: string; keys: readonly Jwk[]; enc_kid?: string; sign_kid?: string }, OracleReading];
 }

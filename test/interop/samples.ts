@@ -9,7 +9,11 @@ export const KEYS_FILE = fileURLToPath(new URL('../vectors/keys.json', import.me
 export const KEYS: readonly Jwk[] = (JSON.parse(readFileSync(KEYS_FILE, 'utf8')) as { keys: Jwk[] }).keys;
 
 export const ALGORITHMS = ['aes128gcm', 'aes256gcm', 'chacha20poly1305'] as const satisfies AeadAlgorithm[];
-export const MASTER_KIDS: Record<AeadAlgorithm, string> = { aes128gcm: 'enc-128', aes256gcm: 'enc-256', chacha20poly1305: 'enc-chacha' };
+export const MASTER_KIDS: Record<AeadAlgorithm, string> = {
+  aes128gcm: 'enc-128',
+  aes256gcm: 'enc-256',
+  chacha20poly1305: 'enc-chacha',
+};
 export const SIGNER_KID = 'sign-a';
 
 export function keyOf(kid: string): Jwk {
@@ -43,7 +47,9 @@ export const ALL_DTYPES = Object.keys(BITS) as KnownDtype[];
 
 /** Bytes that look random and are the same in every run. BOOL has no other values than 0 and 1. */
 export function bytesFor(name: string, dtype: Dtype, length: number): Uint8Array {
-  const blocks = Array.from({ length: Math.ceil(length / 32) }, (_, i) => createHash('sha256').update(`${name} ${i}`).digest());
+  const blocks = Array.from({ length: Math.ceil(length / 32) }, (_, i) =>
+    createHash('sha256').update(`${name} ${i}`).digest(),
+  );
   const bytes = new Uint8Array(Buffer.concat(blocks).subarray(0, length));
   return dtype === 'BOOL' ? bytes.map((byte) => byte & 1) : bytes;
 }
@@ -81,7 +87,20 @@ export function wire({ name, dtype, shape, data }: Sample): WireTensor {
 }
 
 /** Names that break a careless reader: escapes, integers, prototypes, and an order that differs between UTF-8 and UTF-16. */
-export const ODD_NAMES = ['10', '9', '__proto__', 'constructor', '', 'a"b\\c/d', '\u0000\b\f\n\r\t\u001f\u007f', 'ｆｕｌｌ', '🦊', 'é', 'e\u0301', '\u2028'];
+export const ODD_NAMES = [
+  '10',
+  '9',
+  '__proto__',
+  'constructor',
+  '',
+  'a"b\\c/d',
+  '\u0000\b\f\n\r\t\u001f\u007f',
+  'ｆｕｌｌ',
+  '🦊',
+  'é',
+  'e\u0301',
+  '\u2028',
+];
 
 export const ODD_METADATA: Record<string, string> = {
   format: 'pt',

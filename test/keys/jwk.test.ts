@@ -3,6 +3,7 @@ import { CryptoTensorsError } from '#dist/errors.js';
 import { parseJwks } from '#dist/keys/jwk.js';
 import type { KeySet } from '#dist/keys/types.js';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { BAD_DOCUMENTS, BAD_JWKS } from './jwk-cases.js';
 import { FakeEngine } from './fake-engine.js';
 import { D_A, D_B, K128, K256, K256_OTHER, MASTER, SIGNER, VECTORS, X_A, X_B } from './support.js';
 import { base64, expectNoMaterial, json, refusal, utf8, vectorFile } from './support.js';
@@ -165,46 +166,9 @@ describe('accepts', () => {
 });
 
 describe('refuses as InvalidKey', () => {
-  const lone: [string, unknown][] = [
-    ['no kty', { k: K256 }],
-    ['a kty that is not a string', { kty: 5, k: K256 }],
-    ['another kty', { kty: 'RSA', n: 'AQAB', e: 'AQAB' }],
-    ['kty in capitals', { kty: 'OCT', k: K256 }],
-    ['kty in mixed case', { kty: 'Okp', x: X_A }],
-    ['no k', { kty: 'oct', alg: 'aes256gcm' }],
-    ['k that is a number', { kty: 'oct', k: 7 }],
-    ['k that is an object', { kty: 'oct', k: { start: 0, end: 4 } }],
-    ['k that is empty', { kty: 'oct', k: '' }],
-    ['k of 31 bytes', { kty: 'oct', k: Buffer.alloc(31).toString('base64') }],
-    ['k of 24 bytes', { kty: 'oct', k: Buffer.alloc(24).toString('base64') }],
-    ['k of 16 bytes for aes256gcm', { kty: 'oct', alg: 'aes256gcm', k: K128 }],
-    ['k of 32 bytes for aes128gcm', { kty: 'oct', alg: 'aes128gcm', k: K256 }],
-    ['k of 16 bytes for chacha20poly1305', { kty: 'oct', alg: 'chacha20poly1305', k: K128 }],
-    ['k with other characters', { kty: 'oct', k: `${K256.slice(0, -2)}*=` }],
-    ['k with white space', { kty: 'oct', k: ` ${K256}` }],
-    ['k of both alphabets', { kty: 'oct', k: `-/${K256.slice(2)}` }],
-    ['k with trailing bits', { kty: 'oct', k: K256.replace('4=', '5=') }],
-    ['k with too much padding', { kty: 'oct', k: `${K256}=` }],
-    ['alg that is unknown', { kty: 'oct', alg: 'aes512gcm', k: K256 }],
-    ['alg of another use', { kty: 'oct', alg: 'HS256', k: K256 }],
-    ['alg that is empty', { kty: 'oct', alg: '', k: K256 }],
-    ['alg that is a number', { kty: 'oct', alg: 1, k: K256 }],
-    ['alg named as Object.prototype has it', { kty: 'oct', alg: 'constructor', k: K256 }],
-    ['kid that is a number', { kty: 'oct', kid: 1, k: K256 }],
-    ['jku that is an array', { kty: 'oct', jku: [], k: K256 }],
-    ['neither x nor d', { kty: 'okp', kid: 's' }],
-    ['x of 31 bytes', { kty: 'okp', x: Buffer.alloc(31).toString('base64') }],
-    ['x that is no base64', { kty: 'okp', x: '?' }],
-    ['d of 64 bytes', { kty: 'okp', x: X_A, d: Buffer.alloc(64).toString('base64') }],
-    ['d that is no base64', { kty: 'okp', x: X_A, d: `${D_A.slice(0, -2)}!=` }],
-    ['halves of different keys', { kty: 'okp', x: X_B, d: D_A }],
-    ['another curve', { kty: 'OKP', crv: 'X25519', x: X_A }],
-    ['crv in small letters', { kty: 'OKP', crv: 'ed25519', x: X_A }],
-    ['another alg for a signing key', { kty: 'OKP', alg: 'ES256', x: X_A }],
-  ];
-  const inSets = lone.filter(([name]) => name !== 'another kty').map(([, jwk]) => jwk);
+  const inSets = BAD_JWKS.filter(([name]) => name !== 'another kty').map(([, jwk]) => jwk);
 
-  test.each(lone)('%s', async (_, jwk) => {
+  test.each(BAD_JWKS)('%s', async (_, jwk) => {
     const error = await refusal('InvalidKey', () => parse(json(jwk), '"/etc/keys.json"'));
     expect(error.message).toContain('"/etc/keys.json"');
     expect(fake.live.size).toBe(0);
@@ -234,31 +198,7 @@ describe('refuses as InvalidKey', () => {
     expect(fake.live.size).toBe(0);
   });
 
-  const documents: [string, string][] = [
-    ['nothing', ''],
-    ['not JSON', 'not JSON'],
-    ['a key by itself', K256],
-    ['a PEM file', `-----BEGIN PRIVATE KEY-----\n${D_A}\n-----END PRIVATE KEY-----\n`],
-    ['an array', `[{"kty":"oct","k":"${K256}"}]`],
-    ['a string', `"${K256}"`],
-    ['a set of another type', '{"keys":{}}'],
-    ['a set of strings', `{"keys":["${K256}"]}`],
-    ['a set of nulls', '{"keys":[null]}'],
-    ['a set as a string', `{"keys":"${K256}"}`],
-    ['something after the value', `{"kty":"oct","k":"${K256}"} ${K256}`],
-    ['a comma too many', `{"kty":"oct","k":"${K256}",}`],
-    ['a member twice', `{"kty":"oct","k":"${K256}","k":"${K256_OTHER}"}`],
-    ['a member twice, once with an escape', `{"kty":"oct","k":"${K256}","\\u006b":"${K256_OTHER}"}`],
-    ['a byte order mark', `\ufeff{"kty":"oct","k":"${K256}"}`],
-    ['a lone surrogate', `{"kty":"oct","kid":"\\ud800","k":"${K256}"}`],
-    ['an end in the middle of a key', `{"kty":"oct","k":"${K256.slice(0, 30)}`],
-    ['an end in the middle of an escape', `{"kty":"oct","k":"\\u00`],
-    ['a backslash outside strings', `{"kty":"oct"\\/,"k":"${K256}"}`],
-    ['letters as escapes', `{"kty":"oct","k":"\\u0047${K256.slice(1)}"}`],
-    ['a line feed as an escape', `{"kty":"oct","k":"${K256}\\n"}`],
-    ['an escape that JSON does not have', `{"kty":"oct","k":"\\x47${K256.slice(1)}"}`],
-  ];
-  test.each(documents)('%s', async (_, text) => {
+  test.each(BAD_DOCUMENTS)('%s', async (_, text) => {
     const error = await refusal('InvalidKey', () => parse(utf8(text)));
     expect(error.message).toContain('the keys option');
     expect(fake.live.size).toBe(0);

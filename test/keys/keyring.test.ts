@@ -256,6 +256,6 @@ describe('a ring', () => {
 
   test('cannot be made otherwise', () => {
     const Constructor = KeyRing as unknown as new (parts: object) => KeyRing;
-    expect(() => new Constructor({ masterKeys: [], signingKeys: [], providers: [] })).toThrow('made by loadKeyRing()');
+    expect(() => new Constructor({ masterKeys: [], signingKeys: [], providers: [] })).toThrow('made by loadKeys()');
   });
 });

@@ -15,8 +15,16 @@ const metadata = { format: 'pt', note: 'a\u001fb/c "d"\u000b' };
 const files: { title: string; options: SaveOptions; covered: boolean }[] = [
   { title: 'version 1, the plain tensor without a digest', options: { version: 1, integrity: false }, covered: false },
   { title: 'version 1, the plain tensor with a digest', options: { version: 1, integrity: 'sha256' }, covered: true },
-  { title: 'version 2, the plain tensor without a digest', options: { version: 2, chunkSize: 16, integrity: false }, covered: false },
-  { title: 'version 2, the plain tensor with a digest', options: { version: 2, chunkSize: 16, integrity: 'blake3' }, covered: true },
+  {
+    title: 'version 2, the plain tensor without a digest',
+    options: { version: 2, chunkSize: 16, integrity: false },
+    covered: false,
+  },
+  {
+    title: 'version 2, the plain tensor with a digest',
+    options: { version: 2, chunkSize: 16, integrity: 'blake3' },
+    covered: true,
+  },
 ];
 
 /** All that is authenticated of a file, as one comparable text: the header's facts and the covered tensors' bytes. */

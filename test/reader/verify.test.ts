@@ -42,7 +42,9 @@ describe('verificationBatches', () => {
             filled += length;
           }
           expect(filled).toBe(byteLength);
-          if (byteLength > scratch) expect(copies.length).toBe(4);
+          // A chunk that does not fit is alone, but for empty tensors, which take no room.
+          const filling = copies.filter((value, at) => at % 4 === 2 && value > 0);
+          if (byteLength > scratch) expect(filling.length).toBe(1);
         }
         for (const [i, { length, checked }] of tensors.entries()) {
           expect(next[i]).toBe(checked ? length : 0);

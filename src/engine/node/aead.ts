@@ -29,7 +29,12 @@ function cipherName(algorithm: AeadAlgorithm): 'aes-256-gcm' {
 }
 
 /** Encrypts a small message. */
-export function sealMessage(algorithm: AeadAlgorithm, key: Uint8Array, iv: Uint8Array, message: Uint8Array): { ciphertext: Uint8Array; tag: Uint8Array } {
+export function sealMessage(
+  algorithm: AeadAlgorithm,
+  key: Uint8Array,
+  iv: Uint8Array,
+  message: Uint8Array,
+): { ciphertext: Uint8Array; tag: Uint8Array } {
   const sealer = createSealer(algorithm, key, iv);
   const ciphertext = sealer.update(message);
   sealer.final();

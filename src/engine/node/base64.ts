@@ -5,7 +5,7 @@
  * sequence of bytes, so strict text is what encoding the decoded bytes gives back.
  */
 export function decodeStrict(document: Buffer, start: number, end: number): Uint8Array | null {
-  const text = document.latin1Slice(start, end);
+  const text = document.toString('latin1', start, end);
   const bytes = Buffer.from(text, 'base64');
   return bytes.toString('base64') === text ? bytes : null;
 }
@@ -17,7 +17,10 @@ const PADDING = 0x3d;
  * the standard or the URL-safe alphabet but not both, padding optional but right if there, trailing bits zero. No branch and
  * no table look-up depends on a character.
  */
-export function decodeLenient<Memory extends Uint8Array>(text: Uint8Array, allocate: (byteLength: number) => Memory): Memory | null {
+export function decodeLenient<Memory extends Uint8Array>(
+  text: Uint8Array,
+  allocate: (byteLength: number) => Memory,
+): Memory | null {
   const digits = text.byteLength - paddingOf(text);
   if (digits % 4 === 1) return null;
   const bytes = allocate(Math.floor((digits * 3) / 4));
@@ -40,7 +43,11 @@ export function decodeLenient<Memory extends Uint8Array>(text: Uint8Array, alloc
     urlSafe |= minus | underscore;
     wrong |= ~(upper | lower | digit | plus | slash | minus | underscore);
     const value =
-      (upper & (c - 0x41)) | (lower & (c - 0x61 + 26)) | (digit & (c - 0x30 + 52)) | ((plus | minus) & 62) | ((slash | underscore) & 63);
+      (upper & (c - 0x41)) |
+      (lower & (c - 0x61 + 26)) |
+      (digit & (c - 0x30 + 52)) |
+      ((plus | minus) & 62) |
+      ((slash | underscore) & 63);
     bits = (bits << 6) | value;
     held += 6;
     if (held >= 8) {

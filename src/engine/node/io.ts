@@ -28,7 +28,7 @@ export class FileInput implements Input {
   }
 
   read(position: number, target: Uint8Array): void {
-    for (let filled = 0; filled < target.byteLength; ) {
+    for (let filled = 0; filled < target.byteLength;) {
       const count = this.#readSome(target, filled, position + filled);
       if (count === 0) throw becameShorter(this.#size);
       filled += count;
@@ -73,9 +73,10 @@ export class FileOutput implements Output {
   }
 
   write(offset: number, bytes: Uint8Array): void {
-    for (let done = 0; done < bytes.byteLength; ) {
+    for (let done = 0; done < bytes.byteLength;) {
       const count = this.#writeSome(bytes, done, offset + done);
-      if (count === 0) throw new EngineFault('FileError', 'cannot write: no space left on device', { systemCode: 'ENOSPC' });
+      if (count === 0)
+        throw new EngineFault('FileError', 'cannot write: no space left on device', { systemCode: 'ENOSPC' });
       done += count;
     }
   }
@@ -111,8 +112,7 @@ export class MemoryOutput implements Output {
  */
 export type Place =
   /** `size`: length when it was opened, for messages; 0 for a sink. */
-  | { kind: 'file'; fd: number; size: number }
-  | { kind: 'memory'; bytes: Uint8Array };
+  { kind: 'file'; fd: number; size: number } | { kind: 'memory'; bytes: Uint8Array };
 export type RemotePlace = Place | { kind: 'relay'; index: number };
 
 export function openInput(place: Place): Input {

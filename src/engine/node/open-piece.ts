@@ -40,7 +40,7 @@ class Opening {
 
   run(): void {
     const rows = this.#piece.chunks.length / OPEN_STRIDE;
-    for (let row = 0; row < rows; ) {
+    for (let row = 0; row < rows;) {
       const first = this.#chunk(row);
       if (first.length > PIECE_BYTES) {
         this.#guarded(first, () => this.#openLong(first));

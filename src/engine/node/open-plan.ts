@@ -1,5 +1,6 @@
 import { COPY_STRIDE, IV_BYTES, TAG_BYTES, DIGEST_BYTES } from '../types.js';
 import { PIECE_BYTES, writeChunkIv } from './chunks.js';
+import { EngineFault } from './fault.js';
 import { BytePacker } from './packer.js';
 import { Check, TARGET_STRIDE } from './piece.js';
 import type { OpenPiece } from './piece.js';
@@ -26,30 +27,40 @@ export interface CopySummary {
  * Holds the copies against the table and a destination of `capacity` bytes.
  *
  * @throws RangeError unless each lies within both, sorted by tensor, then start
- * @throws Error if sealed tensors are to be read whose DEKs were not unwrapped
+ * @throws EngineFault `InvalidOption` if sealed tensors are to be read whose DEKs were not unwrapped
  */
 export function checkCopies(table: NodeTable, copies: Float64Array, capacity: number): CopySummary {
   if (copies.length % COPY_STRIDE !== 0) throw new RangeError(`copies must have ${COPY_STRIDE} numbers per row`);
   const summary: CopySummary = { total: 0, unchecked: false };
   let sealed = false;
   for (let at = 0; at < copies.length; at += COPY_STRIDE) {
-    const [tensor, start, length, destination] = copies.subarray(at, at + COPY_STRIDE) as unknown as [number, number, number, number];
-    const refuse = (problem: string) => new RangeError(`copy ${at / COPY_STRIDE} ${problem}`);
-    if (![tensor, start, length, destination].every(isOffset)) throw refuse('holds a number that is not an exact offset');
-    if (tensor >= table.count) throw refuse('names a tensor that is not there');
-    if (start + length > table.length(tensor)) throw refuse('runs past the end of its tensor');
-    if (destination + length > capacity) throw refuse('runs past the end of the destination');
-    const previous = at - COPY_STRIDE;
-    if (at > 0 && (copies[previous + TENSOR]! > tensor || (copies[previous + TENSOR] === tensor && copies[previous + START]! > start))) {
-      throw refuse('is out of order: copies go by tensor, then start');
-    }
+    const tensor = copies[at + TENSOR]!;
+    const length = copies[at + LENGTH]!;
+    const problem = problemOf(table, copies, at, capacity);
+    if (problem !== null) throw new RangeError(`copy ${at / COPY_STRIDE} ${problem}`);
     const protection = table.protection(tensor);
     sealed ||= protection === 'tag';
     summary.unchecked ||= protection === 'none' && length > 0;
     summary.total += length;
   }
-  if (sealed && !table.unwrapped) throw new Error('the data keys have not been unwrapped');
+  if (sealed && !table.unwrapped) throw new EngineFault('InvalidOption', 'the data keys have not been unwrapped');
   return summary;
+}
+
+function problemOf(table: NodeTable, copies: Float64Array, at: number, capacity: number): string | null {
+  const tensor = copies[at + TENSOR]!;
+  const start = copies[at + START]!;
+  const length = copies[at + LENGTH]!;
+  const destination = copies[at + DESTINATION]!;
+  if (!isOffset(tensor) || !isOffset(start) || !isOffset(length) || !isOffset(destination))
+    return 'holds a number that is no exact offset';
+  if (tensor >= table.count) return 'names a tensor that is not there';
+  if (start + length > table.length(tensor)) return 'runs past the end of its tensor';
+  if (destination + length > capacity) return 'runs past the end of the destination';
+  if (at === 0) return null;
+  const previous = copies[at - COPY_STRIDE + TENSOR]!;
+  const inOrder = previous === tensor ? copies[at - COPY_STRIDE + START]! <= start : previous < tensor;
+  return inOrder ? null : 'is out of order: copies go by tensor, then start';
 }
 
 function isOffset(value: number): boolean {
@@ -84,7 +95,7 @@ export function* planOpen(table: NodeTable, copies: Float64Array): Generator<Ope
 
 function* groups(copies: Float64Array): Generator<Group> {
   const rows = copies.length / COPY_STRIDE;
-  for (let first = 0; first < rows; ) {
+  for (let first = 0; first < rows;) {
     const tensor = copies[first * COPY_STRIDE + TENSOR]!;
     let last = first + 1;
     while (last < rows && copies[last * COPY_STRIDE + TENSOR] === tensor) last++;
@@ -102,7 +113,11 @@ interface TouchedChunk {
   copies: readonly number[];
 }
 
-function* touchedChunks(table: NodeTable, copies: Float64Array, { tensor, first, last }: Group): Generator<TouchedChunk> {
+function* touchedChunks(
+  table: NodeTable,
+  copies: Float64Array,
+  { tensor, first, last }: Group,
+): Generator<TouchedChunk> {
   const size = table.length(tensor);
   if (size === 0) {
     yield { tensor, chunk: 0, begin: 0, end: 0, copies: [] };
@@ -170,7 +185,15 @@ class OpenPieces {
       this.#targets.push(from - begin, to - from, this.#copies[at + DESTINATION]! + from - start);
     }
     const targetsEnd = this.#targets.length / TARGET_STRIDE;
-    this.#chunks.push(tensor, chunk, this.#table.position(tensor) + begin, end - begin, check, this.#keyCount - 1, targetsEnd);
+    this.#chunks.push(
+      tensor,
+      chunk,
+      this.#table.position(tensor) + begin,
+      end - begin,
+      check,
+      this.#keyCount - 1,
+      targetsEnd,
+    );
     this.#cost += cost(touched);
   }
 

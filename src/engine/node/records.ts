@@ -147,7 +147,8 @@ class RowReader {
   decode(field: RecordField, column: number, expected: number): Uint8Array | RecordFault {
     const bytes = decodeStrict(this.#document, ...this.#range(column));
     if (bytes === null) return { row: this.row, field, problem: 'base64', found: 0, expected: 0 };
-    if (bytes.byteLength !== expected) return { row: this.row, field, problem: 'length', found: bytes.byteLength, expected };
+    if (bytes.byteLength !== expected)
+      return { row: this.row, field, problem: 'length', found: bytes.byteLength, expected };
     return bytes;
   }
 

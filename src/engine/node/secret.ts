@@ -20,7 +20,7 @@ export function keyMemory(byteLength: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array(new ArrayBuffer(byteLength));
 }
 
-/** A key in memory of its own, wiped on `dispose()` and on collection. */
+/** A key in memory of its own, wiped on `dispose()` and on collection. Shows its length and nothing else. */
 export class NodeSecret implements Secret {
   #bytes: Uint8Array<ArrayBuffer> | null;
   readonly byteLength: number;
@@ -42,12 +42,16 @@ export class NodeSecret implements Secret {
     this.#bytes = null;
   }
 
-  [inspect.custom](): string {
-    return `Secret { byteLength: ${this.byteLength} }`;
+  toString(): string {
+    return `Secret(${this.byteLength} bytes)`;
   }
 
-  toJSON(): { byteLength: number } {
-    return { byteLength: this.byteLength };
+  toJSON(): string {
+    return this.toString();
+  }
+
+  [inspect.custom](): string {
+    return this.toString();
   }
 }
 

@@ -30,14 +30,19 @@ export function ed25519Verify(publicKey: Uint8Array, message: Uint8Array, signat
   return key !== null && verify(null, message, key, signature);
 }
 
-export async function ed25519VerifyAsync(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): Promise<boolean> {
+export async function ed25519VerifyAsync(
+  publicKey: Uint8Array,
+  message: Uint8Array,
+  signature: Uint8Array,
+): Promise<boolean> {
   const key = verifyingKey(publicKey, signature);
   return key !== null && verifyInThreadPool(null, message, key, signature);
 }
 
 function privateKey(seed: Secret): KeyObject {
   const bytes = secretBytes(seed, 'seed');
-  if (bytes.byteLength !== SEED_BYTES) throw new RangeError(`seed must be ${SEED_BYTES} bytes, but is ${bytes.byteLength}`);
+  if (bytes.byteLength !== SEED_BYTES)
+    throw new RangeError(`seed must be ${SEED_BYTES} bytes, but is ${bytes.byteLength}`);
   const der = keyMemory(PKCS8_PREFIX.length + SEED_BYTES);
   der.set(PKCS8_PREFIX);
   der.set(bytes, PKCS8_PREFIX.length);
@@ -60,5 +65,6 @@ function verifyingKey(publicKey: Uint8Array, signature: Uint8Array): KeyObject |
 }
 
 function checkLength(bytes: Uint8Array, name: string, expected: number): void {
-  if (bytes.byteLength !== expected) throw new RangeError(`${name} must be ${expected} bytes, but is ${bytes.byteLength}`);
+  if (bytes.byteLength !== expected)
+    throw new RangeError(`${name} must be ${expected} bytes, but is ${bytes.byteLength}`);
 }

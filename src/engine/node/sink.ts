@@ -1,5 +1,6 @@
 import { closeSync, constants, fsyncSync, ftruncateSync, openSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { checkMemory } from '../job.js';
 import type { Sink } from '../types.js';
 import { EngineFault, systemFault } from './fault.js';
 import { openOutput } from './io.js';
@@ -81,7 +82,10 @@ class MemorySink extends NodeSink {
     this.lease.assertOpen();
     const { byteLength } = this.place.bytes;
     if (size > byteLength) {
-      throw new EngineFault('InvalidOption', `${size} bytes are to be written, but the destination holds ${byteLength}`);
+      throw new EngineFault(
+        'InvalidOption',
+        `${size} bytes are to be written, but the destination holds ${byteLength}`,
+      );
     }
   }
 
@@ -99,5 +103,6 @@ export function createFile(path: string, mode: number): NodeSink {
 }
 
 export function memorySink(bytes: Uint8Array): NodeSink {
+  checkMemory(bytes);
   return new MemorySink(bytes);
 }

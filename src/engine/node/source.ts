@@ -1,6 +1,7 @@
 import { close, closeSync, constants, fstat, fstatSync, open, openSync, read as readFile } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { promisify } from 'node:util';
+import { checkMemory } from '../job.js';
 import type { Source } from '../types.js';
 import { EngineFault, systemFault } from './fault.js';
 import { becameShorter, openInput } from './io.js';
@@ -72,7 +73,7 @@ class FileSource extends NodeSource {
   }
 
   async readAsync(offset: number, destination: Uint8Array): Promise<void> {
-    for (let filled = 0; filled < destination.byteLength; ) {
+    for (let filled = 0; filled < destination.byteLength;) {
       const count = await readSome(this.place.fd, destination, filled, offset + filled);
       if (count === 0) throw becameShorter(this.size);
       filled += count;
@@ -118,6 +119,7 @@ class MemorySource extends NodeSource {
 }
 
 export function openBytes(bytes: Uint8Array): NodeSource {
+  checkMemory(bytes);
   return new MemorySource(bytes);
 }
 

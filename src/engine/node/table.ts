@@ -136,6 +136,7 @@ function checkLayout({ dataStart, begin, end }: TableSpec): void {
   if (begin.length !== end.length) throw new RangeError('a table needs as many ends as beginnings');
   for (let i = 0; i < begin.length; i++) {
     const exact = Number.isSafeInteger(begin[i]) && Number.isSafeInteger(dataStart + end[i]!);
-    if (!exact || begin[i]! < 0 || end[i]! < begin[i]!) throw new RangeError('a tensor ends before it begins, or beyond every file');
+    if (!exact || begin[i]! < 0 || end[i]! < begin[i]!)
+      throw new RangeError('a tensor ends before it begins, or beyond every file');
   }
 }

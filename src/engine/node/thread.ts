@@ -1,5 +1,5 @@
 import { PIECE_BYTES } from './chunks.js';
-import { EngineFault } from './fault.js';
+import { EngineFault, relocated } from './fault.js';
 import type { Input, Output } from './io.js';
 
 /** What a thread brings to a piece of work. */
@@ -42,9 +42,9 @@ export class Scratch {
   }
 }
 
-/** The first of the faults in a piece ends it; a fault that names no tensor is given the one that was worked on. */
-export function located(error: unknown, place: { tensor: number; chunk: number }): unknown {
-  if (!(error instanceof EngineFault)) return error;
-  if (error.code === 'BadTag' || error.code === 'BadDigest') return new EngineFault(error.code, error.message, place);
-  return error.at(place.tensor);
+/** What a chunk failed with, with the place: the tensor, and the chunk where it is the chunk that is wrong. */
+export function located(error: unknown, { tensor, chunk }: { tensor: number; chunk: number }): unknown {
+  if (!(error instanceof EngineFault) || error.code === 'AbortError') return error;
+  const mismatch = error.code === 'BadTag' || error.code === 'BadDigest';
+  return relocated(error, { tensor, chunk: mismatch ? chunk : -1 });
 }

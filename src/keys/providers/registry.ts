@@ -27,8 +27,8 @@ registerKeyProvider(envKeyProvider);
  * Registers a provider that is asked for keys wherever no `keys` option is given, in this thread. Providers are asked in
  * falling priority, see `PROVIDER_PRIORITY`; default: the provider's own, else that of `native`.
  *
- * @throws TypeError if it is not a provider
- * @throws InvalidOption if the name is taken
+ * @throws {TypeError} if it is not a provider
+ * @throws {CryptoTensorsError} `InvalidOption` if the name is taken
  */
 export function registerKeyProvider(provider: KeyProvider, options: { priority?: number } = {}): void {
   checkProvider(provider);
@@ -51,12 +51,20 @@ export function unregisterKeyProvider(name: string): KeyProvider | undefined {
   return entry?.provider;
 }
 
-/** Leaves a provider out until `enableKeyProvider`; it keeps its place. @throws InvalidOption if there is none */
+/**
+ * Leaves a provider out until `enableKeyProvider`; it keeps its place.
+ *
+ * @throws {CryptoTensorsError} `InvalidOption` if there is none of that name
+ */
 export function disableKeyProvider(name: string): void {
   findEntry(name).enabled = false;
 }
 
-/** @throws InvalidOption if there is none of that name */
+/**
+ * Puts a disabled provider back in its place.
+ *
+ * @throws {CryptoTensorsError} `InvalidOption` if there is none of that name
+ */
 export function enableKeyProvider(name: string): void {
   findEntry(name).enabled = true;
 }

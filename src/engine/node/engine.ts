@@ -1,0 +1,94 @@
+import { versions } from 'node:process';
+import { checkMemory } from '../job.js';
+import type { Engine, EngineInfo, ReadRequest, SealRequest, UnsealRequest } from '../types.js';
+import { digest } from './digest.js';
+import { Job } from './job.js';
+import { readJob, sealJob, unsealJob } from './jobs.js';
+import { WorkerPool } from './pool.js';
+import { runHere } from './run-here.js';
+import { importSecret, importSecretBase64, randomSecret, secretBytes, secretsEqual } from './secret.js';
+import { ed25519PublicKey, ed25519Sign, ed25519Verify, ed25519VerifyAsync } from './signature.js';
+import { createFile, memorySink } from './sink.js';
+import { nodeSource, openBytes, openFile, openFileSync } from './source.js';
+import { createTable } from './table.js';
+
+/** Shared by the engines of a thread: threads are for cores, not for engines. */
+const pool = new WorkerPool();
+
+/**
+ * The engine for platforms without a prebuilt addon: node:crypto for the AEADs and signatures, node:fs for files,
+ * worker_threads over shared memory for what must not block the event loop. It refuses and accepts exactly what the native
+ * engine does; it is slower, and what a runtime in JavaScript cannot do it leaves out: keys are wiped but neither locked nor
+ * kept out of core dumps, large buffers get no huge pages, disk space is not reserved.
+ */
+export function createNodeEngine(): Engine {
+  return {
+    name: 'node',
+    info,
+    importSecret,
+    importSecretBase64,
+    randomSecret,
+    exportSecret: (secret) => secretBytes(secret).slice(),
+    secretsEqual,
+    ed25519PublicKey,
+    ed25519Sign,
+    ed25519Verify,
+    ed25519VerifyAsync,
+    digest,
+    openFile,
+    openFileSync,
+    openBytes,
+    async readRaw(source, offset, destination) {
+      checkMemory(destination);
+      const from = nodeSource(source);
+      from.lease.use();
+      try {
+        await from.readAsync(offset, destination);
+      } finally {
+        from.lease.done();
+      }
+    },
+    readRawSync(source, offset, destination) {
+      const from = nodeSource(source);
+      from.lease.assertOpen();
+      from.readSync(offset, destination);
+    },
+    createFile,
+    memorySink,
+    createTable,
+    async read(request: ReadRequest) {
+      await pool.run(new Job(readJob(request)));
+    },
+    readSync: (request: ReadRequest) => runHere(new Job(readJob(request))),
+    async unseal(request: UnsealRequest) {
+      await pool.run(new Job(unsealJob(request)));
+    },
+    unsealSync: (request: UnsealRequest) => runHere(new Job(unsealJob(request))),
+    async seal(request: SealRequest) {
+      const { spec, packed } = sealJob(request);
+      await pool.run(new Job(spec));
+      return packed;
+    },
+    sealSync(request: SealRequest) {
+      const { spec, packed } = sealJob(request);
+      runHere(new Job(spec));
+      return packed;
+    },
+    allocate: (byteLength, shared) =>
+      new Uint8Array(shared ? new SharedArrayBuffer(byteLength) : new ArrayBuffer(byteLength)),
+    wipe: (bytes) => void bytes.fill(0),
+  };
+}
+
+function info(): EngineInfo {
+  const openssl = (versions as Partial<typeof versions>).openssl;
+  return {
+    engine: 'node',
+    aead: { aes128gcm: 'node', aes256gcm: 'node', chacha20poly1305: 'node' },
+    measured: {},
+    openssl: openssl === undefined ? null : `OpenSSL ${openssl}`,
+    ring: 'none',
+    blake3: '@noble/hashes',
+    threads: pool.size,
+  };
+}

@@ -1,0 +1,93 @@
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { engineInfo, getEngine } from '#dist/engine/load.js';
+import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../support/temporary.js';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const folder = temporaryFolder();
+
+/** What `getEngine()` of a copy of the package says in a fresh process. */
+function load(distribution: string, env: Record<string, string> = {}): { code?: string; message?: string; aead?: Record<string, string> } {
+  const script = `
+    const { getEngine } = await import(${JSON.stringify(pathToFileURL(join(distribution, 'engine/load.js')).href)});
+    try { console.log(JSON.stringify(getEngine().info())); }
+    catch (error) { console.log(JSON.stringify({ code: error.code, message: error.message })); }
+  `;
+  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', script], {
+    env: { ...process.env, ...env },
+    encoding: 'utf8',
+  });
+  expect(stderr).toBe('');
+  return JSON.parse(stdout) as ReturnType<typeof load>;
+}
+
+describe('CRYPTOTENSORS_ENGINE', () => {
+  const dist = join(root, 'dist');
+
+  it('chooses the provider', () => {
+    const all = (provider: string) => ({ aes128gcm: provider, aes256gcm: provider, chacha20poly1305: provider });
+    expect(load(dist, { CRYPTOTENSORS_ENGINE: 'ring' }).aead).toEqual(all('ring'));
+    expect(load(dist, { CRYPTOTENSORS_ENGINE: 'openssl' }).aead).toEqual(all('openssl'));
+    for (const name of ['auto', '']) {
+      for (const provider of Object.values(load(dist, { CRYPTOTENSORS_ENGINE: name }).aead!)) {
+        expect(['ring', 'openssl']).toContain(provider);
+      }
+    }
+  });
+
+  it('refuses anything else', () => {
+    expect(load(dist, { CRYPTOTENSORS_ENGINE: 'rong' })).toEqual({
+      code: 'InvalidOption',
+      message: 'CRYPTOTENSORS_ENGINE must be openssl, ring or auto, not "rong"',
+    });
+  });
+});
+
+describe('a package without its addon', () => {
+  /** A copy of the package as it is installed: no build folder, and only such dependencies as are put there. */
+  function install(name: string): { dist: string; modules: string } {
+    const copy = join(folder, name);
+    cpSync(join(root, 'dist'), join(copy, 'dist'), { recursive: true });
+    cpSync(join(root, 'package.json'), join(copy, 'package.json'));
+    return { dist: join(copy, 'dist'), modules: join(copy, 'node_modules') };
+  }
+
+  it('says which package is missing, and what to do', () => {
+    const { code, message } = load(install('missing').dist);
+    expect(code).toBe('NativeUnavailable');
+    expect(message).toMatch(new RegExp(`the package cryptotensors-${process.platform}-${process.arch}\\S* is not installed`));
+    expect(message).toContain('npm install --include=optional');
+    expect(message).toContain('npm run build:native');
+  });
+
+  it('says why one that is there does not load', () => {
+    const { dist } = install('broken');
+    mkdirSync(join(dist, '../build/Release'), { recursive: true });
+    writeFileSync(join(dist, '../build/Release/cryptotensors.node'), 'not a library');
+    const { code, message } = load(dist);
+    expect(code).toBe('NativeUnavailable');
+    expect(message).toContain('build/Release/cryptotensors.node');
+  });
+
+  it.skipIf(process.platform !== 'linux')('takes it from the package for the platform', () => {
+    const { dist, modules } = install('prebuilt');
+    const name = /the package (\S+) is/.exec(load(dist).message!)![1]!;
+    mkdirSync(join(modules, name), { recursive: true });
+    symlinkSync(join(root, 'build/Release/cryptotensors.node'), join(modules, name, 'cryptotensors.node'));
+    writeFileSync(join(modules, name, 'package.json'), JSON.stringify({ name, main: 'cryptotensors.node' }));
+    expect(load(dist).aead).toBeDefined();
+  });
+});
+
+it('is loaded once', () => {
+  expect(getEngine()).toBe(getEngine());
+  const { engine, openssl, ring, blake3, threads } = engineInfo();
+  expect(engine).toBe('native');
+  expect(openssl === null || openssl.startsWith('OpenSSL ')).toBe(true);
+  expect(ring).toMatch(/^\d+\.\d+\.\d+$/);
+  expect(blake3).toMatch(/^\d+\.\d+\.\d+$/);
+  expect(threads).toBeGreaterThan(0);
+});
