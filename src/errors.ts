@@ -106,7 +106,6 @@ export class AbortError extends Error {
  */
 export function quote(text: string): string {
   const cut = text.length > 80 ? `${text.slice(0, 77)}...` : text;
-  // eslint-disable-next-line no-control-regex -- control characters are exactly what is to be made visible
   return JSON.stringify(cut).replace(/[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 

@@ -49,10 +49,10 @@ export function checkOneOf(value: unknown, name: string, allowed: readonly (stri
   if (value === undefined) return;
   const type = typeof allowed[0];
   if (typeof value !== type) throw argumentError(name, `a ${type}`, value);
-  if (!allowed.includes(value as string | number)) {
+  if (!(allowed as readonly unknown[]).includes(value)) {
     throw new CryptoTensorsError('InvalidOption', `${name} must be one of ${allowed.join(', ')}`, {
       expected: allowed.join(', '),
-      found: String(value).slice(0, 40),
+      found: JSON.stringify(value).slice(0, 40),
     });
   }
 }

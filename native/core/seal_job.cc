@@ -88,7 +88,7 @@ size_t SealJob::packed_bytes(const SealItem& item) const noexcept {
   return 0;
 }
 
-size_t SealJob::plan(Worker&) {
+size_t SealJob::plan(Worker& worker) {
   size_t packed = 0;
   size_t deks = 0;
   uint64_t total = 0;
@@ -115,25 +115,31 @@ size_t SealJob::plan(Worker&) {
   }
   packed_.resize(packed);
   if (deks > 0) {
-    deks_ = Secret::random(deks);
+    deks_ = Secret(deks);
     provider_ = chosen_provider(spec_.encryption->algorithm);
-    draw_ivs();
+    draw_secrets(worker);
   }
   set_total(total);
   return batches_.count();
 }
 
-// Fresh for every tensor of every file: neither a DEK nor an IV under the master key is used twice.
-void SealJob::draw_ivs() {
-  const size_t key = key_bytes(spec_.encryption->algorithm);
-  std::vector<Iv> ivs(2 * (deks_.size() / key));
+// DEKs and IVs are fresh for every tensor of every file: no IV is used twice under one key.
+void SealJob::draw_secrets(Worker& worker) {
+  const SealSpec::Encryption& encryption = *spec_.encryption;
+  const size_t key = key_bytes(encryption.algorithm);
+  const size_t tensors = deks_.size() / key;
+  random_bytes(deks_.span());
+  std::vector<Iv> ivs(2 * tensors);
   random_bytes({ivs.data()->data(), ivs.size() * iv_bytes});
   auto iv = ivs.begin();
+  AeadContext& context = worker.context(provider_, encryption.algorithm);
+  context.set_key(encryption.master->span());
   for (size_t i = 0; i < spec_.items.size(); ++i) {
     const SealItem& item = spec_.items[i];
     if (item.mode != SealMode::encrypt) continue;
     const Record record(&packed_[packed_begin_[i]], key);
-    std::memcpy(record.key_iv, iv++->data(), iv_bytes);
+    std::memcpy(record.key_iv, iv->data(), iv_bytes);
+    context.seal(*iv++, deks_.data() + dek_begin_[i], record.wrapped_key, key, record.key_tag);
     make_room(*iv, grid(item).count());
     std::memcpy(record.iv, iv++->data(), iv_bytes);
   }
@@ -200,10 +206,6 @@ void SealJob::encrypt(const Part& part, uint8_t* bytes, AeadContext& context) {
   const size_t key = key_bytes(context.algorithm());
   const Record record(&packed_[packed_begin_[part.item]], key);
   const ByteSpan dek = std::as_const(deks_).span().subspan(dek_begin_[part.item], key);
-  if (part.chunk == 0) {
-    context.set_key(spec_.encryption->master->span());
-    context.seal(load_iv(record.key_iv), dek.data(), record.wrapped_key, key, record.key_tag);
-  }
   context.set_key(dek);
   const Iv base = load_iv(record.iv);
   for_each_chunk(part, [&](uint64_t chunk, size_t offset, size_t length) {

@@ -69,7 +69,7 @@ class SealJob final : public Job {
   ChunkGrid grid(const SealItem& item) const noexcept;
   size_t packed_bytes(const SealItem& item) const noexcept;
   void check_item(const SealItem& item) const;
-  void draw_ivs();
+  void draw_secrets(Worker& worker);
   Fault seal_together(std::span<const Part> parts, MutableByteSpan buffer, Worker& worker);
   void protect(const Part& part, uint8_t* bytes, Worker& worker);
   void encrypt(const Part& part, uint8_t* bytes, AeadContext& context);

@@ -1,8 +1,9 @@
 /** Reads the text of a header into flat lists: no object per tensor. Structure only; offsets and sizes are checked later. */
 import { CryptoTensorsError, quote } from '../errors.js';
 import { compareUtf8 } from './canonical.js';
-import { dtypeRank } from './dtype.js';
+import { DTYPES, dtypeRank } from './dtype.js';
 import { Byte, JsonKey, JsonScanner, decodeUtf8 } from './json-scanner.js';
+import { MetadataMap } from './metadata-map.js';
 import { NameTable } from './name-table.js';
 import { UintList } from './uint-list.js';
 
@@ -20,7 +21,7 @@ export interface ScannedTensors {
 export interface ScannedHeader extends ScannedTensors {
   names: NameTable;
   /** Null where there is no `__metadata__`. */
-  metadata: Map<string, string> | null;
+  metadata: MetadataMap | null;
   /**
    * What has to be cut out of the text to get the signed one, if the tensors stand in data order. Null if anything else is
    * not in canonical form, and the signed text must be rebuilt.
@@ -40,6 +41,7 @@ const SIGNATURE = new JsonKey('__signature__');
 const DTYPE = new JsonKey('dtype');
 const SHAPE = new JsonKey('shape');
 const DATA_OFFSETS = new JsonKey('data_offsets');
+const DTYPE_LITERALS = DTYPES.map((dtype) => new TextEncoder().encode(`"${dtype}"`));
 /** Fields of a tensor, as bits: which have been seen. */
 const Field = { dtype: 1, shape: 2, offsets: 4, all: 7 } as const;
 
@@ -48,25 +50,26 @@ const Field = { dtype: 1, shape: 2, offsets: 4, all: 7 } as const;
  * right shape
  */
 export function scanHeader(bytes: Uint8Array): ScannedHeader {
-  const text = decodeHeader(bytes);
-  const scanner = new JsonScanner(bytes, text.length === bytes.length ? text : null, {
-    code: 'InvalidHeaderDeserialization',
-    name: 'the header',
-  });
-  return new HeaderScan(scanner).run();
+  const scanner = new JsonScanner(bytes, { code: 'InvalidHeaderDeserialization', name: 'the header' });
+  try {
+    const header = new HeaderScan(scanner).run();
+    if (!scanner.ascii) requireUtf8(bytes);
+    return header;
+  } catch (error) {
+    // Text that is not UTF-8 is no JSON either, but has a code of its own.
+    requireUtf8(bytes);
+    throw error;
+  }
 }
 
-function decodeHeader(bytes: Uint8Array): string {
+function requireUtf8(bytes: Uint8Array): void {
   try {
-    return decodeUtf8(bytes);
+    decodeUtf8(bytes);
   } catch (cause) {
     throw new CryptoTensorsError(
       'InvalidHeader',
       'the header is not UTF-8: the file is damaged or is no safetensors file',
-      {
-        expected: 'UTF-8 text',
-        cause,
-      },
+      { expected: 'UTF-8 text', cause },
     );
   }
 }
@@ -89,6 +92,8 @@ class HeaderScan {
   };
   /** Whether members stand in canonical order so far (FORMAT.md §2). White space and escapes are the scanner's flag. */
   private inOrder = true;
+  /** Rank of the dtype of the tensor before. */
+  private lastDtype = 0;
   private cutStart = 0;
   private cutEnd = 0;
 
@@ -116,7 +121,7 @@ class HeaderScan {
     const { scanner, header } = this;
     if (header.metadata !== null) scanner.refuse('holds "__metadata__" twice', scanner.start);
     if (header.names.count > 0) this.inOrder = false;
-    const metadata = (header.metadata = new Map<string, string>());
+    const metadata = (header.metadata = new MetadataMap());
     scanner.open(Byte.openBrace);
     if (scanner.isEmpty(Byte.closeBrace)) return;
     let previous: string | null = null;
@@ -125,11 +130,12 @@ class HeaderScan {
       scanner.key();
       const { start } = scanner;
       const isSignature = scanner.isKey(SIGNATURE);
-      const key = scanner.detachedValue();
-      if (metadata.has(key)) scanner.refuse(`holds the metadata key ${quote(key)} twice`, start);
+      const key = scanner.value();
       if (previous !== null && compareUtf8(previous, key) > 0) this.inOrder = false;
       scanner.string();
-      metadata.set(key, scanner.detachedValue());
+      if (!metadata.add(key, scanner.valueBytes())) {
+        scanner.refuse(`holds the metadata key ${quote(key)} twice`, start);
+      }
       if (isSignature) this.cutOut(from, scanner.position, previous === null);
       previous = key;
     } while (scanner.hasMore(Byte.closeBrace));
@@ -162,9 +168,9 @@ class HeaderScan {
 
   private field(): number {
     const { scanner } = this;
-    if (scanner.skipKey(DTYPE)) return Field.dtype;
-    if (scanner.skipKey(SHAPE)) return Field.shape;
-    if (scanner.skipKey(DATA_OFFSETS)) return Field.offsets;
+    if (scanner.skip(DTYPE.literal)) return Field.dtype;
+    if (scanner.skip(SHAPE.literal)) return Field.shape;
+    if (scanner.skip(DATA_OFFSETS.literal)) return Field.offsets;
     scanner.key();
     if (scanner.isKey(DTYPE)) return Field.dtype;
     if (scanner.isKey(SHAPE)) return Field.shape;
@@ -190,10 +196,13 @@ class HeaderScan {
 
   private dtype(): void {
     const { scanner, header } = this;
-    scanner.string();
-    const rank = dtypeRank(scanner.value());
-    if (rank < 0) scanner.refuse(`holds ${quote(scanner.value())}, which is no dtype`, scanner.start);
-    header.dtypes.push(rank);
+    // Tensors of one dtype usually stand together.
+    if (!scanner.skip(DTYPE_LITERALS[this.lastDtype]!)) {
+      scanner.string();
+      this.lastDtype = dtypeRank(scanner.value());
+      if (this.lastDtype < 0) scanner.refuse(`holds ${quote(scanner.value())}, which is no dtype`, scanner.start);
+    }
+    header.dtypes.push(this.lastDtype);
   }
 
   private shape(): void {
@@ -219,6 +228,6 @@ class HeaderScan {
   /** FORMAT.md §1: spaces, and nothing else, may follow. */
   private padding(from: number): void {
     const { bytes } = this.scanner;
-    for (let p = from; p < bytes.length; p++) if (bytes[p] !== 0x20) this.scanner.fail('spaces up to the end', p);
+    for (let p = from; p < bytes.length; p++) if (bytes[p] !== Byte.space) this.scanner.fail('spaces up to the end', p);
   }
 }

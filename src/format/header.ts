@@ -4,6 +4,7 @@ import { LENGTH_BYTES, MAX_HEADER_BYTES, encodeCanonical, type HeaderTensor } fr
 import { DTYPES, type Dtype } from './dtype.js';
 import { scanHeader, scannedShape, type ScannedHeader } from './header-scan.js';
 import { dataOrder, validateLayout } from './header-validate.js';
+import type { MetadataMap } from './metadata-map.js';
 import type { NameTable } from './name-table.js';
 
 export { MAX_HEADER_BYTES } from './canonical.js';
@@ -58,7 +59,7 @@ export class Header {
   readonly begin: Float64Array;
   readonly end: Float64Array;
   /** In the order of the text; null where there is no `__metadata__`. */
-  readonly metadata: ReadonlyMap<string, string> | null;
+  readonly metadata: MetadataMap | null;
 
   readonly #bytes: Uint8Array;
   readonly #scan: Omit<ScannedHeader, 'names'>;
@@ -93,7 +94,7 @@ export class Header {
   }
 
   /** `indexOf` for a name that stands in UTF-8 at `[start, end)` of `bytes`. */
-  indexOfBytes(bytes: Uint8Array, start: number, end: number): number {
+  indexOfBytes(bytes: Uint8Array, start = 0, end = bytes.length): number {
     return this.#dataIndex(this.#table.indexOfBytes(bytes, start, end));
   }
 

@@ -36,12 +36,16 @@ export interface IntegrityToWrite {
 /**
  * Finds the digests. Their base64 and lengths are left to the engine.
  *
- * @param text the value of `__integrity__`
+ * @param text the value of `__integrity__`, as a string or as UTF-8
  * @param isEncrypted whether the tensor of this index has a crypto record
  * @throws {CryptoTensorsError} `UnsupportedAlgorithm`; `InvalidCryptoMetadata`, also where a tensor that is stored in the clear is
  * not listed, or any other is
  */
-export function scanIntegrity(text: string, header: Header, isEncrypted: (index: number) => boolean): IntegrityScan {
+export function scanIntegrity(
+  text: string | Uint8Array,
+  header: Header,
+  isEncrypted: (index: number) => boolean,
+): IntegrityScan {
   return new DigestsScan(text, header, isEncrypted).run();
 }
 
@@ -70,16 +74,12 @@ class DigestsScan {
   private readonly listed: Uint8Array;
 
   constructor(
-    text: string,
+    text: string | Uint8Array,
     private readonly header: Header,
     private readonly isEncrypted: (index: number) => boolean,
   ) {
-    this.document = new TextEncoder().encode(text);
-    const isAscii = this.document.length === text.length;
-    this.scanner = new JsonScanner(this.document, isAscii ? text : null, {
-      code: 'InvalidCryptoMetadata',
-      name: '__integrity__',
-    });
+    this.document = typeof text === 'string' ? new TextEncoder().encode(text) : text;
+    this.scanner = new JsonScanner(this.document, { code: 'InvalidCryptoMetadata', name: '__integrity__' });
     this.records = new Int32Array(header.count * RECORD_STRIDE);
     this.listed = new Uint8Array(header.count);
   }
@@ -110,18 +110,20 @@ class DigestsScan {
     if (scanner.isEmpty(Byte.closeBrace)) return null;
     do {
       scanner.key();
-      const name = scanner.value();
-      const index = this.listable(name);
+      const index = this.listable();
       scanner.string();
-      if (scanner.escaped) throw invalidTensor(name, 'must be base64 without escapes');
+      if (scanner.escaped) throw invalidTensor(this.header.names[index]!, 'must be base64 without escapes');
       this.records.set([index, scanner.start, scanner.end], this.row);
       this.row += RECORD_STRIDE;
     } while (scanner.hasMore(Byte.closeBrace));
     return null;
   }
 
-  private listable(name: string): number {
-    const index = this.header.indexOf(name);
+  /** The tensor that the key just scanned names. */
+  private listable(): number {
+    const { scanner, header } = this;
+    const index = header.indexOfBytes(scanner.valueBytes());
+    const name = index < 0 ? scanner.value() : header.names[index]!;
     if (index < 0) throw invalidTensor(name, 'is not in the file');
     if (this.isEncrypted(index)) throw invalidTensor(name, 'is encrypted; digests are of tensors stored in the clear');
     if (this.listed[index] === 1) throw invalidTensor(name, 'is listed twice');

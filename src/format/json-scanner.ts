@@ -8,6 +8,7 @@
  * knows what its keys are.
  */
 import { CryptoTensorsError, type ErrorCode } from '../errors.js';
+import { escapeLength, isCanonicalEscape, readEscape, unescapeUtf8 } from './json-escape.js';
 
 /** How faults of a text are reported. */
 export interface JsonSubject {
@@ -27,11 +28,11 @@ const MAX_UINT64_DIGITS = 20;
 
 /** Bytes that the parsers name. */
 export const Byte = {
+  space: 0x20,
   quote: 0x22,
   comma: 0x2c,
   minus: 0x2d,
   dot: 0x2e,
-  slash: 0x2f,
   zero: 0x30,
   nine: 0x39,
   colon: 0x3a,
@@ -41,9 +42,8 @@ export const Byte = {
   openBrace: 0x7b,
   closeBrace: 0x7d,
 } as const;
-const { quote: QUOTE, backslash: BACKSLASH, comma: COMMA, colon: COLON, slash: SLASH, zero: ZERO, nine: NINE } = Byte;
-const [SPACE, TAB, LINE_FEED, CARRIAGE_RETURN] = [0x20, 0x09, 0x0a, 0x0d] as const;
-const [LETTER_B, LETTER_F, LETTER_N, LETTER_R, LETTER_T, LETTER_U] = [0x62, 0x66, 0x6e, 0x72, 0x74, 0x75] as const;
+const { space: SPACE, quote: QUOTE, comma: COMMA, zero: ZERO, nine: NINE, colon: COLON, backslash: BACKSLASH } = Byte;
+const [TAB, LINE_FEED, CARRIAGE_RETURN] = [0x09, 0x0a, 0x0d] as const;
 
 const NUMBER_CHARACTERS = new Uint8Array(256);
 for (const c of '0123456789+-.eE') NUMBER_CHARACTERS[c.charCodeAt(0)] = 1;
@@ -81,14 +81,11 @@ export class JsonScanner {
   escaped = false;
   /** Cleared by white space and by escapes that the canonical form does not write (FORMAT.md §2). */
   canonical = true;
+  /** Cleared by a string with other characters. Their UTF-8 is checked where a string is decoded, and only there. */
+  ascii = true;
 
-  /**
-   * @param text the same text as a string if it is known to be ASCII, so that an index is the same in both; else null,
-   * and strings are decoded, and their UTF-8 checked, one by one.
-   */
   constructor(
     readonly bytes: Uint8Array,
-    private readonly text: string | null,
     readonly subject: JsonSubject,
   ) {}
 
@@ -137,11 +134,11 @@ export class JsonScanner {
     this.position++;
   }
 
-  /** Steps over `key` and its colon if they stand at the cursor as writers write them. A shortcut for `key` and `isKey`. */
-  skipKey({ literal }: JsonKey): boolean {
+  /** Steps over `text` if it stands at the cursor, letter by letter, as writers write it. */
+  skip(text: Uint8Array): boolean {
     const { bytes, position } = this;
-    for (let i = 0; i < literal.length; i++) if (bytes[position + i] !== literal[i]) return false;
-    this.position = position + literal.length;
+    for (let i = 0; i < text.length; i++) if (bytes[position + i] !== text[i]) return false;
+    this.position = position + text.length;
     return true;
   }
 
@@ -150,19 +147,42 @@ export class JsonScanner {
     if (this.peek() !== QUOTE) this.fail('a string');
     const { bytes } = this;
     let p = this.position + 1;
+    let allBits = 0;
     this.start = p;
     this.escaped = false;
     for (;;) {
       let c = bytes[p]!;
       // False at the end too, where the byte is undefined.
-      while (c >= SPACE && c !== QUOTE && c !== BACKSLASH) c = bytes[++p]!;
+      while (c >= SPACE && c !== QUOTE && c !== BACKSLASH) {
+        allBits |= c;
+        c = bytes[++p]!;
+      }
       if (c === QUOTE) break;
       if (c !== BACKSLASH) this.fail(p < bytes.length ? 'a control character as an escape' : 'the end of a string', p);
       this.escaped = true;
-      p = this.skipEscape(p + 1) + 1;
+      c = bytes[p + 1]!;
+      p += c === QUOTE || c === BACKSLASH ? 2 : this.escape(p + 1);
     }
+    if (allBits >= 0x80) this.ascii = false;
     this.end = p;
     this.position = p + 1;
+  }
+
+  /**
+   * Scans a string literal that, if it is valid, has `length` characters and no escapes. Its contents are looked at only where
+   * no quote ends it there: whoever decodes it must refuse what is not plain, quotes and control characters included.
+   */
+  stringOfLength(length: number): void {
+    const { bytes, position } = this;
+    const end = position + 1 + length;
+    if (bytes[position] !== QUOTE || bytes[end] !== QUOTE) {
+      this.string();
+      return;
+    }
+    this.start = position + 1;
+    this.end = end;
+    this.escaped = false;
+    this.position = end + 1;
   }
 
   /** Whether the last string is `key`. */
@@ -176,18 +196,13 @@ export class JsonScanner {
 
   /** The value of the last string. */
   value(): string {
-    if (this.escaped) return this.unescaped();
-    return this.text === null ? this.decode(this.start, this.end) : this.text.slice(this.start, this.end);
+    return this.decode(this.valueBytes(), this.start);
   }
 
-  /** As `value()`, but never a slice that keeps the whole text in memory. */
-  detachedValue(): string {
-    return this.text === null ? this.value() : this.unescaped();
-  }
-
-  /** The UTF-8 bytes of the last string, with its escapes resolved. A copy only where there are escapes. */
+  /** The value of the last string as UTF-8. A copy only where there are escapes. */
   valueBytes(): Uint8Array {
-    return this.escaped ? encoder.encode(this.unescaped()) : this.bytes.subarray(this.start, this.end);
+    const literal = this.bytes.subarray(this.start, this.end);
+    return this.escaped ? unescapeUtf8(literal) : literal;
   }
 
   /** Scans an unsigned integer of 64 bits: a number if it is a safe integer, else a bigint. */
@@ -205,7 +220,8 @@ export class JsonScanner {
       this.fail('an unsigned integer, not a fraction or an exponent', p);
     this.position = p;
     if (value <= Number.MAX_SAFE_INTEGER) return value;
-    const exact = p - start > MAX_UINT64_DIGITS ? MAX_UINT64 + 1n : BigInt(this.decode(start, p));
+    const exact =
+      p - start > MAX_UINT64_DIGITS ? MAX_UINT64 + 1n : BigInt(this.decode(bytes.subarray(start, p), start));
     if (exact > MAX_UINT64) this.fail('an integer below 2^64', start);
     return exact;
   }
@@ -215,7 +231,7 @@ export class JsonScanner {
     const { bytes } = this;
     let end = this.position;
     while (NUMBER_CHARACTERS[bytes[end] ?? 0] === 1) end++;
-    return this.decode(this.position, end);
+    return this.decode(bytes.subarray(this.position, end), this.position);
   }
 
   /** Refuses anything but white space from here to the end. */
@@ -251,70 +267,19 @@ export class JsonScanner {
     return c > SPACE && c < 0x7f ? `'${String.fromCharCode(c)}'` : `byte 0x${c.toString(16).padStart(2, '0')}`;
   }
 
-  private decode(start: number, end: number): string {
+  private decode(bytes: Uint8Array, position: number): string {
     try {
-      return decoder.decode(this.bytes.subarray(start, end));
+      return decoder.decode(bytes);
     } catch {
-      return this.fail('UTF-8', start);
+      return this.fail('UTF-8', position);
     }
   }
 
-  /** The native parser is the fastest way to resolve escapes. `string()` has checked that the literal is valid. */
-  private unescaped(): string {
-    const literal =
-      this.text === null ? `"${this.decode(this.start, this.end)}"` : this.text.slice(this.start - 1, this.end + 1);
-    return JSON.parse(literal) as string;
-  }
-
-  /** Checks the escape whose letter is at `p` and returns the position of its last byte. */
-  private skipEscape(p: number): number {
-    switch (this.bytes[p]) {
-      case QUOTE:
-      case BACKSLASH:
-      case LETTER_B:
-      case LETTER_F:
-      case LETTER_N:
-      case LETTER_R:
-      case LETTER_T:
-        return p;
-      case SLASH:
-        this.canonical = false;
-        return p;
-      case LETTER_U:
-        return this.skipUnicodeEscape(p);
-      default:
-        return this.fail('an escape that JSON has', p);
-    }
-  }
-
-  private skipUnicodeEscape(p: number): number {
-    const unit = this.hexUnit(p + 1);
-    if (!this.isCanonicalUnicodeEscape(unit, p)) this.canonical = false;
-    if (unit < 0xd800 || unit > 0xdfff) return p + 4;
-    const { bytes } = this;
-    const paired = unit < 0xdc00 && bytes[p + 5] === BACKSLASH && bytes[p + 6] === LETTER_U;
-    const low = paired ? this.hexUnit(p + 7) : 0;
-    if (low < 0xdc00 || low > 0xdfff) this.fail('no lone surrogate', p);
-    return p + 10;
-  }
-
-  private hexUnit(p: number): number {
-    let unit = 0;
-    for (let i = p; i < p + 4; i++) {
-      const c = this.bytes[i] ?? -1;
-      const digit =
-        c >= ZERO && c <= NINE ? c - ZERO : (c | SPACE) >= 0x61 && (c | SPACE) <= 0x66 ? (c | SPACE) - 0x57 : -1;
-      if (digit < 0) this.fail('four hexadecimal digits', i);
-      unit = unit * 16 + digit;
-    }
-    return unit;
-  }
-
-  /** Canonical are `\u00xx` in lower case for the control characters that have no short escape (FORMAT.md §2). */
-  private isCanonicalUnicodeEscape(unit: number, p: number): boolean {
-    const hasShortEscape = unit >= 0x08 && unit <= 0x0d && unit !== 0x0b;
-    const lastDigit = this.bytes[p + 4]!;
-    const isUpperCase = lastDigit >= 0x41 && lastDigit <= 0x46;
-    return unit < SPACE && !hasShortEscape && !isUpperCase;
+  /** Checks the escape whose letter is at `p` and returns its length with the backslash. */
+  private escape(p: number): number {
+    const codePoint = readEscape(this.bytes, p);
+    if (codePoint < 0) this.fail('an escape that JSON has, and no lone surrogate', p);
+    if (!isCanonicalEscape(this.bytes, p, codePoint)) this.canonical = false;
+    return 1 + escapeLength(this.bytes, p, codePoint);
   }
 }

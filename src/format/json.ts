@@ -45,8 +45,7 @@ export function parseJsonDocument(source: Uint8Array | string, options: JsonDocu
   const { code = 'InvalidCryptoMetadata', name = 'the JSON document' } = options;
   const rawStrings = new Set(options.rawStrings);
   const bytes = typeof source === 'string' ? new TextEncoder().encode(source) : source;
-  const isAscii = typeof source === 'string' && source.length === bytes.length;
-  const scanner = new JsonScanner(bytes, isAscii ? source : null, { code, name, secret: rawStrings.size > 0 });
+  const scanner = new JsonScanner(bytes, { code, name, secret: rawStrings.size > 0 });
   const value = scanJsonValue(scanner, 1, rawStrings);
   scanner.finish();
   return value;

@@ -47,10 +47,10 @@ const TAG_BYTES = 16;
 /**
  * Finds the fields of all records. Their base64 and lengths are left to the engine.
  *
- * @param text the value of `__encryption__`
+ * @param text the value of `__encryption__`, as a string or as UTF-8
  * @throws {CryptoTensorsError} `InvalidCryptoMetadata`, naming tensor and field where there is one
  */
-export function scanRecords(text: string, header: Header, version: 1 | 2): RecordScan {
+export function scanRecords(text: string | Uint8Array, header: Header, version: 1 | 2): RecordScan {
   return new RecordsScan(text, header, version).run();
 }
 
@@ -67,16 +67,12 @@ class RecordsScan {
   private readonly foreign: readonly JsonKey[];
 
   constructor(
-    text: string,
+    text: string | Uint8Array,
     private readonly header: Header,
     private readonly version: 1 | 2,
   ) {
-    this.document = new TextEncoder().encode(text);
-    const isAscii = this.document.length === text.length;
-    this.scanner = new JsonScanner(this.document, isAscii ? text : null, {
-      code: 'InvalidCryptoMetadata',
-      name: '__encryption__',
-    });
+    this.document = typeof text === 'string' ? new TextEncoder().encode(text) : text;
+    this.scanner = new JsonScanner(this.document, { code: 'InvalidCryptoMetadata', name: '__encryption__' });
     this.records = new Int32Array(header.count * RECORD_STRIDE);
     this.seen = new Uint8Array(header.count);
     this.own = KEYS[version];
@@ -102,7 +98,7 @@ class RecordsScan {
   private tensor(): number {
     const { scanner, header } = this;
     const index = scanner.escaped
-      ? header.indexOf(scanner.value())
+      ? header.indexOfBytes(scanner.valueBytes())
       : header.indexOfBytes(scanner.bytes, scanner.start, scanner.end);
     if (index < 0) throw invalidRecord(scanner.value(), 'stands for a tensor that is not in the file');
     if (this.seen[index] === 1) throw invalidRecord(scanner.value(), 'stands there twice');
@@ -145,7 +141,7 @@ class RecordsScan {
   /** Scans a key. Which field it is, or -1; the one that comes `next` in the usual order is tried first. */
   private ownField(next: number): number {
     const { scanner, own } = this;
-    if (next < FIELD_COUNT && scanner.skipKey(own[next]!)) return next;
+    if (next < FIELD_COUNT && scanner.skip(own[next]!.literal)) return next;
     scanner.key();
     return own.findIndex((key) => scanner.isKey(key));
   }

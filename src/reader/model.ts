@@ -12,6 +12,7 @@ import type { Engine, Source, TableSpec, TensorTable } from '../engine/types.js'
 import { runPolicy } from './access.js';
 import type { Access } from './access.js';
 import { publicError, recordError } from './faults.js';
+import { startVerification } from './signature.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
 
@@ -96,11 +97,15 @@ function* openHeader(engine: Engine, source: Source, header: Header, access: Acc
   const metadata = header.metadata!;
   const keys = parseCryptoKeys(metadata.get('__crypto_keys__')!);
   const signature = parseSignature(metadata.get('__signature__')!);
-  const signer = yield* verifySignature(engine, header, keys, signature, access);
+  const candidates = yield* access.verifyingKeys({ kid: keys.sign.kid, jku: keys.sign.jku });
+  const verification = yield* startVerification(engine, header, candidates, signature);
+  // Parsed while a pool thread verifies the signature, but neither used nor complained of before that has passed.
+  const scan = attempt(() => scanRecords(metadata.get('__encryption__')!, header, keys.version));
+  const signer = yield* verification.result();
   const policy = parsePolicy(metadata.get('__policy__')!);
   yield* runPolicy(policy, header, signer, access);
 
-  const records = scanRecords(metadata.get('__encryption__')!, header, keys.version);
+  const records = scan();
   const encrypted = encryptedTensors(header, records);
   const integrityText = metadata.get('__integrity__');
   const integrity =
@@ -125,28 +130,16 @@ function* openHeader(engine: Engine, source: Source, header: Header, access: Acc
   };
 }
 
-/** Checks the signature with the keys that the caller trusts; returns the key id of the one that verified it. */
-function* verifySignature(
-  engine: Engine,
-  header: Header,
-  keys: CryptoKeys,
-  signature: Uint8Array,
-  access: Access,
-): Twin<string | null> {
-  const candidates = yield* access.verifyingKeys({ kid: keys.sign.kid, jku: keys.sign.jku });
-  const message = header.canonical();
-  for (const { publicKey, kid } of candidates) {
-    const verified = yield* step(
-      () => engine.ed25519Verify(publicKey, message, signature),
-      () => engine.ed25519VerifyAsync(publicKey, message, signature),
-    );
-    if (verified) return kid;
+/** Runs something now and gives its result, or throws its error, later. */
+function attempt<Result>(work: () => Result): () => Result {
+  try {
+    const result = work();
+    return () => result;
+  } catch (error) {
+    return () => {
+      throw error;
+    };
   }
-  throw new CryptoTensorsError(
-    'BadSignature',
-    `the signature of the header does not verify with ${candidates.length === 1 ? `the trusted key ${quote(candidates[0]!.kid ?? '(no kid)')}` : `any of the ${candidates.length} trusted keys`}: the header was changed after it was signed, or another key signed it`,
-    { kid: keys.sign.kid },
-  );
 }
 
 function encryptedTensors(header: Header, records: RecordScan): Uint8Array {

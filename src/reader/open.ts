@@ -10,7 +10,8 @@ import type { Model } from './model.js';
 import { checkOpenOptions } from './options.js';
 import type { OpenOptions } from './options.js';
 import { SafeFile } from './safe-file.js';
-import { indexTensors, isShardIndex, readShardIndex } from './shards.js';
+import { indexShards, isShardIndex, readShardIndex } from './shards.js';
+import { indexFile } from './tensor-index.js';
 
 /** A path or `file:` URL of a file or of a shard index (`*.index.json`), or a file's bytes. */
 export type OpenInput = string | URL | Uint8Array;
@@ -53,10 +54,11 @@ export function* open(input: OpenInput, options: OpenOptions): Twin<SafeFile> {
     if (typeof target === 'string' && isShardIndex(target)) {
       const shards = yield* readShardIndex(target, engine);
       for (const path of shards.shardPaths) models.push(yield* openModel(path, engine, access));
-      return new SafeFile(engine, models, indexTensors(models, shards), options);
+      return new SafeFile(engine, models, indexShards(models, shards), options);
     }
-    models.push(yield* openModel(target, engine, access));
-    return new SafeFile(engine, models, indexTensors(models, null), options);
+    const model = yield* openModel(target, engine, access);
+    models.push(model);
+    return new SafeFile(engine, models, indexFile(model), options);
   } catch (error) {
     for (const model of models) closeModel(model);
     throw error;

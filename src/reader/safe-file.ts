@@ -11,6 +11,7 @@ import type { ReadOptions } from './options.js';
 import { readTensors } from './read.js';
 import type { ReadContext, TensorRef } from './read.js';
 import { SafeSlice } from './safe-slice.js';
+import type { TensorIndex } from './tensor-index.js';
 import type { Tensor } from './tensor.js';
 
 /** What the header says of one tensor. */
@@ -42,14 +43,14 @@ export interface GetTensorsOptions extends ReadOptions {
 export class SafeFile implements Disposable, AsyncDisposable {
   readonly #engine: Engine;
   readonly #models: readonly Model[];
-  readonly #index: ReadonlyMap<string, TensorRef>;
+  readonly #index: TensorIndex;
   readonly #threads: number;
   readonly #closing = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
   readonly #signal: AbortSignal | undefined;
 
   /** @internal Use `safeOpen`. */
-  constructor(engine: Engine, models: readonly Model[], index: ReadonlyMap<string, TensorRef>, options: { threads?: number; signal?: AbortSignal }) {
+  constructor(engine: Engine, models: readonly Model[], index: TensorIndex, options: { threads?: number; signal?: AbortSignal }) {
     this.#engine = engine;
     this.#models = models;
     this.#index = index;
@@ -68,7 +69,7 @@ export class SafeFile implements Disposable, AsyncDisposable {
   }
 
   has(name: string): boolean {
-    return this.#index.has(name);
+    return this.#index.get(name) !== undefined;
   }
 
   /** Number of tensors. */

@@ -7,6 +7,7 @@ import type { Twin } from '../twin.js';
 import { publicError } from './faults.js';
 import type { Model } from './model.js';
 import type { TensorRef } from './read.js';
+import type { TensorIndex } from './tensor-index.js';
 
 /** An index of a sharded model is a few megabytes at the most. */
 const MAX_INDEX_BYTES = 100_000_000;
@@ -79,17 +80,17 @@ function parseWeightMap(path: string, bytes: Uint8Array): Map<string, string> {
   return weightMap;
 }
 
-/** Every tensor of the given files by name. With an index, names and files must be exactly what it says. */
-export function indexTensors(models: readonly Model[], shards: ShardIndex | null): Map<string, TensorRef> {
+/** Every tensor of the shards by name. Names and files must be exactly what the index says. */
+export function indexShards(models: readonly Model[], shards: ShardIndex): TensorIndex {
   const index = new Map<string, TensorRef>();
   for (const model of models) {
     for (const [i, name] of model.header.names.entries()) {
-      if (shards !== null) checkAgainst(shards, name, model);
+      checkAgainst(shards, name, model);
       index.set(name, { model, index: i });
     }
   }
-  for (const [name, file] of shards?.weightMap ?? []) {
-    if (!index.has(name)) throw invalid(shards!.path, `says that ${quote(file)} holds the tensor ${quote(name)}, but it does not`);
+  for (const [name, file] of shards.weightMap) {
+    if (!index.has(name)) throw invalid(shards.path, `says that ${quote(file)} holds the tensor ${quote(name)}, but it does not`);
   }
   return index;
 }

@@ -65,7 +65,7 @@ export class TensorMemory {
     this.#live--;
     if (this.#live > 0 || !this.#owned || !(this.#buffer instanceof ArrayBuffer)) return;
     // Detaching frees the pages at once. Node 20 has no `transfer`; there the garbage collector does it.
-    const buffer = this.#buffer as ArrayBuffer & { transfer?: (length: number) => ArrayBuffer };
+    const buffer: { transfer?: (length: number) => ArrayBuffer } = this.#buffer;
     buffer.transfer?.(0);
   }
 }

@@ -32,8 +32,7 @@ export async function decryptFile(source: string | URL, target: string | URL, op
 }
 
 function* decrypt(from: string, to: string, options: DecryptOptions): Twin<void> {
-  const { onProgress: _, ...openOptions } = options;
-  using file = yield* open(from, openOptions);
+  using file = yield* open(from, options);
   const model = file.models()[0]!;
   try {
     yield* writePlain(model, to, options);

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { CryptoTensorsError, load, loadSync, safeOpen, safeOpenSync, verifyFile } from 'cryptotensors';
+import { load, loadSync, safeOpen, safeOpenSync, verifyFile } from 'cryptotensors';
 import type { OpenOptions, SafeFile, Tensor } from 'cryptotensors';
 import { describe, expect, it } from 'vitest';
 import { descriptorsOf } from '../support/descriptors.js';
-import { sha256 } from './valid.js';
+import { answerOf, sha256 } from './answers.js';
 import { badFiles, openOptions, vectorPath } from './vectors.js';
 import type { BadFile } from './vectors.js';
 
@@ -71,8 +71,11 @@ async function expectTensors(path: string, options: OpenOptions, tensors: Record
 
 /** Opening was enough to accept the file, or, for a lazy check, reading all of it. */
 function openOnly(file: SafeFile, lazily: boolean): void {
-  using _ = file;
-  if (lazily) file.getTensorsSync();
+  try {
+    if (lazily) file.getTensorsSync();
+  } finally {
+    file[Symbol.dispose]();
+  }
 }
 
 async function expectRefusedOnRead(path: string, options: OpenOptions, vector: BadFile): Promise<void> {
@@ -111,17 +114,6 @@ function requiredBytes(file: SafeFile, names: string[]): number {
     .offsetKeys()
     .filter((name) => names.includes(name))
     .reduce((end, name) => Math.ceil(end / 64) * 64 + file.info(name).byteLength, 0);
-}
-
-/** The code of the refusal, or `accept`. */
-async function answerOf(attempt: () => unknown): Promise<string> {
-  try {
-    await attempt();
-    return 'accept';
-  } catch (error) {
-    if (error instanceof CryptoTensorsError && error.message.length > 0) return error.code;
-    throw error;
-  }
 }
 
 function digests(tensors: ReadonlyMap<string, Tensor>): Map<string, string> {

@@ -63,7 +63,7 @@ function cut(tensor: Tensor, ranges: readonly SliceIndex[]): { shape: number[]; 
   const picks = shape.map((length, dimension) => {
     const range = ranges[dimension] ?? null;
     if (typeof range === 'number') return [range < 0 ? range + length : range];
-    const [start, stop] = (range ?? [0, length]).map((bound) => (bound! < 0 ? bound! + length : bound!)) as [
+    const [start, stop] = (range ?? [0, length]).map((bound) => (bound < 0 ? bound + length : bound)) as [
       number,
       number,
     ];

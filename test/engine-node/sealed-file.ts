@@ -1,6 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { AEAD_KEY_BYTES, DIGEST_BYTES, IV_BYTES, SealMode, TAG_BYTES } from '#dist/engine/types.js';
-import type { AeadAlgorithm, DigestAlgorithm, Engine, JobFault, Secret, TableSpec, TensorTable } from '#dist/engine/types.js';
+import type {
+  AeadAlgorithm,
+  DigestAlgorithm,
+  Engine,
+  JobFault,
+  Secret,
+  TableSpec,
+  TensorTable,
+} from '#dist/engine/types.js';
 import { expect } from 'vitest';
 
 export const ALGORITHMS: readonly AeadAlgorithm[] = ['aes128gcm', 'aes256gcm', 'chacha20poly1305'];
@@ -78,7 +86,11 @@ export function seal(engine: Engine, tensors: readonly PlainTensor[], protection
 }
 
 /** The fields of each tensor out of what `seal` returns. */
-export function unpack(packed: Uint8Array, tensors: readonly PlainTensor[], { algorithm, chunkSize, integrity }: Protection): string[][] {
+export function unpack(
+  packed: Uint8Array,
+  tensors: readonly PlainTensor[],
+  { algorithm, chunkSize, integrity }: Protection,
+): string[][] {
   let at = 0;
   const take = (length: number) => Buffer.from(packed.subarray(at, (at += length))).toString('base64');
   const fields = tensors.map(({ bytes, mode }) => {
@@ -93,7 +105,10 @@ export function unpack(packed: Uint8Array, tensors: readonly PlainTensor[], { al
 }
 
 /** The table's spec as the reader would make it. */
-export function specOf({ tensors, fields, protection }: Pick<SealedFile, 'tensors' | 'fields' | 'protection'>, dataStart = 0): TableSpec {
+export function specOf(
+  { tensors, fields, protection }: Pick<SealedFile, 'tensors' | 'fields' | 'protection'>,
+  dataStart = 0,
+): TableSpec {
   const { algorithm, chunkSize, integrity } = protection;
   let document = '';
   const rowsOf = (mode: Mode) =>
@@ -106,7 +121,14 @@ export function specOf({ tensors, fields, protection }: Pick<SealedFile, 'tensor
   const records = rowsOf('encrypt');
   const digests = rowsOf('digest');
   const bytes = Buffer.from(document, 'latin1');
-  const end = Float64Array.from(tensors, ((sum) => ({ bytes: { length } }: PlainTensor) => (sum += length))(0));
+  const end = Float64Array.from(
+    tensors,
+    (
+      (sum) =>
+      ({ bytes: { length } }: PlainTensor) =>
+        (sum += length)
+    )(0),
+  );
   return {
     dataStart,
     begin: end.map((value, i) => value - tensors[i]!.bytes.length),

@@ -84,7 +84,7 @@ describe('an AbortSignal', () => {
 
   it('that is aborted meanwhile ends the job and wipes the destination', async () => {
     const abort = new AbortController();
-    const large = sealTensors(engine, [pattern(64_000_000)], { mode: SealMode.encrypt });
+    const large = sealTensors(engine, [new Uint8Array(64_000_000)], { mode: SealMode.encrypt });
     const destination = poisoned(large);
     const read = engine.read({ ...readAll(large, engine.openBytes(large.stored), destination), threads: 1, signal: abort.signal });
     abort.abort();

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadFile, safeOpen, save, saveFile } from 'cryptotensors';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -83,7 +83,10 @@ describe.each(cases)('plain safetensors: $title', ({ tensors, metadata, python }
     await saveFile(input(tensors), here, options);
     const reading = await reference.call('safetensors_read', { path: here });
     await using file = await safeOpen(here);
-    expect(reading.keys).toEqual(file.offsetKeys());
+    // Where empty tensors share an offset, Python lists them in any order.
+    const full = (name: string): boolean => file.info(name).byteLength > 0;
+    expect(reading.keys.filter(full)).toEqual(file.offsetKeys().filter(full));
+    expect([...reading.keys].sort()).toEqual(file.keys().sort());
     expect(reading.metadata ?? {}).toEqual({ ...file.metadata() });
     const read = [...(await file.getTensors()).values()].map(({ name, dtype, shape, bytes }) =>
       wire({ name, dtype, shape: [...shape], data: bytes }),
@@ -118,8 +121,8 @@ describe('plain safetensors', () => {
     await saveFile(input(tensors), path);
     const reading = await reference.call('safetensors_read', { path });
     expect([...reading.tensors].sort(byName)).toEqual(tensors.map(wire).sort(byName));
-    writeFileSync(path, await save(await loadFile(path)));
-    expect(await reference.call('safetensors_read', { path })).toEqual(reading);
+    const bytes = readFileSync(path);
+    expect(bytes.equals(await save(await loadFile(path)))).toBe(true);
   });
 });
 

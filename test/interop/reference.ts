@@ -109,9 +109,10 @@ export class Reference {
   static async start(): Promise<Reference> {
     const python = await ensurePythonEnv();
     const script = fileURLToPath(new URL('reference.py', import.meta.url));
-    // Without keys of the environment: the reference would take them from there.
-    const { CRYPTOTENSOR_KEYS: _, ...env } = process.env;
-    return new Reference(spawn(python, [script], { stdio: 'pipe', env: { ...env, PYTHONIOENCODING: 'utf-8' } }));
+    const env = { ...process.env, PYTHONIOENCODING: 'utf-8' };
+    // The reference would take keys from there.
+    delete (env as NodeJS.ProcessEnv).CRYPTOTENSOR_KEYS;
+    return new Reference(spawn(python, [script], { stdio: 'pipe', env }));
   }
 
   /** Carries out one command after the other. */
@@ -123,9 +124,9 @@ export class Reference {
 
   async #exchange(op: string, command: object): Promise<unknown> {
     this.#process.stdin.write(`${JSON.stringify({ op, ...command })}\n`);
-    const { value, done } = await this.#answers.next();
-    if (done === true) throw new Error(`the Python process ended: ${this.#stderr}`);
-    const answer = JSON.parse(value) as { ok: unknown } | { error: string };
+    const line = (await this.#answers.next()) as IteratorResult<string, undefined>;
+    if (line.done === true) throw new Error(`the Python process ended: ${this.#stderr}`);
+    const answer = JSON.parse(line.value) as { ok: unknown } | { error: string };
     if ('error' in answer) throw new Error(`${op}: ${answer.error}`);
     return answer.ok;
   }

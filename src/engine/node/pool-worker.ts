@@ -11,23 +11,25 @@ const SCRIPT = new URL('./worker.js', import.meta.url);
 /** Tensors' bytes are outside of V8's heap; in it there is little. */
 const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 16, stackSizeMb: 4 };
 
+/** What a worker's owner is told. */
+export interface WorkerEvents {
+  /** The worker has done a piece of the job, and can take another. */
+  free(job: Job): void;
+  /** The thread has ended, in the middle of a piece of the job if there is one. */
+  lost(job: Job | null): void;
+}
+
 /** A worker thread from the main thread's side. */
 export class PoolWorker {
   readonly #worker: Worker;
   readonly #setup: WorkerSetup;
-  readonly #onFree: (worker: PoolWorker, job: Job) => void;
-  readonly #onLost: (worker: PoolWorker, job: Job | null) => void;
+  readonly #on: WorkerEvents;
   #task: { job: Job; accept: JobPiece['accept'] } | null = null;
   #rested = true;
   #lastError: unknown = undefined;
 
-  /** `onFree`: a piece has ended; `onLost`: the thread has ended, with or without a piece in hand. */
-  constructor(on: {
-    free: (worker: PoolWorker, job: Job) => void;
-    lost: (worker: PoolWorker, job: Job | null) => void;
-  }) {
-    this.#onFree = on.free;
-    this.#onLost = on.lost;
+  constructor(on: WorkerEvents) {
+    this.#on = on;
     this.#setup = {
       control: new Int32Array(new SharedArrayBuffer(CONTROL_CELLS * Int32Array.BYTES_PER_ELEMENT)),
       incoming: new Uint8Array(new SharedArrayBuffer(WINDOW_BYTES)),
@@ -100,7 +102,7 @@ export class PoolWorker {
           accept?.(message.result);
           job.advance(message.bytes);
         });
-        this.#onFree(this, job);
+        this.#on.free(job);
     }
   }
 
@@ -136,6 +138,6 @@ export class PoolWorker {
     this.#task = null;
     const reason = this.#lastError === undefined ? '' : `: ${asFault(this.#lastError).message}`;
     job?.fail(new EngineFault('InvalidOption', `a worker thread ended unexpectedly${reason}`));
-    this.#onLost(this, job);
+    this.#on.lost(job);
   }
 }

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
-import { aborted } from './fault.js';
-import type { Job } from './job.js';
+import { EngineFault, aborted, asFault } from './fault.js';
+import type { Job, JobPiece } from './job.js';
 import { PoolWorker } from './pool-worker.js';
 
 /** More threads than this share one memory bus for nothing. */
@@ -63,16 +63,27 @@ export class WorkerPool {
       if (this.#idle.length === 0 && this.#live === this.size) return;
       this.#waiting.delete(running);
       const piece = running.job.next();
-      if (piece === null) {
+      if (piece === null || !this.#assign(running, piece)) {
         this.#stop(running);
         continue;
       }
-      const worker = this.#idle.pop() ?? this.#start();
-      running.workers.add(worker);
-      worker.assign(running.job, piece);
       this.#queue(running);
     }
     for (const worker of this.#idle) worker.rest();
+  }
+
+  /** False, with the job failed, if there is no thread and none can be had. */
+  #assign(running: Running, piece: JobPiece): boolean {
+    try {
+      const worker = this.#idle.pop() ?? this.#start();
+      running.workers.add(worker);
+      worker.assign(running.job, piece);
+      return true;
+    } catch (error) {
+      piece.piece.keys.fill(0);
+      running.job.fail(new EngineFault('InvalidOption', `no worker thread can be had: ${asFault(error).message}`));
+      return false;
+    }
   }
 
   /** Puts a job to the end of the queue, if another thread may work on it. A set that is being gone through visits it again. */
@@ -88,18 +99,19 @@ export class WorkerPool {
   }
 
   #start(): PoolWorker {
-    this.#live++;
-    return new PoolWorker({
-      free: (worker, job) => {
+    const worker = new PoolWorker({
+      free: (job) => {
         this.#idle.push(worker);
         this.#release(worker, job);
       },
-      lost: (worker, job) => {
+      lost: (job) => {
         this.#live--;
         this.#idle = this.#idle.filter((other) => other !== worker);
         if (job !== null) this.#release(worker, job);
       },
     });
+    this.#live++;
+    return worker;
   }
 
   #release(worker: PoolWorker, job: Job): void {

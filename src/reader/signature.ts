@@ -1,0 +1,69 @@
+import { CryptoTensorsError, quote } from '../errors.js';
+import type { Header } from '../format/header.js';
+import type { Engine } from '../engine/types.js';
+import type { SigningKey } from '../keys/types.js';
+import { step } from '../twin.js';
+import type { Twin } from '../twin.js';
+
+/** A check of a header's signature that may be under way. */
+export interface Verification {
+  /**
+   * The key id of the trusted key that verified the signature.
+   *
+   * @throws BadSignature
+   */
+  result(): Twin<string | null>;
+}
+
+/**
+ * Begins to check a header's signature with the keys that the caller trusts: on a pool thread in the asynchronous form, so
+ * that the event loop can go on parsing; the blocking form checks when it is asked for the result.
+ */
+export function* startVerification(
+  engine: Engine,
+  header: Header,
+  candidates: readonly SigningKey[],
+  signature: Uint8Array,
+): Twin<Verification> {
+  const message = header.canonical();
+  // In an object, because a promise that is returned from a step would be awaited.
+  const started = yield* step<{ verified: Promise<SigningKey | undefined> } | null>(
+    () => null,
+    () => Promise.resolve({ verified: findSignerAsync(engine, candidates, message, signature) }),
+  );
+  return {
+    *result() {
+      const signer = yield* step(
+        () => candidates.find(({ publicKey }) => engine.ed25519Verify(publicKey, message, signature)),
+        () => started!.verified,
+      );
+      if (signer === undefined) throw badSignature(candidates);
+      return signer.kid;
+    },
+  };
+}
+
+async function findSignerAsync(
+  engine: Engine,
+  candidates: readonly SigningKey[],
+  message: Uint8Array,
+  signature: Uint8Array,
+): Promise<SigningKey | undefined> {
+  for (const candidate of candidates) {
+    if (await engine.ed25519VerifyAsync(candidate.publicKey, message, signature)) return candidate;
+  }
+  return undefined;
+}
+
+function badSignature(candidates: readonly SigningKey[]): CryptoTensorsError {
+  const [first] = candidates;
+  const tried =
+    candidates.length === 1 && first !== undefined
+      ? `the trusted key ${first.kid === null ? '(which has no kid)' : quote(first.kid)}`
+      : `any of the ${candidates.length} trusted keys`;
+  return new CryptoTensorsError(
+    'BadSignature',
+    `the signature of the header does not verify with ${tried}: the header was changed after it was signed, or another key signed it. Fetch the file again from its source, or check which key signed it`,
+    { kid: first?.kid ?? null },
+  );
+}
