@@ -1,18 +1,19 @@
 // Builds src/policy/policy.wasm from native/rust/policy, reproducibly: the same sources and tools give the same bytes,
 // whatever the folders are called (native/rust/policy/README.md).
 //
-//   node scripts/build-policy-wasm.mjs           builds, and replaces src/policy/policy.wasm and its .sha256
+//   node scripts/build-policy-wasm.mjs           builds, and replaces src/policy/policy.wasm and the two files beside it
 //   node scripts/build-policy-wasm.mjs --check   builds, and fails unless the bytes are the committed ones
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { collectLicenses } from './policy-licenses.mjs';
 
 const root = join(import.meta.dirname, '..');
 const crate = join(root, 'native/rust/policy');
 const artefact = join(root, 'src/policy/policy.wasm');
-const checksum = `${artefact}.sha256`;
+const target = 'wasm32-unknown-unknown';
 
 /** Debian's compiler, which comes with the sources of std; any other on the PATH stays as it is. */
 const rustc = process.env.POLICY_RUSTC ?? '/usr/bin/rustc';
@@ -33,13 +34,18 @@ function checkTools() {
   }
 }
 
+/** The sources that come with the compiler. */
+function rustSources() {
+  const sysroot = execFileSync(rustc, ['--print', 'sysroot'], { encoding: 'utf8' }).trim();
+  return join(sysroot, 'lib/rustlib/src/rust');
+}
+
 /** Names for the folders that the compiler would otherwise write into the file as they are on this machine. */
 function remappedFolders() {
   const registry = join(process.env.CARGO_HOME ?? join(homedir(), '.cargo'), 'registry/src');
-  const sysroot = execFileSync(rustc, ['--print', 'sysroot'], { encoding: 'utf8' }).trim();
   return [
     ...readdirSync(registry).map((index) => [join(registry, index), 'cargo']),
-    [join(sysroot, 'lib/rustlib/src/rust'), 'rust'],
+    [rustSources(), 'rust'],
     [crate, 'policy'],
   ];
 }
@@ -54,7 +60,6 @@ function build() {
 
   run(['fetch', '--locked']);
   const flags = remappedFolders().map(([from, to]) => `--remap-path-prefix=${from}=${to}`);
-  const target = 'wasm32-unknown-unknown';
   run([
     ...['build', '--locked', '--release', '--target', target, '-Zbuild-std=std,panic_abort'],
     ...['--config', `target.${target}.rustflags=${JSON.stringify(flags)}`],
@@ -82,17 +87,18 @@ function checkSandbox(wasm) {
 checkTools();
 const wasm = build();
 checkSandbox(wasm);
-const line = `${createHash('sha256').update(wasm).digest('hex')}  policy.wasm\n`;
+const sha256 = createHash('sha256').update(wasm).digest('hex');
+const built = {
+  [artefact]: wasm,
+  [`${artefact}.sha256`]: Buffer.from(`${sha256}  policy.wasm\n`),
+  [`${artefact}.licenses.txt`]: Buffer.from(collectLicenses(crate, target, rustSources())),
+};
 
-if (process.argv.includes('--check')) {
-  if (line !== readFileSync(checksum, 'utf8') || !wasm.equals(readFileSync(artefact))) {
-    throw new Error(
-      `src/policy/policy.wasm is not what the sources build: expected ${readFileSync(checksum, 'utf8')}built    ${line}`,
-    );
+for (const [file, content] of Object.entries(built)) {
+  if (!process.argv.includes('--check')) {
+    writeFileSync(file, content);
+  } else if (!content.equals(readFileSync(file))) {
+    throw new Error(`${file} is not what the sources build, which is a policy.wasm of SHA-256 ${sha256}`);
   }
-  console.log(`src/policy/policy.wasm is what the sources build: ${line.trimEnd()}`);
-} else {
-  writeFileSync(artefact, wasm);
-  writeFileSync(checksum, line);
-  console.log(`${wasm.length} bytes, ${line.trimEnd()}`);
 }
+console.log(`policy.wasm: ${wasm.length} bytes, SHA-256 ${sha256}`);

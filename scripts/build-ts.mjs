@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
 const root = join(import.meta.dirname, '..');
-const assets = ['policy/policy.wasm'];
+const assets = ['policy/policy.wasm', 'policy/policy.wasm.licenses.txt'];
 
 const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
 const { status, error } = spawnSync(process.execPath, [tsc, '-p', 'tsconfig.json'], { cwd: root, stdio: 'inherit' });

@@ -17,6 +17,7 @@ const order = {
     ['self', 'chunks'],
     ['batches'],
     ['table'],
+    ['shares'],
     ['worker'],
     ['pool'],
     ['open', 'seal'],
@@ -27,7 +28,7 @@ const order = {
     ['handles'],
     ['pending'],
     ['environment', 'library', 'exports'],
-    ['crypto', 'files', 'jobs', 'memory', 'secrets', 'tables'],
+    ['crypto', 'files', 'jobs', 'memory', 'secrets', 'shares', 'tables'],
     ['addon'],
   ],
 };

@@ -29,6 +29,7 @@ Napi::Object set_up(Napi::Env env, Napi::Object exports) {
   export_jobs(exports);
   export_memory(exports);
   export_secrets(exports);
+  export_shares(exports);
   export_tables(exports);
   return exports;
 }

@@ -10,6 +10,7 @@ void export_files(Napi::Object exports);
 void export_jobs(Napi::Object exports);
 void export_memory(Napi::Object exports);
 void export_secrets(Napi::Object exports);
+void export_shares(Napi::Object exports);
 void export_tables(Napi::Object exports);
 
 }  // namespace cryptotensors::binding

@@ -24,6 +24,8 @@ class CountingJob : public Job {
   std::latch ended{1};
   // Item that fails, throws or cancels, or -1.
   int fails = -1, throws = -1, cancels = -1;
+  // What an item takes, so that one thread does not do all of them while another one is about to report.
+  std::chrono::microseconds pause{0};
 
  protected:
   size_t plan(Worker&) override { return runs.size(); }
@@ -34,6 +36,7 @@ class CountingJob : public Job {
     worker.buffer(4096)[0] = 1;
     ++runs[item];
     const int index = static_cast<int>(item);
+    if (pause.count() > 0) std::this_thread::sleep_for(pause);
     --inside;
     if (index == throws) throw std::runtime_error("thrown");
     if (index == cancels) cancel();
@@ -96,6 +99,7 @@ TEST(a_fault_stops_the_job) {
   for (int i = 0; i < 50; ++i) {
     auto job = std::make_shared<CountingJob>(10000, 0);
     job->fails = i;
+    job->pause = std::chrono::microseconds(100);
     Pool::instance().run(job);
     CHECK(job->fault().code == Code::bad_tag);
     CHECK(job->fault().chunk == i);
@@ -133,6 +137,7 @@ TEST(cancelled_jobs_end) {
   // From within, and from outside.
   auto within = std::make_shared<CountingJob>(100000, 0);
   within->cancels = 5;
+  within->pause = std::chrono::microseconds(100);
   Pool::instance().run(within);
   CHECK(within->fault().code == Code::aborted);
   CHECK(total_runs(*within) < 100000);

@@ -27,6 +27,11 @@ export function visibleName(name: string): string {
   return plain ? name : visible(JSON.stringify(name));
 }
 
+/** A text as it is, if nothing in it is hidden or could be taken for an escape; otherwise quoted, with escapes. */
+export function visibleValue(text: string): string {
+  return visible(text) === text && !text.includes('\\') ? text : visible(JSON.stringify(text));
+}
+
 /** JSON text that is safe to show: what JSON itself leaves raw is escaped too. It parses to the same value. */
 export function visibleJson(value: unknown): string {
   const text = JSON.stringify(value, (_key, item: unknown) => (typeof item === 'bigint' ? item.toString() : item), 2);

@@ -60,6 +60,10 @@ export interface Addon {
   unwrapTable(table: TableHandle, master: SecretHandle): number;
   disposeTable(table: TableHandle): void;
 
+  share(source: SourceHandle | null, table: TableHandle): string;
+  unshare(token: string): void;
+  attach(token: string): { source: SourceHandle | null; table: TableHandle };
+
   readJob(
     table: TableHandle,
     source: SourceHandle,

@@ -4,11 +4,13 @@ import { NativeSink, NativeSource } from './files.js';
 import { checkMemory, runJob, startJob, UNCONTROLLED } from './job.js';
 import { handleOf } from './native-object.js';
 import { NativeSecret } from './secret.js';
+import { NativeSharing } from './sharing.js';
 import { NativeTable } from './table.js';
 import type {
   DigestAlgorithm,
   Engine,
   EngineInfo,
+  EngineSharing,
   ReadRequest,
   RecordFault,
   SealRequest,
@@ -27,10 +29,12 @@ const SMALL_ALIGNMENT = 64;
 /** The engine that the addon is. */
 export class NativeEngine implements Engine {
   readonly name = 'native';
+  readonly sharing: EngineSharing;
   readonly #addon: Addon;
 
   constructor(addon: Addon) {
     this.#addon = addon;
+    this.sharing = new NativeSharing(addon);
   }
 
   info(): EngineInfo {

@@ -193,8 +193,23 @@ export interface EngineInfo {
   threads: number;
 }
 
+/**
+ * Lets other threads of the process use what one thread has opened: the same descriptor, the same unwrapped DEKs. What goes
+ * from thread to thread is a token, never a key.
+ */
+export interface EngineSharing {
+  /** `source` may be null for a file in memory, which each thread opens for itself. */
+  share(source: Source | null, table: TensorTable): string;
+  /** Ends a token. What was attached before stays. Idempotent. */
+  unshare(token: string): void;
+  /** Throws a JobFault with `Closed` if there is no such token (any more). */
+  attach(token: string, path: string | undefined): { source: Source | null; table: TensorTable };
+}
+
 export interface Engine {
   readonly name: 'native' | 'node';
+  /** Null where the engine cannot share between threads. */
+  readonly sharing: EngineSharing | null;
   info(): EngineInfo;
 
   /** Copies bytes into a secret. The caller wipes its own copy. */

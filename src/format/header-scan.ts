@@ -3,6 +3,7 @@ import { CryptoTensorsError, quote } from '../errors.js';
 import { compareUtf8 } from './canonical.js';
 import { DTYPES, dtypeRank } from './dtype.js';
 import { Byte, JsonKey, JsonScanner, decodeUtf8 } from './json-scanner.js';
+import { wholeText } from './json-text.js';
 import { MetadataMap } from './metadata-map.js';
 import { NameTable } from './name-table.js';
 import { UintList } from './uint-list.js';
@@ -50,7 +51,7 @@ const Field = { dtype: 1, shape: 2, offsets: 4, all: 7 } as const;
  * right shape
  */
 export function scanHeader(bytes: Uint8Array): ScannedHeader {
-  const scanner = new JsonScanner(bytes, { code: 'InvalidHeaderDeserialization', name: 'the header' });
+  const scanner = new JsonScanner(wholeText(bytes), { code: 'InvalidHeaderDeserialization', name: 'the header' });
   try {
     const header = new HeaderScan(scanner).run();
     if (!scanner.ascii) requireUtf8(bytes);
@@ -121,7 +122,7 @@ class HeaderScan {
     const { scanner, header } = this;
     if (header.metadata !== null) scanner.refuse('holds "__metadata__" twice', scanner.start);
     if (header.names.count > 0) this.inOrder = false;
-    const metadata = (header.metadata = new MetadataMap());
+    const metadata = (header.metadata = new MetadataMap(scanner.bytes));
     scanner.open(Byte.openBrace);
     if (scanner.isEmpty(Byte.closeBrace)) return;
     let previous: string | null = null;
@@ -133,7 +134,7 @@ class HeaderScan {
       const key = scanner.value();
       if (previous !== null && compareUtf8(previous, key) > 0) this.inOrder = false;
       scanner.string();
-      if (!metadata.add(key, scanner.valueBytes())) {
+      if (!metadata.add(key, { start: scanner.start, end: scanner.end, escapes: scanner.escapes })) {
         scanner.refuse(`holds the metadata key ${quote(key)} twice`, start);
       }
       if (isSignature) this.cutOut(from, scanner.position, previous === null);
@@ -168,9 +169,9 @@ class HeaderScan {
 
   private field(): number {
     const { scanner } = this;
-    if (scanner.skip(DTYPE.literal)) return Field.dtype;
-    if (scanner.skip(SHAPE.literal)) return Field.shape;
-    if (scanner.skip(DATA_OFFSETS.literal)) return Field.offsets;
+    if (scanner.skipKey(DTYPE)) return Field.dtype;
+    if (scanner.skipKey(SHAPE)) return Field.shape;
+    if (scanner.skipKey(DATA_OFFSETS)) return Field.offsets;
     scanner.key();
     if (scanner.isKey(DTYPE)) return Field.dtype;
     if (scanner.isKey(SHAPE)) return Field.shape;
@@ -182,9 +183,10 @@ class HeaderScan {
   private name(): number {
     const { scanner, header } = this;
     const { start } = scanner;
-    const isNew = scanner.escaped
-      ? header.names.add(scanner.valueBytes())
-      : header.names.add(scanner.bytes, start, scanner.end);
+    const isNew =
+      scanner.escapes !== 'none'
+        ? header.names.add(scanner.valueBytes())
+        : header.names.add(scanner.bytes, start, scanner.end);
     if (!isNew) scanner.refuse(`holds the tensor ${quote(scanner.value())} twice`, start);
     return start;
   }

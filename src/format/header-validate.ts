@@ -62,14 +62,14 @@ function checkSize(name: string, scan: ScannedTensors, i: number): void {
   const begin = scan.begins.at(i);
   const end = scan.ends.at(i);
   const dtype = DTYPES[scan.dtypes[i]!]!;
-  const shape = scannedShape(scan, i);
-  const expected = tensorBytes(name, dtype, shape);
+  const { dimensions, shapeEnds } = scan;
+  const expected = tensorBytes(name, dtype, dimensions, i === 0 ? 0 : shapeEnds[i - 1]!, shapeEnds[i]!);
   const found = typeof begin === 'number' && typeof end === 'number' ? end - begin : BigInt(end) - BigInt(begin);
   // Loosely: a difference of two bigints may be small.
   if (found == expected) return;
   throw new CryptoTensorsError(
     'TensorInvalidInfo',
-    `the tensor ${quote(name)} is ${expected} bytes by its shape [${shape.join(',')}] of ${dtype}, but its data_offsets [${begin},${end}] are ${found} bytes apart`,
+    `the tensor ${quote(name)} is ${expected} bytes by its shape [${scannedShape(scan, i).join(',')}] of ${dtype}, but its data_offsets [${begin},${end}] are ${found} bytes apart`,
     { tensor: name, expected: `${expected} bytes`, found: `${found} bytes` },
   );
 }

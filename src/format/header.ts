@@ -88,6 +88,11 @@ export class Header {
     this.end = end;
   }
 
+  /** The header as it stands in the file, without the 8 bytes of length before it. Not to be changed. */
+  get bytes(): Uint8Array {
+    return this.#bytes;
+  }
+
   /** Index of a tensor, or -1 where there is none of that name. */
   indexOf(name: string): number {
     return this.#dataIndex(this.#table.indexOf(name));

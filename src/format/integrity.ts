@@ -5,6 +5,7 @@ import { invalidMetadata } from './crypto-metadata.js';
 import type { Header } from './header.js';
 import { Byte, JsonScanner } from './json-scanner.js';
 import { JsonWriter } from './json-writer.js';
+import { wholeText, type JsonText } from './json-text.js';
 import { describeJson, scanJsonValue, type JsonValue } from './json.js';
 
 const ALGORITHMS = ['sha256', 'blake3'] as const;
@@ -19,7 +20,7 @@ export interface IntegrityScan {
   algorithm: IntegrityAlgorithm;
   /** Bytes per digest, capped at 2^53 - 1. */
   chunkSize: number;
-  /** UTF-8 text that the ranges point into. */
+  /** UTF-8 text that the ranges point into; more than `__integrity__` where that was scanned in the header. */
   document: Uint8Array;
   /** Rows of 3: tensor index; [start, end) in `document` of the base64 text of its digests. */
   records: Int32Array;
@@ -36,13 +37,13 @@ export interface IntegrityToWrite {
 /**
  * Finds the digests. Their base64 and lengths are left to the engine.
  *
- * @param text the value of `__integrity__`, as a string or as UTF-8
+ * @param text the value of `__integrity__`, as a string or as it stands in the header
  * @param isEncrypted whether the tensor of this index has a crypto record
  * @throws {CryptoTensorsError} `UnsupportedAlgorithm`; `InvalidCryptoMetadata`, also where a tensor that is stored in the clear is
  * not listed, or any other is
  */
 export function scanIntegrity(
-  text: string | Uint8Array,
+  text: JsonText | string,
   header: Header,
   isEncrypted: (index: number) => boolean,
 ): IntegrityScan {
@@ -66,7 +67,6 @@ export function encodeIntegrity({ algorithm, chunkSize, tensors }: IntegrityToWr
 }
 
 class DigestsScan {
-  private readonly document: Uint8Array;
   private readonly scanner: JsonScanner;
   private readonly records: Int32Array;
   private row = 0;
@@ -74,12 +74,14 @@ class DigestsScan {
   private readonly listed: Uint8Array;
 
   constructor(
-    text: string | Uint8Array,
+    text: JsonText | string,
     private readonly header: Header,
     private readonly isEncrypted: (index: number) => boolean,
   ) {
-    this.document = typeof text === 'string' ? new TextEncoder().encode(text) : text;
-    this.scanner = new JsonScanner(this.document, { code: 'InvalidCryptoMetadata', name: '__integrity__' });
+    this.scanner = new JsonScanner(typeof text === 'string' ? wholeText(text) : text, {
+      code: 'InvalidCryptoMetadata',
+      name: '__integrity__',
+    });
     this.records = new Int32Array(header.count * RECORD_STRIDE);
     this.listed = new Uint8Array(header.count);
   }
@@ -101,7 +103,7 @@ class DigestsScan {
     const chunkSize = parseChunkSize(members.get('chunk_size'));
     if (!members.has('tensors')) throw invalidMetadata('"tensors" of __integrity__', 'an object', 'missing');
     this.requireAll();
-    return { algorithm, chunkSize, document: this.document, records: this.records.subarray(0, this.row) };
+    return { algorithm, chunkSize, document: scanner.bytes, records: this.records.subarray(0, this.row) };
   }
 
   private tensors(): null {
@@ -112,7 +114,7 @@ class DigestsScan {
       scanner.key();
       const index = this.listable();
       scanner.string();
-      if (scanner.escaped) throw invalidTensor(this.header.names[index]!, 'must be base64 without escapes');
+      if (scanner.escapes !== 'none') throw invalidTensor(this.header.names[index]!, 'must be base64 without escapes');
       this.records.set([index, scanner.start, scanner.end], this.row);
       this.row += RECORD_STRIDE;
     } while (scanner.hasMore(Byte.closeBrace));

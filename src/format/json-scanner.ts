@@ -7,8 +7,9 @@
  * not allow, and what is not well-formed Unicode, is refused; refusing duplicate keys is the duty of each parser, which
  * knows what its keys are.
  */
-import { CryptoTensorsError, type ErrorCode } from '../errors.js';
+import { CryptoTensorsError, type ErrorCode, type ErrorDetails } from '../errors.js';
 import { escapeLength, isCanonicalEscape, readEscape, unescapeUtf8 } from './json-escape.js';
+import type { Escapes, JsonText } from './json-text.js';
 
 /** How faults of a text are reported. */
 export interface JsonSubject {
@@ -58,12 +59,17 @@ export function decodeUtf8(bytes: Uint8Array): string {
 
 /** A key that a parser looks for. */
 export class JsonKey {
-  /** The key and its colon as compact JSON: `"dtype":`. */
-  readonly literal: Uint8Array;
+  readonly utf8: Uint8Array;
+  /** With quotes and colon, as compact JSON. */
+  readonly compact: Uint8Array;
+  /** The same within a JSON string. */
+  readonly nested: Uint8Array;
 
   /** @param name ASCII that needs no escapes. */
   constructor(readonly name: string) {
-    this.literal = encoder.encode(`"${name}":`);
+    this.utf8 = encoder.encode(name);
+    this.compact = encoder.encode(`"${name}":`);
+    this.nested = encoder.encode(`\\"${name}\\":`);
   }
 }
 
@@ -72,28 +78,40 @@ function isWhiteSpace(c: number): boolean {
 }
 
 export class JsonScanner {
+  readonly bytes: Uint8Array;
   /** The cursor. */
-  position = 0;
+  position: number;
   /** Contents of the last string literal, without its quotes: `[start, end)` in `bytes`. */
   start = 0;
   end = 0;
-  /** Whether the last string literal holds escapes. */
-  escaped = false;
+  escapes: Escapes = 'none';
   /** Cleared by white space and by escapes that the canonical form does not write (FORMAT.md §2). */
   canonical = true;
   /** Cleared by a string with other characters. Their UTF-8 is checked where a string is decoded, and only there. */
   ascii = true;
+  /** First byte of what stands for a quote: the quote itself, or the backslash before it. */
+  readonly quote: number;
+
+  private readonly text: JsonText;
+  private readonly quoteLength: number;
 
   constructor(
-    readonly bytes: Uint8Array,
+    text: JsonText,
     readonly subject: JsonSubject,
-  ) {}
+  ) {
+    this.text = text;
+    this.bytes = text.bytes;
+    this.position = text.start;
+    this.quote = text.isNested ? BACKSLASH : QUOTE;
+    this.quoteLength = text.isNested ? 2 : 1;
+  }
 
   /** Skips white space and returns the byte at the cursor, or -1 at the end. */
   peek(): number {
     const { bytes } = this;
+    const limit = this.text.end;
     let p = this.position;
-    while (p < bytes.length) {
+    while (p < limit) {
       const c = bytes[p]!;
       if (c > SPACE || !isWhiteSpace(c)) {
         this.position = p;
@@ -134,7 +152,12 @@ export class JsonScanner {
     this.position++;
   }
 
-  /** Steps over `text` if it stands at the cursor, letter by letter, as writers write it. */
+  /** Steps over `key` and its colon if they stand at the cursor as writers write them. A shortcut for `key` and `isKey`. */
+  skipKey(key: JsonKey): boolean {
+    return this.skip(this.quoteLength === 1 ? key.compact : key.nested);
+  }
+
+  /** Steps over `text` if just that stands at the cursor. */
   skip(text: Uint8Array): boolean {
     const { bytes, position } = this;
     for (let i = 0; i < text.length; i++) if (bytes[position + i] !== text[i]) return false;
@@ -142,30 +165,28 @@ export class JsonScanner {
     return true;
   }
 
-  /** Scans a string literal and leaves `start`, `end` and `escaped` for it. */
+  /** Scans a string literal and leaves `start`, `end` and `escapes` for it. */
   string(): void {
-    if (this.peek() !== QUOTE) this.fail('a string');
-    const { bytes } = this;
-    let p = this.position + 1;
+    const { bytes, quote } = this;
+    if (this.peek() !== quote) this.fail('a string');
+    let p = this.position + this.quoteLength;
     let allBits = 0;
     this.start = p;
-    this.escaped = false;
+    this.escapes = 'none';
     for (;;) {
       let c = bytes[p]!;
-      // False at the end too, where the byte is undefined.
+      // False at the end too: there the byte is undefined, or the quote of the string that this text is nested in.
       while (c >= SPACE && c !== QUOTE && c !== BACKSLASH) {
         allBits |= c;
         c = bytes[++p]!;
       }
-      if (c === QUOTE) break;
-      if (c !== BACKSLASH) this.fail(p < bytes.length ? 'a control character as an escape' : 'the end of a string', p);
-      this.escaped = true;
-      c = bytes[p + 1]!;
-      p += c === QUOTE || c === BACKSLASH ? 2 : this.escape(p + 1);
+      if (c === quote) break;
+      if (c !== BACKSLASH) this.fail(c < SPACE ? 'a control character as an escape' : 'the end of a string', p);
+      p += this.escape(p + 1);
     }
     if (allBits >= 0x80) this.ascii = false;
     this.end = p;
-    this.position = p + 1;
+    this.position = p + this.quoteLength;
   }
 
   /**
@@ -173,24 +194,25 @@ export class JsonScanner {
    * no quote ends it there: whoever decodes it must refuse what is not plain, quotes and control characters included.
    */
   stringOfLength(length: number): void {
-    const { bytes, position } = this;
-    const end = position + 1 + length;
-    if (bytes[position] !== QUOTE || bytes[end] !== QUOTE) {
+    const { bytes, quote, position } = this;
+    const start = position + this.quoteLength;
+    const end = start + length;
+    if (bytes[position] !== quote || bytes[end] !== quote) {
       this.string();
       return;
     }
-    this.start = position + 1;
+    this.start = start;
     this.end = end;
-    this.escaped = false;
-    this.position = end + 1;
+    this.escapes = 'none';
+    this.position = end + this.quoteLength;
   }
 
   /** Whether the last string is `key`. */
-  isKey({ name, literal }: JsonKey): boolean {
-    if (this.escaped) return this.value() === name;
+  isKey({ name, utf8 }: JsonKey): boolean {
+    if (this.escapes !== 'none') return this.value() === name;
     const { bytes, start } = this;
-    if (this.end - start !== name.length) return false;
-    for (let i = 0; i < name.length; i++) if (bytes[start + i] !== literal[i + 1]) return false;
+    if (this.end - start !== utf8.length) return false;
+    for (let i = 0; i < utf8.length; i++) if (bytes[start + i] !== utf8[i]) return false;
     return true;
   }
 
@@ -202,7 +224,7 @@ export class JsonScanner {
   /** The value of the last string as UTF-8. A copy only where there are escapes. */
   valueBytes(): Uint8Array {
     const literal = this.bytes.subarray(this.start, this.end);
-    return this.escaped ? unescapeUtf8(literal) : literal;
+    return this.escapes === 'none' ? literal : unescapeUtf8(literal);
   }
 
   /** Scans an unsigned integer of 64 bits: a number if it is a safe integer, else a bigint. */
@@ -242,27 +264,31 @@ export class JsonScanner {
   /** Throws: `expected` does not stand at `position`. */
   fail(expected: string, position = this.position): never {
     const found = this.describe(position);
-    const { code, name } = this.subject;
-    throw new CryptoTensorsError(
-      code,
-      `${name} is not well-formed: expected ${expected} at byte ${position}, found ${found}; it is damaged, or was not written as the format requires`,
+    throw this.error(
+      `is not well-formed: expected ${expected} at byte ${position - this.text.start}, found ${found}; it is damaged, or was not written as the format requires`,
       { expected, found, position },
     );
   }
 
   /** Throws: what stands at `position` is JSON, but not allowed. */
   refuse(problem: string, position = this.position): never {
-    const { code, name } = this.subject;
-    throw new CryptoTensorsError(
-      code,
-      `${name} ${problem}, at byte ${position}: readers could disagree about it, so it is refused`,
+    throw this.error(
+      `${problem}, at byte ${position - this.text.start}: readers could disagree about it, so it is refused`,
       { position },
     );
   }
 
+  private error(problem: string, details: ErrorDetails & { position: number }): CryptoTensorsError {
+    const { code, name } = this.subject;
+    return new CryptoTensorsError(code, `${name} ${problem}`, {
+      ...details,
+      position: details.position - this.text.start,
+    });
+  }
+
   private describe(position: number): string {
-    const c = this.bytes[position];
-    if (c === undefined) return 'the end';
+    if (position >= this.text.end) return 'the end';
+    const c = this.bytes[position]!;
     if (this.subject.secret === true) return 'something else';
     return c > SPACE && c < 0x7f ? `'${String.fromCharCode(c)}'` : `byte 0x${c.toString(16).padStart(2, '0')}`;
   }
@@ -277,9 +303,14 @@ export class JsonScanner {
 
   /** Checks the escape whose letter is at `p` and returns its length with the backslash. */
   private escape(p: number): number {
+    if (this.bytes[p] === QUOTE) {
+      if (this.escapes === 'none') this.escapes = 'quotes';
+      return 2;
+    }
     const codePoint = readEscape(this.bytes, p);
     if (codePoint < 0) this.fail('an escape that JSON has, and no lone surrogate', p);
     if (!isCanonicalEscape(this.bytes, p, codePoint)) this.canonical = false;
+    this.escapes = 'any';
     return 1 + escapeLength(this.bytes, p, codePoint);
   }
 }

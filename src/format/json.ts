@@ -6,6 +6,7 @@
  */
 import { CryptoTensorsError } from '../errors.js';
 import { Byte, JsonScanner, MAX_DEPTH, MAX_UINT64, type JsonSubject } from './json-scanner.js';
+import { wholeText } from './json-text.js';
 
 /** A number that is not an unsigned integer of 64 bits: negative, a fraction, an exponent, or too large. */
 export class JsonNumber {
@@ -44,8 +45,7 @@ const UINT = /^[0-9]{1,20}$/;
 export function parseJsonDocument(source: Uint8Array | string, options: JsonDocumentOptions = {}): JsonValue {
   const { code = 'InvalidCryptoMetadata', name = 'the JSON document' } = options;
   const rawStrings = new Set(options.rawStrings);
-  const bytes = typeof source === 'string' ? new TextEncoder().encode(source) : source;
-  const scanner = new JsonScanner(bytes, { code, name, secret: rawStrings.size > 0 });
+  const scanner = new JsonScanner(wholeText(source), { code, name, secret: rawStrings.size > 0 });
   const value = scanJsonValue(scanner, 1, rawStrings);
   scanner.finish();
   return value;
@@ -69,10 +69,11 @@ export function parseJsonObject(source: string, options: JsonSubject): JsonObjec
 /** Scans any value at the cursor. `depth` counts the arrays and objects around it, itself included. */
 export function scanJsonValue(scanner: JsonScanner, depth: number, rawStrings = NO_NAMES, isRaw = false): JsonValue {
   const c = scanner.peek();
+  if (c === scanner.quote) {
+    scanner.string();
+    return isRaw ? rawRange(scanner) : scanner.value();
+  }
   switch (c) {
-    case Byte.quote:
-      scanner.string();
-      return isRaw ? rawRange(scanner) : scanner.value();
     case Byte.openBrace:
       return scanObject(scanner, depth, rawStrings);
     case Byte.openBracket:

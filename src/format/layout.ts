@@ -51,7 +51,7 @@ function checkName(name: string, names: Set<string>): void {
 }
 
 function checkLength({ name, dtype, shape, bytes }: UnplacedTensor): void {
-  const expected = tensorBytes(name, dtype, shape);
+  const expected = tensorBytes(name, dtype, shape, 0, shape.length);
   if (bytes.byteLength === expected) return;
   throw new CryptoTensorsError(
     'TensorInvalidInfo',

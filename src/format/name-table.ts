@@ -33,7 +33,7 @@ export class NameTable {
     const hash = hashOf(source, start, end);
     const slot = this.findSlot(hash, source, start, end);
     if (this.slots[slot] !== 0) return false;
-    const at = this.endOf(this.count - 1);
+    const at = this.length;
     this.reserve(at + end - start);
     for (let p = start, to = at; p < end; p++) this.bytes[to++] = source[p]!;
     this.slots[slot] = this.ends.push(at + end - start);
@@ -52,11 +52,16 @@ export class NameTable {
 
   /** The names as strings. They share one string of their own, and do not keep the header's text in memory. */
   strings(): string[] {
-    const all = new TextDecoder('utf-8', { ignoreBOM: true }).decode(
-      this.bytes.subarray(0, this.endOf(this.count - 1)),
-    );
+    const { length } = this;
+    const all = new TextDecoder('utf-8', { ignoreBOM: true }).decode(this.bytes.subarray(0, length));
+    if (all.length === length) return this.ends.map((end, i) => all.slice(this.endOf(i - 1), end));
     let at = 0;
     return this.ends.map((end, i) => all.slice(at, (at += this.utf16Length(this.endOf(i - 1), end))));
+  }
+
+  /** Bytes of all names. */
+  private get length(): number {
+    return this.endOf(this.count - 1);
   }
 
   private endOf(index: number): number {

@@ -1,10 +1,12 @@
 /** `__encryption__`: the crypto records of the encrypted tensors (FORMAT.md §2). Up to 100,000 of them are read at every opening. */
 import { CryptoTensorsError, quote } from '../errors.js';
+import { base64Length } from './base64.js';
 import { compareUtf8 } from './canonical.js';
 import type { CryptoKeysToWrite, FileAlgorithm } from './crypto-metadata.js';
 import type { Header } from './header.js';
 import { Byte, JsonKey, JsonScanner } from './json-scanner.js';
 import { JsonWriter } from './json-writer.js';
+import { wholeText, type JsonText } from './json-text.js';
 import { scanJsonValue } from './json.js';
 
 /** Numbers per record in `RecordScan.records`; the layout is the engine's (`TableSpec.encryption`). */
@@ -12,7 +14,7 @@ const RECORD_STRIDE = 11;
 
 /** Where the fields of the records stand. */
 export interface RecordScan {
-  /** UTF-8 text that the ranges point into. */
+  /** UTF-8 text that the ranges point into; more than `__encryption__` where that was scanned in the header. */
   document: Uint8Array;
   /**
    * Rows of 11: tensor index; then [start, end) in `document` of the base64 text of `wrapped_key`, `key_iv`, `key_tag`,
@@ -44,18 +46,20 @@ const WRAPPED_KEY_BYTES: Readonly<Record<FileAlgorithm, number>> = {
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
 
+/** Bytes of the fields after `wrapped_key` whose length does not depend on the tensor. */
+const FIXED_FIELDS = { 1: [IV_BYTES, TAG_BYTES], 2: [IV_BYTES, TAG_BYTES, IV_BYTES] } as const;
+
 /**
  * Finds the fields of all records. Their base64 and lengths are left to the engine.
  *
- * @param text the value of `__encryption__`, as a string or as UTF-8
+ * @param text the value of `__encryption__`, as a string or as it stands in the header
  * @throws {CryptoTensorsError} `InvalidCryptoMetadata`, naming tensor and field where there is one
  */
-export function scanRecords(text: string | Uint8Array, header: Header, version: 1 | 2): RecordScan {
+export function scanRecords(text: JsonText | string, header: Header, version: 1 | 2): RecordScan {
   return new RecordsScan(text, header, version).run();
 }
 
 class RecordsScan {
-  private readonly document: Uint8Array;
   private readonly scanner: JsonScanner;
   private readonly records: Int32Array;
   /** 1 where a tensor has a record. */
@@ -63,18 +67,23 @@ class RecordsScan {
   /** Values whose escapes had to be resolved; they go behind the text, so that every range is plain base64. */
   private readonly resolved: Uint8Array[] = [];
   private resolvedLength = 0;
+  /** Characters of the fields that have one length in every valid record; that of `wrapped_key` is the last one's. */
+  private readonly lengths: number[];
   private readonly own: readonly JsonKey[];
   private readonly foreign: readonly JsonKey[];
 
   constructor(
-    text: string | Uint8Array,
+    text: JsonText | string,
     private readonly header: Header,
     private readonly version: 1 | 2,
   ) {
-    this.document = typeof text === 'string' ? new TextEncoder().encode(text) : text;
-    this.scanner = new JsonScanner(this.document, { code: 'InvalidCryptoMetadata', name: '__encryption__' });
+    this.scanner = new JsonScanner(typeof text === 'string' ? wholeText(text) : text, {
+      code: 'InvalidCryptoMetadata',
+      name: '__encryption__',
+    });
     this.records = new Int32Array(header.count * RECORD_STRIDE);
     this.seen = new Uint8Array(header.count);
+    this.lengths = [0, ...FIXED_FIELDS[version].map(base64Length)];
     this.own = KEYS[version];
     this.foreign = KEYS[version === 1 ? 2 : 1].slice(3);
   }
@@ -91,15 +100,16 @@ class RecordsScan {
       } while (scanner.hasMore(Byte.closeBrace));
     }
     scanner.finish();
-    return { document: this.withResolved(), records: this.records.subarray(0, row) };
+    return { document: this.document(), records: this.records.subarray(0, row) };
   }
 
   /** The tensor that the key just scanned names. */
   private tensor(): number {
     const { scanner, header } = this;
-    const index = scanner.escaped
-      ? header.indexOfBytes(scanner.valueBytes())
-      : header.indexOfBytes(scanner.bytes, scanner.start, scanner.end);
+    const index =
+      scanner.escapes !== 'none'
+        ? header.indexOfBytes(scanner.valueBytes())
+        : header.indexOfBytes(scanner.bytes, scanner.start, scanner.end);
     if (index < 0) throw invalidRecord(scanner.value(), 'stands for a tensor that is not in the file');
     if (this.seen[index] === 1) throw invalidRecord(scanner.value(), 'stands there twice');
     this.seen[index] = 1;
@@ -141,7 +151,7 @@ class RecordsScan {
   /** Scans a key. Which field it is, or -1; the one that comes `next` in the usual order is tried first. */
   private ownField(next: number): number {
     const { scanner, own } = this;
-    if (next < FIELD_COUNT && scanner.skip(own[next]!.literal)) return next;
+    if (next < FIELD_COUNT && scanner.skipKey(own[next]!)) return next;
     scanner.key();
     return own.findIndex((key) => scanner.isKey(key));
   }
@@ -151,17 +161,20 @@ class RecordsScan {
     const name = FIELDS[this.version][field]!;
     const at = row + 1 + 2 * field;
     if (records[at + 1] !== 0) throw this.twice(tensor, name);
-    if (scanner.peek() !== Byte.quote) throw this.invalid(tensor, `must have a string in "${name}"`);
-    scanner.string();
-    if (scanner.escaped) {
-      const resolved = scanner.valueBytes();
-      records[at] = this.document.length + this.resolvedLength;
-      this.resolvedLength += resolved.length;
-      records[at + 1] = this.document.length + this.resolvedLength;
-      this.resolved.push(resolved);
-    } else {
+    if (scanner.peek() !== scanner.quote) throw this.invalid(tensor, `must have a string in "${name}"`);
+    const length = this.lengths[field];
+    if (length === undefined) scanner.string();
+    else scanner.stringOfLength(length);
+    if (scanner.escapes === 'none') {
       records[at] = scanner.start;
       records[at + 1] = scanner.end;
+      if (field === 0) this.lengths[0] = scanner.end - scanner.start;
+    } else {
+      const resolved = scanner.valueBytes();
+      records[at] = scanner.bytes.length + this.resolvedLength;
+      this.resolvedLength += resolved.length;
+      records[at + 1] = scanner.bytes.length + this.resolvedLength;
+      this.resolved.push(resolved);
     }
   }
 
@@ -180,14 +193,15 @@ class RecordsScan {
     scanJsonValue(this.scanner, 3);
   }
 
-  private withResolved(): Uint8Array {
-    if (this.resolved.length === 0) return this.document;
-    const document = new Uint8Array(this.document.length + this.resolvedLength);
-    document.set(this.document);
-    let at = this.document.length;
-    for (const bytes of this.resolved) {
-      document.set(bytes, at);
-      at += bytes.length;
+  private document(): Uint8Array {
+    const { bytes } = this.scanner;
+    if (this.resolved.length === 0) return bytes;
+    const document = new Uint8Array(bytes.length + this.resolvedLength);
+    document.set(bytes);
+    let at = bytes.length;
+    for (const resolved of this.resolved) {
+      document.set(resolved, at);
+      at += resolved.length;
     }
     return document;
   }

@@ -3,26 +3,30 @@ import { CryptoTensorsError, quote } from '../errors.js';
 import { dtypeBits, type Dtype } from './dtype.js';
 import { MAX_UINT64 } from './json-scanner.js';
 
+/** Dimensions by index: an array or a `UintList`. A bigint where one is no safe integer. */
+export interface Dimensions {
+  at(index: number): number | bigint | undefined;
+}
+
 /**
  * Bytes of a tensor: the product of its dimensions, from left to right, times the width of an element.
  *
- * @param shape exact: a bigint where a dimension is no safe integer
+ * @param dimensions those from `start` to `end` are the tensor's
  * @returns a bigint where it is no safe integer
  * @throws {CryptoTensorsError} `ValidationOverflow` if a partial product is 2^64 or more, even if a zero follows;
  * `MisalignedSlice` if it is not whole bytes
  */
-export function tensorBytes(name: string, dtype: Dtype, shape: readonly (number | bigint)[]): number | bigint {
-  const width = dtypeBits(dtype);
-  const bits = safeBits(shape, width) ?? exactBits(name, shape, width);
-  const isWhole = typeof bits === 'bigint' ? bits % 8n === 0n : bits % 8 === 0;
-  if (!isWhole) {
-    throw new CryptoTensorsError(
-      'MisalignedSlice',
-      `the tensor ${quote(name)} has ${bits.toString()} bits (${dtype} of shape [${shape.join(',')}]), but must have whole bytes`,
-      { tensor: name, expected: 'a multiple of 8 bits', found: `${bits.toString()} bits` },
-    );
-  }
-  return typeof bits === 'bigint' ? toUint(bits / 8n) : bits / 8;
+export function tensorBytes(
+  name: string,
+  dtype: Dtype,
+  dimensions: Dimensions,
+  start: number,
+  end: number,
+): number | bigint {
+  const bits = safeBits(dtypeBits(dtype), dimensions, start, end);
+  if (bits >= 0 && bits % 8 === 0) return bits / 8;
+  const shape = Array.from({ length: end - start }, (_, k) => dimensions.at(start + k)!);
+  return exactBytes(name, dtype, shape);
 }
 
 /** A number where it is a safe integer. Then two such values are equal exactly if they are `===`. */
@@ -30,17 +34,21 @@ export function toUint(value: bigint): number | bigint {
   return value <= Number.MAX_SAFE_INTEGER ? Number(value) : value;
 }
 
-/** Null where a partial product leaves the safe integers. */
-function safeBits(shape: readonly (number | bigint)[], width: number): number | null {
-  let count = 1;
-  for (const dimension of shape) {
-    count = typeof dimension === 'number' ? count * dimension : Infinity;
-    if (!(count * width <= Number.MAX_SAFE_INTEGER)) return null;
+/** The size in bits, or -1 where a partial product is no safe integer. */
+function safeBits(width: number, dimensions: Dimensions, start: number, end: number): number {
+  let bits = width;
+  for (let i = start; i < end; i++) {
+    const dimension = dimensions.at(i)!;
+    if (typeof dimension === 'bigint') return -1;
+    bits *= dimension;
+    if (bits > Number.MAX_SAFE_INTEGER) return -1;
   }
-  return count * width;
+  return bits;
 }
 
-function exactBits(name: string, shape: readonly (number | bigint)[], width: number): bigint {
+function exactBytes(name: string, dtype: Dtype, shape: readonly (number | bigint)[]): number | bigint {
+  const width = dtypeBits(dtype);
+  const found = `${width}-bit elements (${dtype}) of shape [${shape.join(',')}]`;
   let count = 1n;
   let overflows = false;
   for (const dimension of shape) {
@@ -51,9 +59,20 @@ function exactBits(name: string, shape: readonly (number | bigint)[], width: num
   if (overflows || bits > MAX_UINT64) {
     throw new CryptoTensorsError(
       'ValidationOverflow',
-      `the size of the tensor ${quote(name)} overflows 64 bits: ${width}-bit elements of shape [${shape.join(',')}]`,
-      { tensor: name, expected: 'less than 2^64 bits', found: `shape [${shape.join(',')}]` },
+      `the size of the tensor ${quote(name)} overflows 64 bits: ${found}`,
+      {
+        tensor: name,
+        expected: 'less than 2^64 bits',
+        found,
+      },
     );
   }
-  return bits;
+  if (bits % 8n !== 0n) {
+    throw new CryptoTensorsError(
+      'MisalignedSlice',
+      `the tensor ${quote(name)} must fill whole bytes, but has ${bits} bits: ${found}`,
+      { tensor: name, expected: 'a multiple of 8 bits', found: `${bits} bits` },
+    );
+  }
+  return toUint(bits / 8n);
 }

@@ -34,6 +34,8 @@ export interface Model {
   engine: Engine;
   path: string | undefined;
   source: Source;
+  /** The bytes that it was opened from; null for a file. */
+  memory: Uint8Array | null;
   header: Header;
   /** Null for a plain file. */
   encryption: Encryption | null;
@@ -57,7 +59,8 @@ export function* openModel(input: string | Uint8Array, engine: Engine, access: A
           )
         : engine.openBytes(input);
     const header = yield* readHeader(engine, source);
-    return yield* openHeader(engine, source, header, access);
+    const opened = yield* openHeader(engine, source, header, access);
+    return { engine, path, source, header, memory: typeof input === 'string' ? null : input, ...opened };
   } catch (error) {
     source?.close();
     throw publicError(error, { path, names: [], signal: access.signal });
@@ -80,7 +83,10 @@ function* readRaw(engine: Engine, source: Source, offset: number, destination: U
   );
 }
 
-function* openHeader(engine: Engine, source: Source, header: Header, access: Access): Twin<Model> {
+/** What is found out about a file from its header and the caller's keys. */
+type Opened = Pick<Model, 'encryption' | 'table' | 'checks' | 'chunkSizes'>;
+
+function* openHeader(engine: Engine, source: Source, header: Header, access: Access): Twin<Opened> {
   const path = source.path;
   if (protection(header.metadata) === 'plain') {
     if (access.mustBeEncrypted) {
@@ -91,7 +97,7 @@ function* openHeader(engine: Engine, source: Source, header: Header, access: Acc
       );
     }
     const table = makeTable(engine, source, header, null, null, null);
-    return { engine, path, source, header, encryption: null, table, ...describeChecks(header, null, null, null) };
+    return { encryption: null, table, ...describeChecks(header, null, null, null) };
   }
 
   const metadata = header.metadata!;
@@ -119,15 +125,7 @@ function* openHeader(engine: Engine, source: Source, header: Header, access: Acc
     table.dispose();
     throw error;
   }
-  return {
-    engine,
-    path,
-    source,
-    header,
-    encryption: { keys, policy, signer },
-    table,
-    ...describeChecks(header, keys, encrypted, integrity),
-  };
+  return { encryption: { keys, policy, signer }, table, ...describeChecks(header, keys, encrypted, integrity) };
 }
 
 /** Runs something now and gives its result, or throws its error, later. */

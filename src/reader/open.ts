@@ -54,11 +54,11 @@ export function* open(input: OpenInput, options: OpenOptions): Twin<SafeFile> {
     if (typeof target === 'string' && isShardIndex(target)) {
       const shards = yield* readShardIndex(target, engine);
       for (const path of shards.shardPaths) models.push(yield* openModel(path, engine, access));
-      return new SafeFile(engine, models, indexShards(models, shards), options);
+      return new SafeFile({ engine, models, index: indexShards(models, shards), shards }, options);
     }
     const model = yield* openModel(target, engine, access);
     models.push(model);
-    return new SafeFile(engine, models, indexFile(model), options);
+    return new SafeFile({ engine, models, index: indexFile(model), shards: null }, options);
   } catch (error) {
     for (const model of models) closeModel(model);
     throw error;

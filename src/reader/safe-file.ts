@@ -2,13 +2,18 @@ import { inspect } from 'node:util';
 import { CryptoTensorsError, argumentError, quote } from '../errors.js';
 import type { Dtype } from '../format/dtype.js';
 import { compareUtf8 } from '../format/canonical.js';
+import { getEngine } from '../engine/load.js';
 import type { Engine } from '../engine/types.js';
+import { checkInteger, checkOptionNames, checkSignal } from '../options.js';
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import type { Check, Model } from './model.js';
-import { checkReadOptions } from './options.js';
+import { MAX_THREADS, checkReadOptions } from './options.js';
 import type { ReadOptions } from './options.js';
 import { readTensors } from './read.js';
+import { attachModels, shareModels, unshareModels } from './share.js';
+import type { SharedModel } from './share.js';
+import type { ShardIndex } from './shards.js';
 import type { ReadContext, TensorRef } from './read.js';
 import { SafeSlice } from './safe-slice.js';
 import type { TensorIndex } from './tensor-index.js';
@@ -36,6 +41,23 @@ export interface GetTensorsOptions extends ReadOptions {
   names?: Iterable<string>;
 }
 
+/** What a `SafeFile` is made of. @internal */
+export interface SafeFileParts {
+  engine: Engine;
+  models: readonly Model[];
+  index: TensorIndex;
+  /** Of a sharded model. */
+  shards: ShardIndex | null;
+}
+
+/** Options of `SafeFile.attach`. */
+export interface AttachOptions {
+  /** Threads to use at the most for each read. Default: all of the pool. */
+  threads?: number;
+  /** Ends any read that is under way with an `AbortError`. */
+  signal?: AbortSignal;
+}
+
 /**
  * An open model: one file, or the shards of one model. Its header was verified when it was opened; tensors are read,
  * verified and decrypted on request, and belong to the caller. Made by `safeOpen`.
@@ -44,16 +66,19 @@ export class SafeFile implements Disposable, AsyncDisposable {
   readonly #engine: Engine;
   readonly #models: readonly Model[];
   readonly #index: TensorIndex;
+  readonly #shards: ShardIndex | null;
+  #shared: SharedModel | null = null;
   readonly #threads: number;
   readonly #closing = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
   readonly #signal: AbortSignal | undefined;
 
   /** @internal Use `safeOpen`. */
-  constructor(engine: Engine, models: readonly Model[], index: TensorIndex, options: { threads?: number; signal?: AbortSignal }) {
+  constructor({ engine, models, index, shards }: SafeFileParts, options: { threads?: number; signal?: AbortSignal }) {
     this.#engine = engine;
     this.#models = models;
     this.#index = index;
+    this.#shards = shards;
     this.#threads = options.threads ?? 0;
     this.#signal = options.signal;
   }
@@ -176,6 +201,35 @@ export class SafeFile implements Disposable, AsyncDisposable {
   }
 
   /**
+   * A token for other threads of this process: send it with `postMessage`, and attach to it there. They use the same verified
+   * header, data keys and descriptors: nothing is verified twice, and no key is in the token. Valid until this file is closed;
+   * what was attached by then stays open.
+   *
+   * @throws {CryptoTensorsError} `InvalidOption` for a model in memory that is not shared; `NativeUnavailable` with the node
+   * engine
+   */
+  share(): SharedModel {
+    this.#assertOpen();
+    this.#shared ??= shareModels(this.#engine, this.#models, this.#shards);
+    return this.#shared;
+  }
+
+  /**
+   * The model behind a token of another thread.
+   *
+   * @throws {CryptoTensorsError} `Closed` if the model has been closed where it was opened
+   * @throws {TypeError} if it is no token
+   */
+  static attach(token: SharedModel, options: AttachOptions = {}): SafeFile {
+    checkOptionNames(options, ['threads', 'signal'], 'SafeFile.attach');
+    checkInteger(options.threads, 'options.threads', 1, MAX_THREADS);
+    checkSignal(options.signal);
+    const engine = getEngine();
+    const attached = attachModels(token, engine);
+    return new SafeFile({ engine, shards: token.shards, ...attached }, options);
+  }
+
+  /**
    * Closes the files. Reads that are under way end with `Closed`; tensors that were handed out stay valid.
    *
    * @returns a promise that settles once no thread works for this file any more
@@ -189,6 +243,7 @@ export class SafeFile implements Disposable, AsyncDisposable {
   [Symbol.dispose](): void {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
+    if (this.#shared !== null) unshareModels(this.#engine, this.#shared);
     for (const model of this.#models) {
       model.table.dispose();
       model.source.close();

@@ -28,6 +28,16 @@ describe('inspect', () => {
     expect(stdout).not.toContain('PROTECTED BY');
   });
 
+  it('cuts long metadata, which --json shows whole', async () => {
+    const cwd = temporaryFolder();
+    const long = 'x'.repeat(5000);
+    saveFileSync({}, join(cwd, 'plain.safetensors'), { metadata: { long } });
+    const text = (await cli(['inspect', 'plain.safetensors'], { cwd })).stdout;
+    expect(text).toContain(`long = ${'x'.repeat(200)}... (5000 characters; --json shows all)\n`);
+    expect(text).toMatch(/\nno tensors\n$/);
+    expect(document(await cli(['inspect', 'plain.safetensors', '--json'], { cwd })).metadata).toEqual({ long });
+  });
+
   it('says the same as JSON', async () => {
     const cwd = await encryptedWorkspace(['--chunk-size', '64KiB']);
     const [enc, sign] = readJwks(join(cwd, 'keys.json')).keys;

@@ -3,7 +3,7 @@ import { CryptoTensorsError } from '#dist/errors.js';
 import { describeFailure, inCliWords } from '#dist/cli/failure.js';
 import { count, formatBytes, formatChunkSize, parseInteger, parseSize } from '#dist/cli/sizes.js';
 import { formatTable } from '#dist/cli/table.js';
-import { visible, visibleJson, visibleLines, visibleName } from '#dist/cli/terminal-text.js';
+import { visible, visibleJson, visibleLines, visibleName, visibleValue } from '#dist/cli/terminal-text.js';
 
 describe('text from files, on a terminal', () => {
   it.each([
@@ -28,6 +28,14 @@ describe('text from files, on a terminal', () => {
     ['a\u202eb', '"a\\u202eb"'],
   ])('names %j as %j', (name, shown) => {
     expect(visibleName(name)).toBe(shown);
+  });
+
+  it('shows a value as it is, unless something in it is hidden or looks like an escape', () => {
+    expect(['two words "quoted"', 'back\\slash', 'a\nb'].map(visibleValue)).toEqual([
+      'two words "quoted"',
+      '"back\\\\slash"',
+      '"a\\nb"',
+    ]);
   });
 
   it('keeps line breaks where lines are meant', () => {

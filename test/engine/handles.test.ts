@@ -58,7 +58,7 @@ describe('an object of the wrong kind is a TypeError', () => {
       }
     }
     // The engine works as before.
-    addon['forceAeadProvider']!(null);
+    addon.forceAeadProvider!(null);
     expect(engine.digest('sha256', new Uint8Array(0)).byteLength).toBe(32);
   });
 });
@@ -77,8 +77,8 @@ describe('bytes', () => {
     const resizable = new Uint8Array(new ArrayBuffer(4, { maxByteLength: 8 }));
     const refusal = expect.objectContaining({ code: 'InvalidOption' }) as unknown;
     await expect(engine.readRaw(source, 0, resizable)).rejects.toEqual(refusal);
-    expect(() => engine.openBytes(resizable)).toThrow(refusal as Error);
-    expect(() => engine.memorySink(resizable)).toThrow(refusal as Error);
+    expect(() => engine.openBytes(resizable)).toThrow(refusal);
+    expect(() => engine.memorySink(resizable)).toThrow(refusal);
   });
 
   it('may be a view of shared memory', async () => {
@@ -124,7 +124,7 @@ describe('secrets', () => {
 
   it('show their length only', () => {
     const secret = engine.importSecret(new TextEncoder().encode('do not tell'));
-    for (const shown of [inspect(secret), `${secret.toString()}`, JSON.stringify(secret), inspect({ secret }, { showHidden: true })]) {
+    for (const shown of [inspect(secret), String(secret), JSON.stringify(secret), inspect({ secret }, { showHidden: true })]) {
       expect(shown).toContain('Secret(11 bytes)');
       expect(shown).not.toContain('tell');
     }

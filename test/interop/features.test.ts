@@ -1,7 +1,7 @@
 import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { loadFile, safeOpen, saveFile } from 'cryptotensors';
-import type { ProtectOptions, SaveOptions } from 'cryptotensors';
+import { decryptFile, encryptFile, loadFile, safeOpen, saveFile } from 'cryptotensors';
+import type { ProtectOptions } from 'cryptotensors';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../support/temporary.js';
 import { expectAgreement, headerShape } from './agreement.js';
@@ -42,7 +42,7 @@ interface Feature {
   feature: string;
   tensors: Sample[];
   metadata?: Record<string, string>;
-  options?: SaveOptions;
+  options?: Partial<ProtectOptions>;
   config?: Partial<ReferenceConfig>;
 }
 
@@ -74,12 +74,19 @@ const features: Feature[] = [
 
 describe.each(features)('$feature', ({ tensors, metadata, options, config: more }) => {
   const expected = { tensors, ...(metadata === undefined ? {} : { metadata }) };
-  const here = join(folder, 'here.safetensors');
+  const withMetadata = metadata === undefined ? {} : { metadata };
+  const plain = join(folder, 'plain.safetensors');
+  const saved = join(folder, 'saved.safetensors');
+  const encrypted = join(folder, 'encrypted.safetensors');
   const there = join(folder, 'there.safetensors');
+  const decrypted = join(folder, 'decrypted.safetensors');
 
   it('is read everywhere, whoever wrote it, and the header texts are the same but for what is random', async () => {
-    await saveFile(input(tensors), here, { ...protect, ...options, ...(metadata === undefined ? {} : { metadata }) });
-    await expectAgreement(reference, here, expected);
+    await saveFile(input(tensors), saved, { ...protect, ...options, ...withMetadata });
+    await expectAgreement(reference, saved, expected);
+    await saveFile(input(tensors), plain, withMetadata);
+    await encryptFile(plain, encrypted, { ...protect, ...options });
+    await expectAgreement(reference, encrypted, expected);
     await reference.call('reference_write', {
       path: there,
       interface: 'raw',
@@ -88,7 +95,15 @@ describe.each(features)('$feature', ({ tensors, metadata, options, config: more 
       config: { ...config, ...more },
     });
     await expectAgreement(reference, there, expected);
-    expect(headerShape(here)).toBe(headerShape(there));
+    expect(headerShape(saved)).toBe(headerShape(there));
+    expect(headerShape(encrypted)).toBe(headerShape(there));
+  });
+
+  it('is what it was before, byte for byte, once decrypted', async () => {
+    for (const path of [saved, encrypted, there]) {
+      await decryptFile(path, decrypted, { keys: KEYS_FILE });
+      expect(readFileSync(decrypted).equals(readFileSync(plain)), path).toBe(true);
+    }
   });
 });
 

@@ -14,6 +14,15 @@ function nest(depth: number): object {
   return value;
 }
 
+function thrownBy(work: () => unknown): Error {
+  try {
+    work();
+  } catch (error) {
+    return error as Error;
+  }
+  expect.fail('nothing was thrown');
+}
+
 describe('claims: what is taken', () => {
   test('any JSON data, unchanged', () => {
     fc.assert(
@@ -60,13 +69,15 @@ describe('claims: what is taken', () => {
 });
 
 describe('claims that look like prototypes', () => {
-  const hostile = JSON.parse('{"__proto__":{"admin":true},"constructor":{"prototype":{"admin":true}},"toString":"x"}') as object;
+  const hostile = JSON.parse(
+    '{"__proto__":{"admin":true},"constructor":{"prototype":{"admin":true}},"toString":"x"}',
+  ) as object;
 
   test('stay data, and pollute nothing', () => {
     const taken = copy(hostile) as Record<string, unknown>;
     expect(Object.keys(taken)).toEqual(['__proto__', 'constructor', 'toString']);
-    expect(taken['admin']).toBeUndefined();
-    expect(({} as Record<string, unknown>)['admin']).toBeUndefined();
+    expect(taken.admin).toBeUndefined();
+    expect(({} as Record<string, unknown>).admin).toBeUndefined();
   });
 
   test('reach the policy under their own names, and no other', async () => {
@@ -79,7 +90,9 @@ describe('claims that look like prototypes', () => {
   test('a toJSON or a getter on Object.prototype does not speak for them', () => {
     Object.defineProperty(Object.prototype, 'toJSON', { value: () => 'forged', configurable: true });
     try {
-      expect(endingSync(model('allow if input.claims.a == 1'), { input: inputWith({ claims: { a: 1 } }) }).code).toBe('opens');
+      expect(endingSync(model('allow if input.claims.a == 1'), { input: inputWith({ claims: { a: 1 } }) }).code).toBe(
+        'opens',
+      );
     } finally {
       delete (Object.prototype as { toJSON?: unknown }).toJSON;
     }
@@ -109,23 +122,43 @@ describe('claims: what is refused, by its path', () => {
     ['null', null, 'claims', 'null'],
     ['a string', 'x', 'claims', 'string'],
   ])('%s', (_, claims, path, found) => {
-    expect(() => copy(claims)).toThrow(TypeError);
-    expect(() => copy(claims)).toThrow(new RegExp(`^${RegExp.escape?.(path) ?? path.replace(/[[\]\\.]/g, '\\$&')} `));
-    expect(() => copy(claims)).toThrow(found);
+    const error = thrownBy(() => copy(claims));
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error.message.slice(0, path.length + 9)).toBe(`${path} must be `);
+    expect(error.message).toContain(found);
   });
 
   test('a secret string is not shown', () => {
-    expect(() => copy({ list: ['s3cret', undefined] })).toThrow(/^(?!.*s3cret)/s);
+    expect(thrownBy(() => copy({ list: ['s3cret', undefined] })).message).not.toContain('s3cret');
+    expect(thrownBy(() => copy('s3cret')).message).not.toContain('s3cret');
   });
 
   test.each([
-    ['a cycle', () => { const a: Record<string, unknown> = {}; a['self'] = { a }; return a; }, 'claims.self.a refers to an object that contains it'],
+    [
+      'a cycle',
+      () => {
+        const a: Record<string, unknown> = {};
+        a.self = { a };
+        return a;
+      },
+      'claims.self.a refers to an object that contains it',
+    ],
     ['65 levels', () => nest(65), 'nested more than 64 deep'],
     ['too long a string', () => ({ s: 'x'.repeat(1024 * 1024) }), 'longer than 1048576 bytes'],
     ['too many small values', () => ({ n: new Array(600_000).fill(1) as number[] }), 'longer than 1048576 bytes'],
-    ['a small object that is written out 2^40 times', () => { let a: unknown = 1; for (let i = 0; i < 40; i++) a = [a, a]; return { a }; }, 'longer than 1048576 bytes'],
+    [
+      'a small object that is written out 2^40 times',
+      () => {
+        let a: unknown = 1;
+        for (let i = 0; i < 40; i++) a = [a, a];
+        return { a };
+      },
+      'longer than 1048576 bytes',
+    ],
   ])('%s', (_, make, message) => {
-    expect(() => copy(make())).toThrow(expect.objectContaining({ code: 'InvalidOption', message: expect.stringContaining(message) as string }));
+    const error = thrownBy(() => copy(make()));
+    expect(error).toMatchObject({ code: 'InvalidOption' });
+    expect(error.message).toContain(message);
   });
 
   test('64 levels and nearly 1 MiB are taken, and the engine reads them', async () => {
@@ -136,9 +169,16 @@ describe('claims: what is refused, by its path', () => {
 });
 
 test('the request is JSON with exact integers', () => {
-  const input = inputWith({ now: () => 9_007_199_254_740_993n, tensor: { name: 't', dtype: 'F32', shape: [2n ** 63n, 3] } });
+  const input = inputWith({
+    now: () => 9_007_199_254_740_993n,
+    tensor: { name: 't', dtype: 'F32', shape: [2n ** 63n, 3] },
+  });
   const text = new TextDecoder().decode(encodeRequest(model('allow = "é"'), 'allow_tensor', input));
   expect(text).toContain('"now_ns":9007199254740993}');
   expect(text).toContain('"shape":[9223372036854775808,3]');
-  expect(JSON.parse(text)).toMatchObject({ policy: model('allow = "é"'), rule: 'allow_tensor', input: { action: 'open' } });
+  expect(JSON.parse(text)).toMatchObject({
+    policy: model('allow = "é"'),
+    rule: 'allow_tensor',
+    input: { action: 'open' },
+  });
 });

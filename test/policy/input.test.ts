@@ -5,13 +5,13 @@ import { ending, inputWith, model } from './support.js';
 
 describe('input', () => {
   afterEach(() => {
-    delete process.env['POLICY_TEST_REGION'];
-    delete process.env['POLICY_TEST_SECRET'];
+    delete process.env.POLICY_TEST_REGION;
+    delete process.env.POLICY_TEST_SECRET;
   });
 
   test('has the documented fields and no other', () => {
-    process.env['POLICY_TEST_REGION'] = 'eu';
-    process.env['POLICY_TEST_SECRET'] = 'hidden';
+    process.env.POLICY_TEST_REGION = 'eu';
+    process.env.POLICY_TEST_SECRET = 'hidden';
     const input = buildPolicyInput({
       action: 'open',
       claims: { customer: 'acme' },
@@ -31,7 +31,7 @@ describe('input', () => {
   });
 
   test('is what the policy sees', async () => {
-    process.env['POLICY_TEST_REGION'] = 'eu';
+    process.env.POLICY_TEST_REGION = 'eu';
     const input = inputWith({
       env: ['POLICY_TEST_REGION'],
       claims: { customer: 'acme' },
@@ -59,7 +59,7 @@ describe('input', () => {
   });
 
   test.each([['PATH'], [{ PATH: 1 }], [[1]], [null]])('env %j is a TypeError', (env) => {
-    expect(() => inputWith({ env: env as string[] })).toThrow(TypeError);
+    expect(() => inputWith({ env: env as unknown as string[] })).toThrow(TypeError);
   });
 });
 
@@ -83,12 +83,17 @@ describe('time', () => {
     const policy = model(`allow if { input.time.now_ns == ${nanoseconds}; time.now_ns() == ${nanoseconds} }`);
     expect(await ending(policy, { input })).toMatchObject({ code: 'opens' });
     const off = nanoseconds === 0n ? 1n : nanoseconds - (nanoseconds < 0n ? -1n : 1n);
-    expect(await ending(model(`allow if input.time.now_ns == ${off}`), { input })).toMatchObject({ code: 'PolicyDenied' });
+    expect(await ending(model(`allow if input.time.now_ns == ${off}`), { input })).toMatchObject({
+      code: 'PolicyDenied',
+    });
   });
 
-  test.each([[2n ** 63n], [-(2n ** 63n) - 1n], [new Date(Number.NaN)], [new Date('2300-01-01')]])('%s is out of range', (moment) => {
-    expect(() => inputWith({ now: () => moment })).toThrow(expect.objectContaining({ code: 'InvalidOption' }));
-  });
+  test.each([[2n ** 63n], [-(2n ** 63n) - 1n], [new Date(Number.NaN)], [new Date('2300-01-01')]])(
+    '%s is out of range',
+    (moment) => {
+      expect(() => inputWith({ now: () => moment })).toThrow(expect.objectContaining({ code: 'InvalidOption' }));
+    },
+  );
 
   test('neither a Date nor a bigint is a TypeError', () => {
     expect(() => inputWith({ now: (() => 5) as unknown as () => bigint })).toThrow(TypeError);

@@ -8,7 +8,7 @@ import { Output } from '../output.js';
 import type { OutputFlags } from '../output.js';
 import { count, formatBytes, formatChunkSize } from '../sizes.js';
 import { formatTable } from '../table.js';
-import { visible, visibleName } from '../terminal-text.js';
+import { visible, visibleName, visibleValue } from '../terminal-text.js';
 
 export function addInspectCommand(program: Command): void {
   const command = program
@@ -78,15 +78,19 @@ function block(label: string, text: string): string[] {
     .map((line, i) => `${(i === 0 ? label : '').padEnd(12)} ${visible(line)}`.trimEnd());
 }
 
+/** A long value would push everything else off the screen. */
+const MAX_VALUE_CHARACTERS = 200;
+
 function describeMetadata({ metadata }: Inspection): string[] {
   const entries = Object.entries(metadata ?? {});
   if (entries.length === 0) return [];
-  return [
-    ...entries.map(
-      ([name, value], i) => `${(i === 0 ? 'metadata' : '').padEnd(12)} ${visibleName(name)} = ${visible(value)}`,
-    ),
-    '',
-  ];
+  const lines = entries.map(([name, value]) => `${visibleName(name)} = ${shorten(value)}`);
+  return [...lines.map((line, i) => `${(i === 0 ? 'metadata' : '').padEnd(12)} ${line}`), ''];
+}
+
+function shorten(value: string): string {
+  if (value.length <= MAX_VALUE_CHARACTERS) return visibleValue(value);
+  return `${visibleValue(value.slice(0, MAX_VALUE_CHARACTERS))}... (${value.length} characters; --json shows all)`;
 }
 
 const PROTECTION = { tag: 'encrypted', digest: 'digest', none: 'nothing' } as const;

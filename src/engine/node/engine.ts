@@ -24,6 +24,7 @@ const pool = new WorkerPool();
 export function createNodeEngine(): Engine {
   return {
     name: 'node',
+    sharing: null,
     info,
     importSecret,
     importSecretBase64,

@@ -96,10 +96,9 @@ fn evaluate(request: Request) -> Result<bool, Refusal> {
         Err(_) if !declares(&engine, &request.rule) => {
             Err(Refusal::new(Kind::NoRule, format!("the policy does not define data.{PACKAGE}.{}", request.rule)))
         }
-        Err(error) if error.to_string() == "not a valid rule path" => Err(Refusal::new(
-            Kind::Error,
-            format!("the policy defines parts of data.{PACKAGE}.{}, but no value for the whole of it", request.rule),
-        )),
+        Err(error) if error.to_string() == "not a valid rule path" => {
+            Err(Refusal::new(Kind::Error, format!("the policy defines only parts of data.{PACKAGE}.{}", request.rule)))
+        }
         Err(error) => Err(report::failure(&error)),
     }
 }

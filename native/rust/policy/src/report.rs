@@ -15,6 +15,9 @@ pub fn syntax(error: &anyhow::Error) -> Refusal {
 pub fn failure(error: &anyhow::Error) -> Refusal {
     located(Kind::Error, &error.to_string(), |reason| {
         let wording = reason.split(" Got `").next().unwrap_or_default();
+        if wording.starts_with("recursion detected") {
+            return "the rule needs its own value".into();
+        }
         let known = SAFE_BEGINNINGS.iter().any(|beginning| wording.starts_with(beginning)) || SAFE.contains(&wording);
         if known {
             wording.into()
@@ -28,7 +31,7 @@ pub fn failure(error: &anyhow::Error) -> Refusal {
 const SAFE_BEGINNINGS: [&str; 4] =
     ["`", "could not find function ", "use of undefined variable ", "duplicated definition of local variable "];
 
-const SAFE: [&str; 13] = [
+const SAFE: [&str; 15] = [
     "divide by zero",
     "modulo by zero",
     "modulo on floating-point number",
@@ -40,8 +43,10 @@ const SAFE: [&str; 13] = [
     "invalid semver",
     "invalid function expression",
     "complete rules should not produce multiple outputs",
-    "rules must not produce multiple outputs",
+    "rules should not produce multiple outputs.",
+    "functions must not produce multiple outputs for same inputs",
     "incorrect number of parameters supplied to extension",
+    "not a valid target for with modifier",
 ];
 
 /// Takes line, column and reason out of `\n--> model.rego:2:9\n  |\n2 | allow = \n  |         ^\nerror: reason`.

@@ -1,0 +1,52 @@
+// Tokens by which other environments of the process use an open file.
+#include "../core/shares.h"
+
+#include "exports.h"
+#include "handles.h"
+
+namespace cryptotensors::binding {
+namespace {
+
+std::string token_argument(const Napi::Value& value) {
+  if (!value.IsString()) throw Napi::TypeError::New(value.Env(), "token must be a string");
+  return value.As<Napi::String>().Utf8Value();
+}
+
+// source or null, table. Returns the token.
+Napi::Value share(const Napi::CallbackInfo& info) {
+  Share share{.source = nullptr, .table = open_argument<Table>(info[1], "table")};
+  if (!info[0].IsNull()) {
+    const Handle<Source>& source = handle_argument<Source>(info[0], "source");
+    // JavaScript memory goes with its environment.
+    if (!source.memory.IsEmpty()) throw std::invalid_argument("a source in memory cannot be shared");
+    share.source = open_argument<Source>(info[0], "source");
+  }
+  return Napi::String::New(info.Env(), publish(std::move(share)));
+}
+
+Napi::Value unshare(const Napi::CallbackInfo& info) {
+  withdraw(token_argument(info[0]));
+  return info.Env().Undefined();
+}
+
+// token. Returns { source: handle or null, table: handle }.
+Napi::Value attach(const Napi::CallbackInfo& info) {
+  Share share = find_share(token_argument(info[0]));
+  if (!share.table) {
+    throw FaultError({.code = Code::closed, .message = "the model that this token belongs to has been closed"});
+  }
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("source", share.source ? Napi::Value(make_handle(info.Env(), std::move(share.source))) : info.Env().Null());
+  result.Set("table", make_handle(info.Env(), std::move(share.table)));
+  return result;
+}
+
+}  // namespace
+
+void export_shares(Napi::Object exports) {
+  export_function<share>(exports, "share");
+  export_function<unshare>(exports, "unshare");
+  export_function<attach>(exports, "attach");
+}
+
+}  // namespace cryptotensors::binding

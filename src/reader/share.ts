@@ -1,0 +1,106 @@
+import { CryptoTensorsError, argumentError } from '../errors.js';
+import { parseHeader } from '../format/header.js';
+import type { Engine, EngineSharing } from '../engine/types.js';
+import { publicError } from './faults.js';
+import type { Encryption, Check, Model } from './model.js';
+import { indexShards } from './shards.js';
+import type { ShardIndex } from './shards.js';
+import { indexFile } from './tensor-index.js';
+import type { TensorIndex } from './tensor-index.js';
+
+const KIND = 'cryptotensors-model';
+
+/**
+ * A token for an open model, to be sent to other threads of this process with `postMessage` or as `workerData`. It holds the
+ * verified header in shared memory and names of native objects; no key is in it. It means nothing in another process.
+ */
+export interface SharedModel {
+  readonly kind: typeof KIND;
+  readonly files: readonly SharedFile[];
+  readonly shards: ShardIndex | null;
+}
+
+interface SharedFile {
+  readonly path: string | undefined;
+  readonly token: string;
+  /** The header, as verified, in a SharedArrayBuffer. */
+  readonly header: Uint8Array;
+  readonly byteLength: number;
+  /** The file's bytes, for a file that was opened from shared memory. */
+  readonly memory: Uint8Array | null;
+  readonly encryption: Encryption | null;
+  readonly checks: readonly Check[];
+  readonly chunkSizes: Float64Array;
+}
+
+/** @throws {CryptoTensorsError} `InvalidOption` for a model in memory that is not shared; `NativeUnavailable` */
+export function shareModels(engine: Engine, models: readonly Model[], shards: ShardIndex | null): SharedModel {
+  const sharing = sharingOf(engine);
+  return { kind: KIND, shards, files: models.map((model) => shareFile(sharing, model)) };
+}
+
+/** Ends the tokens: nobody attaches any more. */
+export function unshareModels(engine: Engine, shared: SharedModel): void {
+  for (const { token } of shared.files) engine.sharing?.unshare(token);
+}
+
+function shareFile(sharing: EngineSharing, model: Model): SharedFile {
+  const { path, header, source, memory, table, encryption, checks, chunkSizes } = model;
+  if (memory !== null && !(memory.buffer instanceof SharedArrayBuffer)) {
+    throw new CryptoTensorsError(
+      'InvalidOption',
+      'a model that was opened from bytes can be shared only if they are in a SharedArrayBuffer: open it from such, or from its file',
+    );
+  }
+  const bytes = new Uint8Array(new SharedArrayBuffer(header.bytes.byteLength));
+  bytes.set(header.bytes);
+  return {
+    path,
+    token: sharing.share(memory === null ? source : null, table),
+    header: bytes,
+    byteLength: source.size,
+    memory,
+    encryption,
+    checks,
+    chunkSizes,
+  };
+}
+
+/** The models behind a token, for this thread. @throws {CryptoTensorsError} `Closed` if the model was closed meanwhile */
+export function attachModels(shared: unknown, engine: Engine): { models: Model[]; index: TensorIndex } {
+  if (!isSharedModel(shared)) throw argumentError('token', 'what SafeFile.share() returned', shared);
+  const sharing = sharingOf(engine);
+  const models: Model[] = [];
+  try {
+    for (const file of shared.files) models.push(attachFile(engine, sharing, file));
+    const [first] = models;
+    if (shared.shards === null && first !== undefined) return { models, index: indexFile(first) };
+    return { models, index: indexShards(models, shared.shards!) };
+  } catch (error) {
+    for (const { table, source } of models) {
+      table.dispose();
+      source.close();
+    }
+    throw publicError(error, { path: undefined, names: [] });
+  }
+}
+
+function attachFile(engine: Engine, sharing: EngineSharing, file: SharedFile): Model {
+  const { path, memory, encryption, checks, chunkSizes } = file;
+  // A copy: the parsed header must not change under us.
+  const header = parseHeader(Uint8Array.from(file.header), file.byteLength);
+  const { source, table } = sharing.attach(file.token, path);
+  return { engine, path, header, memory, encryption, checks, chunkSizes, table, source: source ?? engine.openBytes(memory!) };
+}
+
+function isSharedModel(value: unknown): value is SharedModel {
+  return typeof value === 'object' && value !== null && (value as Partial<SharedModel>).kind === KIND;
+}
+
+function sharingOf(engine: Engine): EngineSharing {
+  if (engine.sharing !== null) return engine.sharing;
+  throw new CryptoTensorsError(
+    'NativeUnavailable',
+    'sharing a model between threads needs the native engine; with the node engine, open the file in each thread',
+  );
+}

@@ -1,0 +1,104 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { SafeFile, safeOpen, saveFileSync } from 'cryptotensors';
+import type { SharedModel } from 'cryptotensors';
+import { descriptorsOf } from '../support/descriptors.js';
+import { refusal } from '../support/errors.js';
+import { KEYS, bytesOf, saveSmallModel, smallTensors, writeShardIndex } from '../support/model.js';
+import { temporaryFolder } from '../support/temporary.js';
+
+const folder = temporaryFolder();
+const path = saveSmallModel(folder, 'shared.safetensors', { tensors: 'encoder.*' });
+
+interface Answer {
+  keys: string[];
+  encrypted: boolean;
+  tensors: [string, Uint8Array][];
+  slice: Float32Array;
+  code?: string;
+}
+
+let worker: Worker;
+beforeAll(() => {
+  worker = new Worker(new URL('share-worker.mjs', import.meta.url));
+});
+afterAll(() => worker.terminate());
+
+async function ask(token: SharedModel, names: string[]): Promise<Answer> {
+  worker.postMessage({ token, names });
+  return ((await once(worker, 'message')) as [Answer])[0];
+}
+
+function expectWhole(answer: Answer): void {
+  const expected = smallTensors();
+  expect(answer.code).toBeUndefined();
+  expect(answer.keys).toEqual([...expected.keys()].sort());
+  for (const [name, bytes] of answer.tensors) expect(bytes).toEqual(bytesOf(expected.get(name)!.data));
+  expect(answer.slice).toEqual(Float32Array.from({ length: 16 }, (_, i) => (i + 32) / 3));
+}
+
+describe('share and attach', () => {
+  test('a worker reads tensors and slices of a model that was opened elsewhere', async () => {
+    await using model = await safeOpen(path, { keys: KEYS });
+    const token = model.share();
+    expect(model.share()).toBe(token);
+    const answer = await ask(token, ['encoder.weight', 'mask', 'empty']);
+    expectWhole(answer);
+    expect(answer.encrypted).toBe(true);
+  });
+
+  test('the token holds no key', async () => {
+    await using model = await safeOpen(path, { keys: KEYS });
+    const text = JSON.stringify(model.share(), (_, value: unknown) =>
+      typeof value === 'bigint' ? String(value) : ArrayBuffer.isView(value) ? Buffer.from(bytesOf(value)).toString('latin1') : value,
+    );
+    const { keys } = JSON.parse(readFileSync(KEYS, 'utf8')) as { keys: { k?: string; d?: string }[] };
+    for (const secret of keys.flatMap(({ k, d }) => [k, d])) {
+      if (secret === undefined) continue;
+      expect(text).not.toContain(secret);
+      expect(text).not.toContain(Buffer.from(secret, 'base64').toString('latin1'));
+    }
+  });
+
+  test('what was attached outlives the owner; a token does not', async () => {
+    const model = await safeOpen(path, { keys: KEYS });
+    const token = model.share();
+    const attached = SafeFile.attach(token);
+    await model.close();
+    expect((await attached.getTensor('mask')).data).toEqual(Uint8Array.of(1, 0, 1));
+    expect((await ask(token, ['mask'])).code).toBe('Closed');
+    await refusal('Closed', () => SafeFile.attach(token));
+    expect(descriptorsOf(path)).toBe(1);
+    await attached.close();
+    expect(descriptorsOf(path)).toBe(0);
+  });
+
+  test('a sharded model', async () => {
+    saveFileSync({ a: { shape: [1], data: Int8Array.of(7) } }, join(folder, 'a.safetensors'), { keys: KEYS });
+    const index = join(folder, 'model.safetensors.index.json');
+    const names = Object.fromEntries([...smallTensors().keys()].map((name) => [name, 'shared.safetensors']));
+    writeShardIndex(index, { a: 'a.safetensors', ...names });
+    await using model = await safeOpen(index, { keys: KEYS });
+    using attached = SafeFile.attach(model.share());
+    expect(attached.keys()).toEqual(model.keys());
+    expect((await attached.getTensor('a')).data).toEqual(Int8Array.of(7));
+  });
+
+  test('bytes in shared memory can be shared, others cannot', async () => {
+    const bytes = readFileSync(path);
+    await using own = await safeOpen(bytes, { keys: KEYS });
+    await refusal('InvalidOption', () => own.share());
+    const shared = new Uint8Array(new SharedArrayBuffer(bytes.byteLength));
+    shared.set(bytes);
+    await using model = await safeOpen(shared, { keys: KEYS });
+    expectWhole(await ask(model.share(), ['position', 'scale']));
+  });
+
+  test('refuses what is no token', () => {
+    expect(() => SafeFile.attach({} as never)).toThrow(TypeError);
+    expect(() => SafeFile.attach('token' as never)).toThrow(/token must be what SafeFile\.share\(\) returned/);
+  });
+});
