@@ -11,7 +11,11 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const force = process.argv.includes('--force');
 
 const crate = join(root, 'native/rust/aead');
-const library = join(crate, 'target/release', process.platform === 'win32' ? 'cryptotensors_aead.lib' : 'libcryptotensors_aead.a');
+const library = join(
+  crate,
+  'target/release',
+  process.platform === 'win32' ? 'cryptotensors_aead.lib' : 'libcryptotensors_aead.a',
+);
 const addon = join(root, 'build/Release/cryptotensors.node');
 
 const crateInputs = [join(crate, 'Cargo.toml'), join(crate, 'Cargo.lock'), ...filesIn(join(crate, 'src'))];
@@ -47,7 +51,10 @@ function isStale(output, inputs) {
 
 function run(command, args, cwd) {
   const { status, error } = spawnSync(command, args, { cwd, stdio: 'inherit' });
-  if (error?.code === 'ENOENT') fail(`${command} was not found. Building the addon from source needs a Rust toolchain, a C++20 compiler, make and Python 3.`);
+  if (error?.code === 'ENOENT')
+    fail(
+      `${command} was not found. Building the addon from source needs a Rust toolchain, a C++20 compiler, make and Python 3.`,
+    );
   if (status !== 0) fail(`${[command, ...args].join(' ')} failed in ${cwd}`);
 }
 

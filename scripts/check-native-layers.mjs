@@ -49,7 +49,8 @@ if (problems.length > 0) process.exit(1);
 
 function checkFile(folder, name) {
   const path = `native/${folder}/${name}`;
-  if (rank(folder, name) < 0) return [`${path}:1: has no place in the include order: see scripts/check-native-layers.mjs`];
+  if (rank(folder, name) < 0)
+    return [`${path}:1: has no place in the include order: see scripts/check-native-layers.mjs`];
   return readFileSync(join(root, path), 'utf8')
     .split('\n')
     .flatMap((line, i) => {
@@ -67,7 +68,8 @@ function checkInclude(folder, name, path, included) {
   if (target === undefined) return null;
   const targetFolder = up ?? folder;
   const targetRank = rank(targetFolder, target);
-  if (targetRank === undefined || targetRank < 0) return isSystemHeader(included) ? null : `includes ${included}, which is in no list`;
+  if (targetRank === undefined || targetRank < 0)
+    return isSystemHeader(included) ? null : `includes ${included}, which is in no list`;
   if (targetFolder !== folder) {
     return folder === 'binding' && targetFolder === 'core' ? null : `${folder} must not include ${targetFolder}`;
   }

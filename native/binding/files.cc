@@ -57,8 +57,11 @@ Napi::Value memory_sink_of(const Napi::CallbackInfo& info) {
   return make_handle(info.Env(), memory_sink(bytes_argument(info[0], "bytes")), info[0]);
 }
 
-Napi::Value sink_allocate(const Napi::CallbackInfo& info) {
-  return done(info, open_argument<Sink>(info[0], "sink")->allocate(integer_argument(info[1], "size")));
+Napi::Value sink_allocate_job(const Napi::CallbackInfo& info) {
+  const auto sink = open_argument<Sink>(info[0], "sink");
+  const uint64_t size = integer_argument(info[1], "size");
+  auto job = std::make_shared<FunctionJob>(1, [=](size_t) { return sink->allocate(size); });
+  return make_job(info.Env(), std::move(job), nothing, {info[0]});
 }
 
 Napi::Value sink_write(const Napi::CallbackInfo& info) {
@@ -66,8 +69,10 @@ Napi::Value sink_write(const Napi::CallbackInfo& info) {
   return done(info, sink->write(integer_argument(info[1], "offset"), bytes_argument(info[2], "bytes")));
 }
 
-Napi::Value sink_sync(const Napi::CallbackInfo& info) {
-  return done(info, open_argument<Sink>(info[0], "sink")->sync());
+Napi::Value sink_sync_job(const Napi::CallbackInfo& info) {
+  const auto sink = open_argument<Sink>(info[0], "sink");
+  auto job = std::make_shared<FunctionJob>(1, [=](size_t) { return sink->sync(); });
+  return make_job(info.Env(), std::move(job), nothing, {info[0]});
 }
 
 }  // namespace
@@ -80,9 +85,9 @@ void export_files(Napi::Object exports) {
   export_function<close_handle<Source>>(exports, "closeSource");
   export_function<create_file_at>(exports, "createFile");
   export_function<memory_sink_of>(exports, "memorySink");
-  export_function<sink_allocate>(exports, "sinkAllocate");
+  export_function<sink_allocate_job>(exports, "sinkAllocateJob");
   export_function<sink_write>(exports, "sinkWrite");
-  export_function<sink_sync>(exports, "sinkSync");
+  export_function<sink_sync_job>(exports, "sinkSyncJob");
   export_function<close_handle<Sink>>(exports, "closeSink");
 }
 

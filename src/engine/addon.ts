@@ -45,9 +45,9 @@ export interface Addon {
 
   createFile(path: string, mode: number): SinkHandle;
   memorySink(bytes: Uint8Array): SinkHandle;
-  sinkAllocate(sink: SinkHandle, size: number): void;
+  sinkAllocateJob(sink: SinkHandle, size: number): JobHandle<undefined>;
   sinkWrite(sink: SinkHandle, offset: number, bytes: Uint8Array): void;
-  sinkSync(sink: SinkHandle): void;
+  sinkSyncJob(sink: SinkHandle): JobHandle<undefined>;
   closeSink(sink: SinkHandle): void;
 
   createTable(

@@ -1,5 +1,6 @@
 import type { Addon, SinkHandle, SourceHandle } from './addon.js';
 import { guarded } from './fault.js';
+import { runJob, startJob, UNCONTROLLED } from './job.js';
 import { NativeObject } from './native-object.js';
 import type { Sink, Source } from './types.js';
 
@@ -29,7 +30,15 @@ export class NativeSink extends NativeObject<'sink'> implements Sink {
   }
 
   allocate(size: number): void {
-    guarded(() => this.#addon.sinkAllocate(this.handle, size));
+    runJob(this.#addon, this.#allocateJob(size), UNCONTROLLED);
+  }
+
+  async allocateAsync(size: number): Promise<void> {
+    await startJob(this.#addon, this.#allocateJob(size), UNCONTROLLED);
+  }
+
+  #allocateJob(size: number) {
+    return guarded(() => this.#addon.sinkAllocateJob(this.handle, size));
   }
 
   write(offset: number, bytes: Uint8Array): void {
@@ -37,7 +46,15 @@ export class NativeSink extends NativeObject<'sink'> implements Sink {
   }
 
   sync(): void {
-    guarded(() => this.#addon.sinkSync(this.handle));
+    runJob(this.#addon, this.#syncJob(), UNCONTROLLED);
+  }
+
+  async syncAsync(): Promise<void> {
+    await startJob(this.#addon, this.#syncJob(), UNCONTROLLED);
+  }
+
+  #syncJob() {
+    return guarded(() => this.#addon.sinkSyncJob(this.handle));
   }
 
   close(): void {

@@ -50,7 +50,12 @@ class Progress {
   readonly #finish: () => void;
   readonly #timer: NodeJS.Timeout;
 
-  constructor(addon: Addon, job: JobHandle<unknown>, onProgress: NonNullable<JobControl['onProgress']>, cancel: () => void) {
+  constructor(
+    addon: Addon,
+    job: JobHandle<unknown>,
+    onProgress: NonNullable<JobControl['onProgress']>,
+    cancel: () => void,
+  ) {
     this.#report = () => {
       const total = addon.jobTotal(job);
       if (total > 0) onProgress(addon.jobDone(job), total);
@@ -85,6 +90,9 @@ function reportEnd(addon: Addon, job: JobHandle<unknown>, onProgress: NonNullabl
 export function checkMemory(bytes: Uint8Array): void {
   const { buffer } = bytes;
   if (buffer instanceof ArrayBuffer && buffer.resizable) {
-    throw new EngineFault('InvalidOption', 'a resizable ArrayBuffer cannot be worked on: it could shrink meanwhile. Use one of fixed length');
+    throw new EngineFault(
+      'InvalidOption',
+      'a resizable ArrayBuffer cannot be worked on: it could shrink meanwhile. Use one of fixed length',
+    );
   }
 }

@@ -156,7 +156,13 @@ export class NativeEngine implements Engine {
 
   #unsealJob({ table, source, sink, tensors, threads }: UnsealRequest) {
     return guarded(() =>
-      this.#addon.unsealJob(handleOf(table, 'table'), handleOf(source, 'source'), handleOf(sink, 'sink'), tensors, threads),
+      this.#addon.unsealJob(
+        handleOf(table, 'table'),
+        handleOf(source, 'source'),
+        handleOf(sink, 'sink'),
+        tensors,
+        threads,
+      ),
     );
   }
 

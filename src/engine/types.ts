@@ -50,6 +50,9 @@ export interface Sink {
   write(offset: number, bytes: Uint8Array): void;
   /** fsync. */
   sync(): void;
+  /** `allocate` and `sync` on another thread: both can take long. */
+  allocateAsync(size: number): Promise<void>;
+  syncAsync(): Promise<void>;
   close(): void;
 }
 

@@ -10,7 +10,7 @@ export interface FaultContext {
   signal?: AbortSignal | undefined;
 }
 
-function isJobFault(error: unknown): error is JobFault {
+export function isJobFault(error: unknown): error is JobFault {
   return (
     typeof error === 'object' &&
     error !== null &&

@@ -1,12 +1,20 @@
 import { closeSync, fsyncSync, openSync, renameSync, unlinkSync } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
 import { basename, dirname, join } from 'node:path';
 import { CryptoTensorsError, quote } from '../errors.js';
 import type { Engine, Sink } from '../engine/types.js';
-import { publicError } from '../reader/faults.js';
+import { isJobFault, publicError } from '../reader/faults.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
+
+/** A file to write. */
+export interface AtomicFile {
+  path: string;
+  byteLength: number;
+  engine: Engine;
+  /** False: without fsync. A crash of the machine may then lose the new file, but not make half of it visible to processes. */
+  durable?: boolean | undefined;
+}
 
 /**
  * Writes a file so that its path holds either what was there before or all of the new file, never a part: a temporary file
@@ -15,25 +23,24 @@ import type { Twin } from '../twin.js';
  * @throws {CryptoTensorsError} `FileError`
  */
 export function* writeAtomically<Result>(
-  path: string,
-  byteLength: number,
-  engine: Engine,
+  { path, byteLength, engine, durable = true }: AtomicFile,
   fill: (sink: Sink) => Twin<Result>,
 ): Twin<Result> {
   const temporary = join(dirname(path), `.${basename(path).slice(0, 200)}.${randomBytes(6).toString('hex')}.tmp`);
   let sink: Sink | undefined;
   let renamed = false;
   try {
-    sink = createTemporary(temporary, engine);
-    sink.allocate(byteLength);
+    sink = engine.createFile(temporary, 0o666);
+    yield* prepare(sink, byteLength);
     const result = yield* fill(sink);
+    if (durable) yield* flush(sink);
     sink.close();
-    yield* sync(temporary);
     renameSync(temporary, path);
     renamed = true;
-    syncDirectory(dirname(path));
+    if (durable) syncDirectory(dirname(path));
     return result;
   } catch (error) {
+    if (isWriteFault(error)) throw publicError(error, { path, names: [] });
     if (isSystemError(error)) {
       throw new CryptoTensorsError('FileError', `${quote(path)} could not be written: ${error.message}`, {
         path,
@@ -50,29 +57,17 @@ export function* writeAtomically<Result>(
   }
 }
 
-function createTemporary(path: string, engine: Engine): Sink {
-  try {
-    return engine.createFile(path, 0o666);
-  } catch (error) {
-    throw publicError(error, { path, names: [] });
-  }
+function prepare(sink: Sink, byteLength: number): Twin<void> {
+  return step(
+    () => sink.allocate(byteLength),
+    () => sink.allocateAsync(byteLength),
+  );
 }
 
-/** fsync of a whole model takes seconds: never on the event loop. */
-function sync(path: string): Twin<void> {
+function flush(sink: Sink): Twin<void> {
   return step(
-    () => {
-      const descriptor = openSync(path, 'r+');
-      try {
-        fsyncSync(descriptor);
-      } finally {
-        closeSync(descriptor);
-      }
-    },
-    async () => {
-      await using file = await open(path, 'r+');
-      await file.sync();
-    },
+    () => sink.sync(),
+    () => sink.syncAsync(),
   );
 }
 
@@ -93,6 +88,11 @@ function removeQuietly(path: string): void {
   } catch {
     // The error that brought us here says more than this one would.
   }
+}
+
+/** Engines begin what they say of a sink with these words; other faults are about what is read. */
+function isWriteFault(error: unknown): boolean {
+  return isJobFault(error) && error.code === 'FileError' && /^cannot (create|reserve|set|write|flush)/.test(error.message);
 }
 
 function isSystemError(error: unknown): error is Error & { code: string } {

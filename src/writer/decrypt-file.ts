@@ -8,7 +8,7 @@ import { runAsync, step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { writeAtomically } from './atomic-file.js';
 import { paths } from './encrypt-file.js';
-import { checkWorkOptions } from './options.js';
+import { WORK_OPTIONS, checkWorkOptions } from './options.js';
 import type { WorkOptions } from './options.js';
 
 /** Options of `decryptFile`. */
@@ -26,7 +26,7 @@ const PLAIN_ALIGNMENT = 8;
  */
 export async function decryptFile(source: string | URL, target: string | URL, options: DecryptOptions = {}): Promise<void> {
   const [from, to] = paths(source, target);
-  checkOpenOptions(options, 'decryptFile', ['onProgress']);
+  checkOpenOptions(options, 'decryptFile', WORK_OPTIONS);
   checkWorkOptions(options);
   await runAsync(decrypt(from, to, options));
 }
@@ -58,7 +58,8 @@ function* writePlain({ engine, header, table, source }: Model, to: string, optio
   const dataBytes = header.end.at(-1) ?? 0;
   const tensors = new Float64Array(header.count * 2);
   for (let i = 0; i < header.count; i++) tensors.set([i, prefix.byteLength + header.begin[i]!], i * 2);
-  yield* writeAtomically(to, prefix.byteLength + dataBytes, engine, function* (sink) {
+  const file = { path: to, byteLength: prefix.byteLength + dataBytes, engine, durable: options.durable };
+  yield* writeAtomically(file, function* (sink) {
     const request = {
       table,
       source,

@@ -55,7 +55,9 @@ function* encrypt(from: string, to: string, options: EncryptOptions, engine: Eng
     const header = yield* readHeader(engine, source);
     names = header.names;
     const prepared = planEncryption(source, header, protection, options);
-    yield* writeAtomically(to, prepared.byteLength, engine, (sink) => sealTo(prepared, sink, engine, options));
+    yield* writeAtomically({ path: to, byteLength: prepared.byteLength, engine, durable: options.durable }, (sink) =>
+      sealTo(prepared, sink, engine, options),
+    );
   } catch (error) {
     throw publicError(error, { path: from, names, signal: options.signal });
   } finally {

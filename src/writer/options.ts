@@ -1,7 +1,7 @@
 import { CryptoTensorsError, argumentError } from '../errors.js';
 import type { AeadAlgorithm, DigestAlgorithm } from '../engine/types.js';
 import type { KeysInput } from '../keys/keyring.js';
-import { checkFunction, checkInteger, checkOneOf, checkOptionNames, checkSignal, checkString } from '../options.js';
+import { checkBoolean, checkFunction, checkInteger, checkOneOf, checkOptionNames, checkSignal, checkString } from '../options.js';
 import type { TensorSelection } from './select.js';
 
 /** How a file is protected. */
@@ -32,6 +32,11 @@ export interface WorkOptions {
   threads?: number;
   /** Ends the work with an `AbortError`; nothing is left behind. */
   signal?: AbortSignal;
+  /**
+   * Flush the new file to the disk before it takes its name, so that not even a crash of the machine leaves less than the old
+   * file or the new one. False leaves the flushing to the system, as `cp` does. Default: true.
+   */
+  durable?: boolean;
   /** Called on the event loop with bytes done and bytes in total. */
   onProgress?: (done: number, total: number) => void;
 }
@@ -43,11 +48,12 @@ export const DEFAULT_POLICY = 'package model\nallow = true';
 export const PROTECT_OPTIONS: readonly (keyof ProtectOptions)[] = [
   'keys', 'encKid', 'signKid', 'algorithm', 'version', 'chunkSize', 'tensors', 'policy', 'integrity',
 ]; // prettier-ignore
-export const WORK_OPTIONS: readonly (keyof WorkOptions)[] = ['threads', 'signal', 'onProgress'];
+export const WORK_OPTIONS: readonly (keyof WorkOptions)[] = ['threads', 'signal', 'durable', 'onProgress'];
 
 export function checkWorkOptions(options: WorkOptions): void {
   checkInteger(options.threads, 'options.threads', 1, 1024);
   checkSignal(options.signal);
+  checkBoolean(options.durable, 'options.durable');
   checkFunction(options.onProgress, 'options.onProgress');
 }
 

@@ -5,6 +5,7 @@ import type { Dtype } from '../format/dtype.js';
 import { layOut } from '../format/layout.js';
 import { getEngine } from '../engine/load.js';
 import type { Engine } from '../engine/types.js';
+import { publicError } from '../reader/faults.js';
 import { checkOptionNames, checkPath } from '../options.js';
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
@@ -71,7 +72,9 @@ function* saveTo(tensors: TensorsInput, path: string | URL, options: SaveOptions
   checkPath(path, 'path');
   const target = typeof path === 'string' ? path : fileURLToPath(path);
   yield* withPlan(tensors, options, where, (prepared, engine) =>
-    writeAtomically(target, prepared.byteLength, engine, (sink) => sealTo(prepared, sink, engine, options)),
+    writeAtomically({ path: target, byteLength: prepared.byteLength, engine, durable: options.durable }, (sink) =>
+      sealTo(prepared, sink, engine, options),
+    ),
   );
 }
 
@@ -108,6 +111,8 @@ function* withPlan<Result>(
       encrypt,
     });
     return yield* write(prepared, engine);
+  } catch (error) {
+    throw publicError(error, { path: undefined, names: tensors.map(({ name }) => name), signal: options.signal });
   } finally {
     protection?.dispose();
   }
@@ -144,7 +149,8 @@ function readTensor(name: string, tensor: unknown): NamedBytes {
       });
     }
   }
-  return { name, shape: shape as number[], dtype: dtypeOf(label, name, tensor), bytes: bytesOf(label, data) };
+  const bytes = bytesOf(label, data);
+  return { name, shape: shape as number[], dtype: dtypeOf(label, name, tensor), bytes };
 }
 
 function bytesOf(label: string, data: unknown): Uint8Array {

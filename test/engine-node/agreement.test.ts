@@ -59,7 +59,7 @@ async function outcome(
     else engine.readSync(request);
     return { destination: Buffer.from(destination).toString('hex') };
   } catch (error) {
-    const { code, tensor, chunk } = error as JobFault;
+    const { code, tensor, chunk } = error as Partial<JobFault>;
     if (code === undefined) return { refused: (error as Error).constructor.name };
     return { code, tensor, chunk, destination: Buffer.from(destination).toString('hex') };
   } finally {
@@ -186,7 +186,7 @@ describe('both engines', () => {
   it('decode the same base64 of keys', () => {
     fc.assert(
       fc.property(
-        fc.string({ unit: fc.constantFrom(...'AZaz09+/-_=', ' ', '\n', '\u00e9', 'B', 'Q', 'g', 'w'), maxLength: 14 }),
+        fc.string({ unit: fc.constantFrom(...Array.from('AZaz09+/-_= \n\u00e9BQgw')), maxLength: 14 }),
         (text) => {
           const bytes = new TextEncoder().encode(text);
           const [ours, theirs] = [node, native].map((engine) => {

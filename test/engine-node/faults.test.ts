@@ -149,13 +149,14 @@ describe.each(FORMS)('%s', (_, read) => {
     const file = seal(engine, tensors, protection);
     const made = engine.createTable(specOf(file));
     if (!('table' in made)) expect.fail('no table');
-    const destination = new Uint8Array(60);
-    const wanted = { ...request(file), table: made.table, destination };
-    await read({ ...wanted, copies: Float64Array.of(3, 0, 60, 0) });
-    const fault = await faultOf(() => read({ ...wanted, copies: Float64Array.of(0, 0, 4, 0) }));
-    expect(fault.code).toBe('InvalidOption');
+    const wanted = { ...request(file), table: made.table };
+    await read({ ...wanted, destination: new Uint8Array(60), copies: Float64Array.of(3, 0, 60, 0) });
+    await expectFault(read, wanted, { code: 'InvalidOption' });
     expect(made.table.unwrap(engine.randomSecret(32))).toBe(0);
-    expect((await faultOf(() => read({ ...wanted, copies: Float64Array.of(0, 0, 4, 0) }))).code).toBe('InvalidOption');
+    await expectFault(read, wanted, { code: 'InvalidOption' });
+    const master = engine.importSecret(file.master);
+    expect(made.table.unwrap(master)).toBe(-1);
+    expect(await read({ ...wanted, destination: new Uint8Array(150) })).toBeUndefined();
   });
 
   describe('of a file that changes', () => {
@@ -365,6 +366,7 @@ describe('files', () => {
     mkdirSync(directory);
     expect(await faultOf(() => engine[form](directory))).toMatchObject({ code: 'FileError', systemCode: 'EISDIR' });
     expect(descriptorsOf(directory)).toBe(0);
+    await expect((async () => engine[form]('a\0b'))()).rejects.toThrow(TypeError);
   });
 
   it.skipIf(platform === 'win32')('does not wait for the writer of a FIFO', async () => {
@@ -415,7 +417,7 @@ describe('files', () => {
   );
 
   it('refuses memory that could shrink under a job', async () => {
-    const bytes = new Uint8Array(new ArrayBuffer(8, { maxByteLength: 16 } as never));
+    const bytes = new Uint8Array(new ArrayBuffer(8, { maxByteLength: 16 }));
     expect(await faultOf(() => engine.openBytes(bytes))).toMatchObject({ code: 'InvalidOption' });
     expect(await faultOf(() => engine.memorySink(bytes))).toMatchObject({ code: 'InvalidOption' });
   });

@@ -48,7 +48,7 @@ const UNTOUCHED = 0xaa;
 /** Every tensor is where its copy says, and nothing else was written to. */
 function expectTensors(destination: Uint8Array, copies: Float64Array, tensors: readonly PlainTensor[]): void {
   const expected = new Uint8Array(destination.length).fill(UNTOUCHED);
-  for (const [i, { bytes }] of tensors.entries()) expected.set(bytes, copies[i * 4 + 3]!);
+  for (const [i, { bytes }] of tensors.entries()) expected.set(bytes, copies[i * 4 + 3]);
   expect(Buffer.compare(destination, expected)).toBe(0);
 }
 

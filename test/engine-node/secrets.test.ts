@@ -24,7 +24,7 @@ describe('a secret', () => {
     const secret = engine.importSecret(ascii('hunter2 hunter2!'));
     const shown = [
       inspect(secret, { showHidden: true, depth: 9 }),
-      String(secret),
+      String(secret as unknown),
       JSON.stringify({ secret }),
       Object.keys(secret).join(),
     ].join();
@@ -47,8 +47,23 @@ describe('a secret', () => {
     expect(engine.secretsEqual(a, b)).toBe(false);
     expect(engine.secretsEqual(a, engine.importSecret(engine.exportSecret(a)))).toBe(true);
     expect(engine.secretsEqual(a, engine.randomSecret(16))).toBe(false);
-    expect(() => engine.randomSecret(2 ** 20 + 1)).toThrow(RangeError);
+    for (const size of [2 ** 20 + 1, 2 ** 40, -1]) expect(() => engine.randomSecret(size)).toThrow(RangeError);
   });
+});
+
+describe('bytes of another kind', () => {
+  it.each([null, 'abc', [1], new Float32Array(2), new ArrayBuffer(2), new DataView(new ArrayBuffer(2))])(
+    'are a TypeError: %o',
+    (value) => {
+      const wrong = value as Uint8Array;
+      expect(() => engine.importSecret(wrong)).toThrow(TypeError);
+      expect(() => engine.importSecretBase64(wrong)).toThrow(TypeError);
+      expect(() => engine.digest('sha256', wrong)).toThrow(TypeError);
+      expect(() => engine.openBytes(wrong)).toThrow(TypeError);
+      expect(() => engine.memorySink(wrong)).toThrow(TypeError);
+      expect(() => engine.readRawSync(engine.openBytes(new Uint8Array(4)), 0, wrong)).toThrow(TypeError);
+    },
+  );
 });
 
 describe('base64 of a key', () => {

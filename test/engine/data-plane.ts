@@ -9,7 +9,22 @@ import type { Protection } from './sealed-file.js';
 const CHUNK = 4096;
 const POISON = 0xaa;
 /** Around the chunk's bounds, and around the 2 MiB that one work item has. */
-const LENGTHS = [0, 1, 15, 16, 17, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK, 3 * CHUNK + 7, 2 ** 21 - 1, 2 ** 21, 2 ** 21 + 1, 4_500_000];
+const LENGTHS = [
+  0,
+  1,
+  15,
+  16,
+  17,
+  CHUNK - 1,
+  CHUNK,
+  CHUNK + 1,
+  3 * CHUNK,
+  3 * CHUNK + 7,
+  2 ** 21 - 1,
+  2 ** 21,
+  2 ** 21 + 1,
+  4_500_000,
+];
 
 const ALGORITHMS = ['aes128gcm', 'aes256gcm', 'chacha20poly1305'] as const;
 const PROTECTIONS: [string, Protection][] = [
@@ -104,21 +119,24 @@ export function describeDataPlane(): void {
     const sealed = sealTensors(engine, tensors, protection);
     const chunkSize = protection.version === 1 ? Number.MAX_SAFE_INTEGER : protection.chunkSize!;
 
-    it.each([9, 13])('refuses tensor %i after one bit changed, wipes all that was asked for and nothing else', async (tensor) => {
-      const damaged = sealed.stored.slice();
-      const at = LENGTHS[tensor]! - 3;
-      damaged[sealed.begin[tensor]! + at]! ^= 0x10;
-      const destination = new Uint8Array(plaintext.length + 2).fill(POISON);
-      const inner = destination.subarray(1, plaintext.length + 1);
-      const fault = await faultOf(engine.read(readAll(sealed, engine.openBytes(damaged), inner)));
-      expect(fault).toMatchObject({
-        code: protection.mode === SealMode.digest ? 'BadDigest' : 'BadTag',
-        tensor,
-        chunk: Math.floor(at / chunkSize),
-      });
-      expect(isZero(inner)).toBe(true);
-      expect([destination[0], destination.at(-1)]).toEqual([POISON, POISON]);
-    });
+    it.each([9, 13])(
+      'refuses tensor %i after one bit changed, wipes all that was asked for and nothing else',
+      async (tensor) => {
+        const damaged = sealed.stored.slice();
+        const at = LENGTHS[tensor]! - 3;
+        damaged[sealed.begin[tensor]! + at]! ^= 0x10;
+        const destination = new Uint8Array(plaintext.length + 2).fill(POISON);
+        const inner = destination.subarray(1, plaintext.length + 1);
+        const fault = await faultOf(engine.read(readAll(sealed, engine.openBytes(damaged), inner)));
+        expect(fault).toMatchObject({
+          code: protection.mode === SealMode.digest ? 'BadDigest' : 'BadTag',
+          tensor,
+          chunk: Math.floor(at / chunkSize),
+        });
+        expect(isZero(inner)).toBe(true);
+        expect([destination[0], destination.at(-1)]).toEqual([POISON, POISON]);
+      },
+    );
 
     it('refuses a slice of a chunk whose other bytes changed', async () => {
       const damaged = sealed.stored.slice();
@@ -158,7 +176,11 @@ export function describeDataPlane(): void {
     const request = { ...NO_CONTROL, source: engine.openBytes(new Uint8Array(0)), destination: new Uint8Array(0) };
     const copies = copiesOf([0, 0, 0, 0]);
     await engine.read({ ...request, table: sealed.table, copies });
-    expect(await faultOf(engine.read({ ...request, table: made.table, copies }))).toMatchObject({ code: 'BadTag', tensor: 0, chunk: 0 });
+    expect(await faultOf(engine.read({ ...request, table: made.table, copies }))).toMatchObject({
+      code: 'BadTag',
+      tensor: 0,
+      chunk: 0,
+    });
   });
 
   it('gives the digests that node:crypto gives', () => {

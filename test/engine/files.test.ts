@@ -26,7 +26,9 @@ describe('opening', () => {
     expect(await faultOf(engine.openFile(missing))).toMatchObject(fault);
     expect(() => engine.openFileSync(missing)).toThrow(expect.objectContaining(fault));
     mkdirSync(join(folder, 'directory'));
-    expect(() => engine.openFileSync(join(folder, 'directory'))).toThrow(expect.objectContaining({ systemCode: 'EISDIR' }));
+    expect(() => engine.openFileSync(join(folder, 'directory'))).toThrow(
+      expect.objectContaining({ systemCode: 'EISDIR' }),
+    );
     expect(() => engine.openFileSync('a\0b')).toThrow(TypeError);
   });
 
@@ -56,7 +58,9 @@ describe('raw reading', () => {
 
   it('is FileChanged where the bytes end too early', async () => {
     for (const source of [engine.openFileSync(path), engine.openBytes(bytes)]) {
-      expect(await faultOf(engine.readRaw(source, 4_999_999, new Uint8Array(2)))).toMatchObject({ code: 'FileChanged' });
+      expect(await faultOf(engine.readRaw(source, 4_999_999, new Uint8Array(2)))).toMatchObject({
+        code: 'FileChanged',
+      });
       expect(() => engine.readRawSync(source, 2 ** 53 - 1, new Uint8Array(2))).toThrow();
     }
   });
@@ -75,14 +79,18 @@ describe('sinks', () => {
     sink.close();
     expect([...readFileSync(path)]).toEqual([3, 0, 0, 0, 0, 0, 0, 0, 1, 2]);
     if (process.platform !== 'win32') expect(statSync(path).mode & 0o777).toBe(0o600);
-    expect(() => engine.createFile(path, 0o600)).toThrow(expect.objectContaining({ code: 'FileError', systemCode: 'EEXIST' }));
+    expect(() => engine.createFile(path, 0o600)).toThrow(
+      expect.objectContaining({ code: 'FileError', systemCode: 'EEXIST' }),
+    );
   });
 
   it.skipIf(process.getuid?.() === 0 || process.platform === 'win32')('say why a file cannot be created', () => {
     const closed = join(folder, 'closed');
     mkdirSync(closed);
     chmodSync(closed, 0o500);
-    expect(() => engine.createFile(join(closed, 'x'), 0o600)).toThrow(expect.objectContaining({ systemCode: 'EACCES' }));
+    expect(() => engine.createFile(join(closed, 'x'), 0o600)).toThrow(
+      expect.objectContaining({ systemCode: 'EACCES' }),
+    );
   });
 
   it('of memory hold what they hold and no more', () => {
@@ -103,7 +111,11 @@ describe('from file to file', () => {
   const whole = join(folder, 'plaintext');
   writeFileSync(whole, plaintext);
   const { begin, lengths } = sealTensors(engine, tensors, { mode: SealMode.plain });
-  const bounds = { dataStart: 100, begin: Float64Array.from(begin), end: Float64Array.from(begin, (at, i) => at + lengths[i]!) };
+  const bounds = {
+    dataStart: 100,
+    begin: Float64Array.from(begin),
+    end: Float64Array.from(begin, (at, i) => at + lengths[i]!),
+  };
 
   it('seals and unseals, asynchronously and blocking', async () => {
     for (const blocking of [false, true]) {
@@ -115,14 +127,21 @@ describe('from file to file', () => {
         ...NO_CONTROL,
         sources: [engine.openFileSync(whole)],
         sink,
-        items: Float64Array.from(lengths.flatMap((length, i) => [0, begin[i]!, length, 100 + begin[i]!, SealMode.encrypt])),
+        items: Float64Array.from(
+          lengths.flatMap((length, i) => [0, begin[i]!, length, 100 + begin[i]!, SealMode.encrypt]),
+        ),
         encryption: { algorithm: 'aes256gcm' as const, version: 2 as const, chunkSize: 2 ** 20, master },
         integrity: null,
       };
       const packed = blocking ? engine.sealSync(request) : await engine.seal(request);
       sink.close();
       const fields = lengths.map((length) => [32, 12, 16, 12, 16 * Math.max(1, Math.ceil(length / 2 ** 20))]);
-      const encryption = { algorithm: 'aes256gcm' as const, version: 2 as const, chunkSize: 2 ** 20, ...recordsOf(packed, fields) };
+      const encryption = {
+        algorithm: 'aes256gcm' as const,
+        version: 2 as const,
+        chunkSize: 2 ** 20,
+        ...recordsOf(packed, fields),
+      };
       const made = engine.createTable({ ...bounds, encryption, integrity: null });
       if ('fault' in made) throw new Error(made.fault.problem);
       expect(made.table.unwrap(master)).toBe(-1);
@@ -148,7 +167,14 @@ describe('from file to file', () => {
     const path = join(folder, 'refused');
     const sink = engine.createFile(path, 0o600);
     const fault = await faultOf(
-      engine.unseal({ ...NO_CONTROL, threads: 1, table: sealed.table, source: engine.openBytes(sealed.stored), sink, tensors: Float64Array.of(0, 0) }),
+      engine.unseal({
+        ...NO_CONTROL,
+        threads: 1,
+        table: sealed.table,
+        source: engine.openBytes(sealed.stored),
+        sink,
+        tensors: Float64Array.of(0, 0),
+      }),
     );
     expect(fault).toMatchObject({ code: 'BadTag', tensor: 0, chunk: 1 });
     expect(statSync(path).size).toBeLessThanOrEqual(2 ** 20);

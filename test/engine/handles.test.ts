@@ -9,7 +9,13 @@ import { NO_CONTROL } from './sealed-file.js';
 const engine = getEngine();
 
 function objects(): { secret: Secret; source: Source; sink: Sink; table: TensorTable } {
-  const made = engine.createTable({ dataStart: 0, begin: Float64Array.of(), end: Float64Array.of(), encryption: null, integrity: null });
+  const made = engine.createTable({
+    dataStart: 0,
+    begin: Float64Array.of(),
+    end: Float64Array.of(),
+    encryption: null,
+    integrity: null,
+  });
   if ('fault' in made) throw new Error(made.fault.problem);
   return {
     secret: engine.randomSecret(32),
@@ -27,25 +33,59 @@ describe('an object of the wrong kind is a TypeError', () => {
     ['secret', [...strangers, source, sink, table], (x: unknown) => engine.exportSecret(x as Secret)],
     ['seed', [...strangers, source], (x: unknown) => engine.ed25519PublicKey(x as Secret)],
     ['master', [...strangers, source, table], (x: unknown) => table.unwrap(x as Secret)],
-    ['source', [...strangers, secret, sink, table], (x: unknown) => engine.readRawSync(x as Source, 0, new Uint8Array(1))],
+    [
+      'source',
+      [...strangers, secret, sink, table],
+      (x: unknown) => engine.readRawSync(x as Source, 0, new Uint8Array(1)),
+    ],
     [
       'table',
       [...strangers, secret, source, sink],
       (x: unknown) =>
-        engine.readSync({ ...NO_CONTROL, table: x as TensorTable, source, destination: new Uint8Array(1), copies: new Float64Array(0) }),
+        engine.readSync({
+          ...NO_CONTROL,
+          table: x as TensorTable,
+          source,
+          destination: new Uint8Array(1),
+          copies: new Float64Array(0),
+        }),
     ],
     [
       'sink',
       [...strangers, secret, source, table],
-      (x: unknown) => engine.unsealSync({ ...NO_CONTROL, table, source, sink: x as Sink, tensors: new Float64Array(0) }),
+      (x: unknown) =>
+        engine.unsealSync({ ...NO_CONTROL, table, source, sink: x as Sink, tensors: new Float64Array(0) }),
     ],
   ])('%s', (_name, wrong, use) => {
     for (const value of wrong) expect(() => use(value)).toThrow(TypeError);
   });
 
   it('whatever the arguments of the addon are', () => {
-    const addon = createRequire(import.meta.url)('../../build/Release/cryptotensors.node') as Record<string, (...values: unknown[]) => unknown>;
-    const values = [undefined, null, true, -1, 1.5, NaN, 'x', 'x\0', {}, [], Symbol('s'), 1n, () => 1, new Uint8Array(3), new Float32Array(3), new DataView(new ArrayBuffer(3)), new ArrayBuffer(3), new Proxy({}, {}), secret];
+    const addon = createRequire(import.meta.url)('../../build/Release/cryptotensors.node') as Record<
+      string,
+      (...values: unknown[]) => unknown
+    >;
+    const values = [
+      undefined,
+      null,
+      true,
+      -1,
+      1.5,
+      NaN,
+      'x',
+      'x\0',
+      {},
+      [],
+      Symbol('s'),
+      1n,
+      () => 1,
+      new Uint8Array(3),
+      new Float32Array(3),
+      new DataView(new ArrayBuffer(3)),
+      new ArrayBuffer(3),
+      new Proxy({}, {}),
+      secret,
+    ];
     for (const [name, call] of Object.entries(addon)) {
       for (const a of values) {
         for (const b of values) {
@@ -65,7 +105,14 @@ describe('an object of the wrong kind is a TypeError', () => {
 
 describe('bytes', () => {
   it('must be a Uint8Array', () => {
-    const values: unknown[] = [null, 'abc', [1], new Float32Array(2), new ArrayBuffer(2), new DataView(new ArrayBuffer(2))];
+    const values: unknown[] = [
+      null,
+      'abc',
+      [1],
+      new Float32Array(2),
+      new ArrayBuffer(2),
+      new DataView(new ArrayBuffer(2)),
+    ];
     for (const wrong of values) {
       expect(() => engine.importSecret(wrong as Uint8Array)).toThrow(TypeError);
       expect(() => engine.digest('sha256', wrong as Uint8Array)).toThrow(TypeError);
@@ -87,7 +134,9 @@ describe('bytes', () => {
     shared.fill(1);
     await engine.readRaw(source, 0, shared);
     expect([...shared]).toEqual([0, 0, 0, 0]);
-    expect(engine.digest('sha256', shared)).toEqual(new Uint8Array(createHash('sha256').update(new Uint8Array(4)).digest()));
+    expect(engine.digest('sha256', shared)).toEqual(
+      new Uint8Array(createHash('sha256').update(new Uint8Array(4)).digest()),
+    );
   });
 });
 
@@ -124,7 +173,12 @@ describe('secrets', () => {
 
   it('show their length only', () => {
     const secret = engine.importSecret(new TextEncoder().encode('do not tell'));
-    for (const shown of [inspect(secret), String(secret), JSON.stringify(secret), inspect({ secret }, { showHidden: true })]) {
+    for (const shown of [
+      inspect(secret),
+      `${secret as unknown as string}`,
+      JSON.stringify(secret),
+      inspect({ secret }, { showHidden: true }),
+    ]) {
       expect(shown).toContain('Secret(11 bytes)');
       expect(shown).not.toContain('tell');
     }
@@ -145,7 +199,10 @@ describe('signatures', () => {
     const publicKey = engine.ed25519PublicKey(seed);
     const message = randomBytes(1000);
     const signature = engine.ed25519Sign(seed, message);
-    const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: Buffer.from(publicKey).toString('base64url') }, format: 'jwk' });
+    const key = createPublicKey({
+      key: { kty: 'OKP', crv: 'Ed25519', x: Buffer.from(publicKey).toString('base64url') },
+      format: 'jwk',
+    });
     expect(verify(null, message, key, signature)).toBe(true);
     expect(engine.ed25519Verify(publicKey, message, signature)).toBe(true);
     expect(await engine.ed25519VerifyAsync(publicKey, message, signature)).toBe(true);

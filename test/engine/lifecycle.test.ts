@@ -21,7 +21,13 @@ describe('many requests at once', () => {
       Array.from({ length: 1000 }, async (_, i) => {
         const tensor = i % tensors.length;
         const destination = new Uint8Array(5000);
-        await engine.read({ ...NO_CONTROL, table: sealed.table, source, destination, copies: copiesOf([tensor, i, 5000, 0]) });
+        await engine.read({
+          ...NO_CONTROL,
+          table: sealed.table,
+          source,
+          destination,
+          copies: copiesOf([tensor, i, 5000, 0]),
+        });
         expect(Buffer.compare(destination, tensors[tensor]!.subarray(i, i + 5000))).toBe(0);
       }),
     );
@@ -42,9 +48,17 @@ describe('many requests at once', () => {
     const large = sealTensors(engine, [new Uint8Array(200_000_000)], { mode: SealMode.encrypt });
     const order: string[] = [];
     await Promise.all([
-      engine.read(readAll(large, engine.openBytes(large.stored), new Uint8Array(200_000_000))).then(() => order.push('large')),
       engine
-        .read({ ...NO_CONTROL, table: sealed.table, source, destination: new Uint8Array(10), copies: copiesOf([0, 0, 10, 0]) })
+        .read(readAll(large, engine.openBytes(large.stored), new Uint8Array(200_000_000)))
+        .then(() => order.push('large')),
+      engine
+        .read({
+          ...NO_CONTROL,
+          table: sealed.table,
+          source,
+          destination: new Uint8Array(10),
+          copies: copiesOf([0, 0, 10, 0]),
+        })
         .then(() => order.push('small')),
     ]);
     expect(order).toEqual(['small', 'large']);
@@ -95,7 +109,10 @@ const LOADING = `
 `;
 
 /** Runs a script in a process of its own; it must end by itself. */
-function run(script: string, env: Record<string, string> = {}): Promise<{ code: number | null; signal: string | null; output: string }> {
+function run(
+  script: string,
+  env: Record<string, string> = {},
+): Promise<{ code: number | null; signal: string | null; output: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, ['--input-type=module', '--eval', script], {
       env: { ...process.env, ...env },
@@ -117,15 +134,21 @@ describe.each(['ring', 'openssl'])('a process that ends, with %s', (provider) =>
   it('by process.exit during a load', async () => {
     // Guards against threads that decrypt while OpenSSL's own exit handler frees what they use.
     for (let i = 0; i < 5; i++) {
-      expect(await run(`${LOADING} load(); load(); setTimeout(() => process.exit(7), ${i * 5});`, env)).toEqual({ code: 7, signal: null, output: '' });
+      expect(await run(`${LOADING} load(); load(); setTimeout(() => process.exit(7), ${i * 5});`, env)).toEqual({
+        code: 7,
+        signal: null,
+        output: '',
+      });
     }
   });
 
   it('by an exception during a load', async () => {
-    expect(await run(`${LOADING} load(); setTimeout(() => { throw new Error('on purpose'); }, 2);`, env)).toMatchObject({
-      code: 1,
-      output: expect.stringContaining('on purpose') as unknown,
-    });
+    expect(await run(`${LOADING} load(); setTimeout(() => { throw new Error('on purpose'); }, 2);`, env)).toMatchObject(
+      {
+        code: 1,
+        output: expect.stringContaining('on purpose') as unknown,
+      },
+    );
   });
 
   it('by itself, but not before its loads have ended', async () => {

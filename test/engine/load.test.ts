@@ -10,7 +10,10 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = temporaryFolder();
 
 /** What `getEngine()` of a copy of the package says in a fresh process. */
-function load(distribution: string, env: Record<string, string> = {}): { code?: string; message?: string; aead?: Record<string, string> } {
+function load(
+  distribution: string,
+  env: Record<string, string> = {},
+): { code?: string; message?: string; aead?: Record<string, string> } {
   const script = `
     const { getEngine } = await import(${JSON.stringify(pathToFileURL(join(distribution, 'engine/load.js')).href)});
     try { console.log(JSON.stringify(getEngine().info())); }
@@ -58,7 +61,9 @@ describe('a package without its addon', () => {
   it('says which package is missing, and what to do', () => {
     const { code, message } = load(install('missing').dist);
     expect(code).toBe('NativeUnavailable');
-    expect(message).toMatch(new RegExp(`the package cryptotensors-${process.platform}-${process.arch}\\S* is not installed`));
+    expect(message).toMatch(
+      new RegExp(`the package cryptotensors-${process.platform}-${process.arch}\\S* is not installed`),
+    );
     expect(message).toContain('npm install --include=optional');
     expect(message).toContain('npm run build:native');
   });

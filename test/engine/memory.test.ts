@@ -10,16 +10,19 @@ const addon = createRequire(import.meta.url)('../../build/Release/cryptotensors.
 };
 
 describe.each([false, true])('allocating, shared: %s', (shared) => {
-  it.each([0, 1, 64, 4095, HUGE_PAGE - 1, HUGE_PAGE, HUGE_PAGE + 1, 10_000_001])('%i bytes, zeroed and aligned', (byteLength) => {
-    const bytes = engine.allocate(byteLength, shared);
-    expect(bytes.byteLength).toBe(byteLength);
-    expect(isZero(bytes)).toBe(true);
-    expect(bytes.buffer instanceof SharedArrayBuffer).toBe(shared);
-    const alignment = byteLength < HUGE_PAGE ? 64 : HUGE_PAGE;
-    // From an aligned address the next aligned one is right there.
-    const rest = new Uint8Array(bytes.buffer, bytes.byteOffset);
-    if (rest.byteLength >= alignment) expect(addon.align(rest, alignment)).toBe(0);
-  });
+  it.each([0, 1, 64, 4095, HUGE_PAGE - 1, HUGE_PAGE, HUGE_PAGE + 1, 10_000_001])(
+    '%i bytes, zeroed and aligned',
+    (byteLength) => {
+      const bytes = engine.allocate(byteLength, shared);
+      expect(bytes.byteLength).toBe(byteLength);
+      expect(isZero(bytes)).toBe(true);
+      expect(bytes.buffer instanceof SharedArrayBuffer).toBe(shared);
+      const alignment = byteLength < HUGE_PAGE ? 64 : HUGE_PAGE;
+      // From an aligned address the next aligned one is right there.
+      const rest = new Uint8Array(bytes.buffer, bytes.byteOffset);
+      if (rest.byteLength >= alignment) expect(addon.align(rest, alignment)).toBe(0);
+    },
+  );
 
   it('refuses what no memory could hold', () => {
     expect(() => engine.allocate(2 ** 53 - 1, shared)).toThrow(RangeError);

@@ -8,10 +8,22 @@ const engine = getEngine();
 const CHUNK = 100;
 
 /** A table of three encrypted tensors of 250, 0 and 100 bytes, one field of one of which is replaced. */
-function withField(row: number, field: number, text: string | ((old: string) => string), version: 1 | 2 = 2): RecordFault | null {
+function withField(
+  row: number,
+  field: number,
+  text: string | ((old: string) => string),
+  version: 1 | 2 = 2,
+): RecordFault | null {
   const tensors = [new Uint8Array(250), new Uint8Array(0), new Uint8Array(100)];
-  const { spec } = sealTensors(engine, tensors, { mode: SealMode.encrypt, version, chunkSize: version === 1 ? 0 : CHUNK });
-  return createFault({ ...spec, encryption: { ...spec.encryption!, ...replace(spec.encryption!, row, 11, field, text) } });
+  const { spec } = sealTensors(engine, tensors, {
+    mode: SealMode.encrypt,
+    version,
+    chunkSize: version === 1 ? 0 : CHUNK,
+  });
+  return createFault({
+    ...spec,
+    encryption: { ...spec.encryption!, ...replace(spec.encryption!, row, 11, field, text) },
+  });
 }
 
 /** The same with digests. */
@@ -107,20 +119,41 @@ describe('records', () => {
     if ('fault' in made) throw new Error(made.fault.problem);
     expect(made.table.unwrap(master)).toBe(-1);
     const source = engine.openBytes(new Uint8Array(0));
-    engine.readSync({ ...NO_CONTROL, table: made.table, source, destination: new Uint8Array(0), copies: copiesOf([0, 0, 0, 0]) });
+    engine.readSync({
+      ...NO_CONTROL,
+      table: made.table,
+      source,
+      destination: new Uint8Array(0),
+      copies: copiesOf([0, 0, 0, 0]),
+    });
   });
 
   it('of digests have 32 bytes per chunk; none or 32 for an empty tensor', () => {
-    expect(withDigests(0, base64(64))).toEqual({ row: 0, field: 'digests', problem: 'length', found: 64, expected: 96 });
+    expect(withDigests(0, base64(64))).toEqual({
+      row: 0,
+      field: 'digests',
+      problem: 'length',
+      found: 64,
+      expected: 96,
+    });
     expect(withDigests(0, '')).toEqual({ row: 0, field: 'digests', problem: 'length', found: 0, expected: 96 });
     expect(withDigests(1, '')).toBeNull();
-    expect(withDigests(1, base64(64))).toEqual({ row: 1, field: 'digests', problem: 'length', found: 64, expected: 32 });
+    expect(withDigests(1, base64(64))).toEqual({
+      row: 1,
+      field: 'digests',
+      problem: 'length',
+      found: 64,
+      expected: 32,
+    });
     expect(withDigests(2, 'A===')).toMatchObject({ row: 2, field: 'digests', problem: 'base64' });
   });
 });
 
 describe('a spec that contradicts itself is a RangeError', () => {
-  const { spec } = sealTensors(engine, [new Uint8Array(250), new Uint8Array(3)], { mode: SealMode.encrypt, chunkSize: CHUNK });
+  const { spec } = sealTensors(engine, [new Uint8Array(250), new Uint8Array(3)], {
+    mode: SealMode.encrypt,
+    chunkSize: CHUNK,
+  });
   const encryption = spec.encryption!;
   const cases: [string, TableSpec][] = [
     ['ends before it begins', { ...spec, begin: Float64Array.of(0, 250), end: Float64Array.of(250, 249) }],
@@ -131,12 +164,30 @@ describe('a spec that contradicts itself is a RangeError', () => {
     ['a chunk size in version 1', { ...spec, encryption: { ...encryption, version: 1 } }],
     ['version 3', { ...spec, encryption: { ...encryption, version: 3 as 1 } }],
     ['part of a row', { ...spec, encryption: { ...encryption, records: encryption.records.subarray(1) } }],
-    ['no such tensor', { ...spec, encryption: { ...encryption, records: encryption.records.map((x, i) => (i === 0 ? 2 : x)) } }],
-    ['a negative tensor', { ...spec, encryption: { ...encryption, records: encryption.records.map((x, i) => (i === 0 ? -1 : x)) } }],
-    ['a tensor twice', { ...spec, encryption: { ...encryption, records: encryption.records.map((x, i) => (i === 11 ? 0 : x)) } }],
-    ['text outside', { ...spec, encryption: { ...encryption, records: encryption.records.map((x, i) => (i === 2 ? 1e6 : x)) } }],
-    ['text backwards', { ...spec, encryption: { ...encryption, records: encryption.records.map((x, i) => (i === 1 ? 1e6 : x)) } }],
-    ['a negative text', { ...spec, encryption: { ...encryption, records: encryption.records.map((x, i) => (i === 1 ? -1 : x)) } }],
+    [
+      'no such tensor',
+      { ...spec, encryption: { ...encryption, records: encryption.records.map((x, i) => (i === 0 ? 2 : x)) } },
+    ],
+    [
+      'a negative tensor',
+      { ...spec, encryption: { ...encryption, records: encryption.records.map((x, i) => (i === 0 ? -1 : x)) } },
+    ],
+    [
+      'a tensor twice',
+      { ...spec, encryption: { ...encryption, records: encryption.records.map((x, i) => (i === 11 ? 0 : x)) } },
+    ],
+    [
+      'text outside',
+      { ...spec, encryption: { ...encryption, records: encryption.records.map((x, i) => (i === 2 ? 1e6 : x)) } },
+    ],
+    [
+      'text backwards',
+      { ...spec, encryption: { ...encryption, records: encryption.records.map((x, i) => (i === 1 ? 1e6 : x)) } },
+    ],
+    [
+      'a negative text',
+      { ...spec, encryption: { ...encryption, records: encryption.records.map((x, i) => (i === 1 ? -1 : x)) } },
+    ],
   ];
   it.each(cases)('%s', (_name, bad) => {
     expect(() => engine.createTable(bad)).toThrow(RangeError);
@@ -144,7 +195,14 @@ describe('a spec that contradicts itself is a RangeError', () => {
 
   it('and a wrong type a TypeError', () => {
     expect(() => engine.createTable({ ...spec, begin: [0] as unknown as Float64Array })).toThrow(TypeError);
-    expect(() => engine.createTable({ ...spec, encryption: { ...encryption, algorithm: 'rot13' as 'aes128gcm' } })).toThrow(TypeError);
-    expect(() => engine.createTable({ ...spec, encryption: { ...encryption, records: recordsOf(new Uint8Array(1), [[1]]).document as unknown as Int32Array } })).toThrow(TypeError);
+    expect(() =>
+      engine.createTable({ ...spec, encryption: { ...encryption, algorithm: 'rot13' as 'aes128gcm' } }),
+    ).toThrow(TypeError);
+    expect(() =>
+      engine.createTable({
+        ...spec,
+        encryption: { ...encryption, records: recordsOf(new Uint8Array(1), [[1]]).document as unknown as Int32Array },
+      }),
+    ).toThrow(TypeError);
   });
 });

@@ -1,5 +1,22 @@
-import { AEAD_KEY_BYTES, COPY_STRIDE, DIGEST_BYTES, IV_BYTES, SEAL_STRIDE, SealMode, TAG_BYTES } from '#dist/engine/types.js';
-import type { AeadAlgorithm, DigestAlgorithm, Engine, ReadRequest, Secret, Source, TableSpec, TensorTable } from '#dist/engine/types.js';
+import {
+  AEAD_KEY_BYTES,
+  COPY_STRIDE,
+  DIGEST_BYTES,
+  IV_BYTES,
+  SEAL_STRIDE,
+  SealMode,
+  TAG_BYTES,
+} from '#dist/engine/types.js';
+import type {
+  AeadAlgorithm,
+  DigestAlgorithm,
+  Engine,
+  ReadRequest,
+  Secret,
+  Source,
+  TableSpec,
+  TensorTable,
+} from '#dist/engine/types.js';
 
 export const NO_CONTROL = { threads: 0, signal: undefined, onProgress: undefined };
 
@@ -62,7 +79,10 @@ export function sealTensors(engine: Engine, tensors: readonly Uint8Array[], prot
 }
 
 /** Base64 texts and the rows that point at them, from bytes packed in the order of `fields`. */
-export function recordsOf(packed: Uint8Array, fields: readonly (readonly number[])[]): { document: Uint8Array; records: Int32Array } {
+export function recordsOf(
+  packed: Uint8Array,
+  fields: readonly (readonly number[])[],
+): { document: Uint8Array; records: Int32Array } {
   const texts: string[] = [];
   const rows: number[] = [];
   let at = 0;
@@ -89,7 +109,9 @@ export function openTable(engine: Engine, spec: TableSpec, master: Secret): Tens
 }
 
 /** Rows of `ReadRequest.copies`. */
-export function copiesOf(...rows: readonly (readonly [tensor: number, start: number, length: number, destination: number])[]): Float64Array {
+export function copiesOf(
+  ...rows: readonly (readonly [tensor: number, start: number, length: number, destination: number])[]
+): Float64Array {
   const copies = new Float64Array(rows.length * COPY_STRIDE);
   for (const [i, row] of rows.entries()) copies.set(row, i * COPY_STRIDE);
   return copies;

@@ -61,7 +61,6 @@ describe('accepts', () => {
     fc.assert(
       fc.property(fc.jsonValue({ stringUnit: 'binary' }), fc.nat(3), (value, indent) => {
         const text = JSON.stringify(value, null, indent);
-        fc.pre(text.isWellFormed());
         expect(simple(parseJsonDocument(text))).toEqual(JSON.parse(text));
         expect(simple(parseJsonDocument(new TextEncoder().encode(text)))).toEqual(JSON.parse(text));
       }),
@@ -149,7 +148,7 @@ describe('refuses', () => {
           expect(refused, text).toBe(true);
           return;
         }
-        const hasLoneSurrogate = /\\ud/.test(JSON.stringify(parsed));
+        const hasLoneSurrogate = [parsed].flat(Infinity).some((value) => /\p{Surrogate}/u.test(String(value)));
         const hasObject = text.includes('{');
         if (!hasObject) expect(refused, text).toBe(hasLoneSurrogate);
       }),

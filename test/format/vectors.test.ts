@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { JsonObject } from '#dist/format/json.js';
+import { scanRecords } from '#dist/format/records.js';
 import { thrownBy } from './refusal.js';
-import { encryptedTensors, entriesOf, openHeader, openVector, plain, text } from './vectors.js';
+import { encryptedTensors, entriesOf, openHeader, openVector, plain, recordTexts, text } from './vectors.js';
 
 /** Larger ones as bigint, as the exact parser of the vectors gives them. */
 function exact(value: bigint): number | bigint {
@@ -58,6 +59,10 @@ describe('every valid file', () => {
       sign: expected['sign'],
       policy: expected['policy'],
     });
+    // The records read where they stand in the header, and read from the value of the key.
+    const fromText = scanRecords(header.metadata!.get('__encryption__')!, header, keys.version);
+    expect(recordTexts(records)).toEqual(recordTexts(fromText));
+
     const isEncrypted = encryptedTensors(records);
     const listed = expected['tensors'] as { encrypted: boolean }[];
     expect(header.names.map((_, i) => isEncrypted.has(i))).toEqual(listed.map((tensor) => tensor.encrypted));

@@ -57,15 +57,24 @@ export function openVector(file: string, keys: JsonValue | undefined): OpenedVec
   const signature = parseSignature(value('__signature__'));
   if (!verifies(header.canonical(), signature, keys, cryptoKeys.sign.kid)) return 'bad signature';
   const policy = parsePolicy(value('__policy__'));
-  const records = scanRecords(value('__encryption__'), header, cryptoKeys.version);
+  const records = scanRecords(header.metadata!.getJson('__encryption__')!, header, cryptoKeys.version);
   const encrypted = encryptedTensors(records);
-  const integrityText = header.metadata!.get('__integrity__');
+  const integrityText = header.metadata!.getJson('__integrity__');
   const integrity = integrityText === undefined ? null : scanIntegrity(integrityText, header, (i) => encrypted.has(i));
   return { header, keys: cryptoKeys, policy, signatureVerifies: true, records, integrity };
 }
 
 export function encryptedTensors({ records }: RecordScan): Set<number> {
   return new Set(Array.from({ length: records.length / 11 }, (_, row) => records[row * 11]!));
+}
+
+/** The fields of all records as text, so that scans of different documents can be compared. */
+export function recordTexts({ document, records }: RecordScan): unknown[] {
+  const decoder = new TextDecoder();
+  return Array.from({ length: records.length / 11 }, (_, row) => {
+    const [tensor, ...ranges] = records.subarray(row * 11, row * 11 + 11);
+    return [tensor, ...[0, 2, 4, 6, 8].map((k) => decoder.decode(document.subarray(ranges[k], ranges[k + 1])))];
+  });
 }
 
 /** Verifies with the key that an entry names, or else the one of the header's kid. */

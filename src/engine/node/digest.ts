@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { blake3 } from '@noble/hashes/blake3.js';
 import type { DigestAlgorithm } from '../types.js';
+import { checkBytes } from './arguments.js';
 
 /** A digest in the making. */
 export interface Hasher {
@@ -14,6 +15,7 @@ export function createHasher(algorithm: DigestAlgorithm): Hasher {
 }
 
 export function digest(algorithm: DigestAlgorithm, bytes: Uint8Array): Uint8Array {
+  checkBytes(bytes, 'bytes');
   const hasher = createHasher(algorithm);
   hasher.update(bytes);
   return Uint8Array.from(hasher.digest());

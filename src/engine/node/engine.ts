@@ -1,6 +1,6 @@
 import { versions } from 'node:process';
-import { checkMemory } from '../job.js';
 import type { Engine, EngineInfo, ReadRequest, SealRequest, UnsealRequest } from '../types.js';
+import { checkJobBytes } from './arguments.js';
 import { digest } from './digest.js';
 import { Job } from './job.js';
 import { readJob, sealJob, unsealJob } from './jobs.js';
@@ -40,7 +40,7 @@ export function createNodeEngine(): Engine {
     openFileSync,
     openBytes,
     async readRaw(source, offset, destination) {
-      checkMemory(destination);
+      checkJobBytes(destination, 'destination');
       const from = nodeSource(source);
       from.lease.use();
       try {
@@ -50,6 +50,7 @@ export function createNodeEngine(): Engine {
       }
     },
     readRawSync(source, offset, destination) {
+      checkJobBytes(destination, 'destination');
       const from = nodeSource(source);
       from.lease.assertOpen();
       from.readSync(offset, destination);

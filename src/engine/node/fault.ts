@@ -12,12 +12,13 @@ export function aborted(): EngineFault {
   return new EngineFault('AbortError', 'The operation was aborted');
 }
 
-/** What a failed system call becomes: "cannot open: no such file or directory". */
-export function systemFault(what: string, error: unknown): EngineFault {
-  if (error instanceof EngineFault) return error;
+/** What a failed system call becomes: "cannot open: no such file or directory". Anything else passes through. */
+export function systemFault(what: string, error: unknown): unknown {
   const { code, errno, message } = error as NodeJS.ErrnoException;
-  const reason = errno === undefined ? undefined : getSystemErrorMap().get(errno)?.[1];
-  return new EngineFault('FileError', `${what}: ${reason ?? message}`, { systemCode: code });
+  if (errno === undefined) return error;
+  return new EngineFault('FileError', `${what}: ${getSystemErrorMap().get(errno)?.[1] ?? message}`, {
+    systemCode: code,
+  });
 }
 
 /** Whatever was thrown inside a job as a fault. */

@@ -1,6 +1,7 @@
 import { COPY_STRIDE, SEAL_STRIDE } from '../types.js';
-import { checkMemory } from '../job.js';
 import type { ReadRequest, SealRequest, UnsealRequest } from '../types.js';
+import { checkFloat64, checkJobBytes } from './arguments.js';
+import { EngineFault } from './fault.js';
 import type { Place } from './io.js';
 import type { JobPiece, JobSpec } from './job.js';
 import { checkCopies, planOpen } from './open-plan.js';
@@ -17,7 +18,7 @@ import type { NodeTable } from './table.js';
 
 export function readJob(request: ReadRequest): JobSpec {
   const { destination, copies } = request;
-  checkMemory(destination);
+  checkJobBytes(destination, 'destination');
   const table = nodeTable(request.table);
   const source = nodeSource(request.source);
   return openJob(request, table, source, { kind: 'memory', bytes: destination }, copies);
@@ -29,6 +30,7 @@ export function unsealJob(request: UnsealRequest): JobSpec {
   const sink = nodeSink(request.sink);
   sink.lease.assertOpen();
   const { tensors } = request;
+  checkFloat64(tensors, 'tensors');
   if (tensors.length % 2 !== 0) throw new RangeError('tensors must have 2 numbers per row');
   const copies = new Float64Array((tensors.length / 2) * COPY_STRIDE);
   for (let row = 0; row < tensors.length / 2; row++) {
@@ -49,6 +51,7 @@ function openJob(
 ): JobSpec {
   table.lease.assertOpen();
   source.lease.assertOpen();
+  checkFloat64(copies, 'copies');
   // The caller's array may change while the job runs.
   const rows = copies.slice();
   const { total, unchecked } = checkCopies(table, rows, capacityOf(target));
@@ -67,6 +70,8 @@ function openJob(
 }
 
 function* openPieces(table: NodeTable, copies: Float64Array): Generator<JobPiece, void> {
+  const sealed = copies.some((tensor, at) => at % COPY_STRIDE === 0 && table.protection(tensor) === 'tag');
+  if (sealed && !table.unwrapped) throw new EngineFault('InvalidOption', 'the data keys have not been unwrapped');
   for (const piece of planOpen(table, copies)) yield { piece };
 }
 
@@ -75,6 +80,7 @@ export function sealJob(request: SealRequest): { spec: JobSpec; packed: Uint8Arr
   const sources = request.sources.map((source) => nodeSource(source));
   const sink = nodeSink(request.sink);
   for (const { lease } of [...sources, sink]) lease.assertOpen();
+  checkFloat64(request.items, 'items');
   const rows = request.items.slice();
   const { encryption, integrity } = request;
   const seal = { items: rows, encryption: encryption && { ...encryption }, integrity: integrity && { ...integrity } };

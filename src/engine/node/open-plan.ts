@@ -1,6 +1,5 @@
 import { COPY_STRIDE, IV_BYTES, TAG_BYTES, DIGEST_BYTES } from '../types.js';
 import { PIECE_BYTES, writeChunkIv } from './chunks.js';
-import { EngineFault } from './fault.js';
 import { BytePacker } from './packer.js';
 import { Check, TARGET_STRIDE } from './piece.js';
 import type { OpenPiece } from './piece.js';
@@ -27,23 +26,19 @@ export interface CopySummary {
  * Holds the copies against the table and a destination of `capacity` bytes.
  *
  * @throws RangeError unless each lies within both, sorted by tensor, then start
- * @throws EngineFault `InvalidOption` if sealed tensors are to be read whose DEKs were not unwrapped
  */
 export function checkCopies(table: NodeTable, copies: Float64Array, capacity: number): CopySummary {
   if (copies.length % COPY_STRIDE !== 0) throw new RangeError(`copies must have ${COPY_STRIDE} numbers per row`);
   const summary: CopySummary = { total: 0, unchecked: false };
-  let sealed = false;
   for (let at = 0; at < copies.length; at += COPY_STRIDE) {
     const tensor = copies[at + TENSOR]!;
     const length = copies[at + LENGTH]!;
     const problem = problemOf(table, copies, at, capacity);
     if (problem !== null) throw new RangeError(`copy ${at / COPY_STRIDE} ${problem}`);
     const protection = table.protection(tensor);
-    sealed ||= protection === 'tag';
     summary.unchecked ||= protection === 'none' && length > 0;
     summary.total += length;
   }
-  if (sealed && !table.unwrapped) throw new EngineFault('InvalidOption', 'the data keys have not been unwrapped');
   return summary;
 }
 

@@ -1,6 +1,7 @@
 import { randomFillSync, timingSafeEqual } from 'node:crypto';
 import { inspect } from 'node:util';
 import type { Secret } from '../types.js';
+import { checkBytes } from './arguments.js';
 import { decodeLenient } from './base64.js';
 import { closed } from './fault.js';
 
@@ -31,7 +32,6 @@ export class NodeSecret implements Secret {
 
   /** Takes the memory over. */
   constructor(bytes: Uint8Array<ArrayBuffer>) {
-    if (bytes.byteLength > MAX_SECRET_BYTES) throw new RangeError('a secret has at most 1 MiB');
     this.#bytes = bytes;
     this.byteLength = bytes.byteLength;
     forgotten.register(this, bytes);
@@ -67,19 +67,27 @@ export function secretBytes(secret: Secret, name = 'secret'): Uint8Array {
   return bytes;
 }
 
+/** Memory for a secret, whose size anybody may have chosen. */
+function secretMemory(byteLength: number): Uint8Array<ArrayBuffer> {
+  if (byteLength > MAX_SECRET_BYTES) throw new RangeError('a secret has at most 1 MiB');
+  return keyMemory(byteLength);
+}
+
 export function importSecret(bytes: Uint8Array): NodeSecret {
-  const memory = keyMemory(bytes.byteLength);
+  checkBytes(bytes, 'bytes');
+  const memory = secretMemory(bytes.byteLength);
   memory.set(bytes);
   return new NodeSecret(memory);
 }
 
 export function importSecretBase64(text: Uint8Array): NodeSecret | null {
-  const bytes = decodeLenient(text, keyMemory);
+  checkBytes(text, 'text');
+  const bytes = decodeLenient(text, secretMemory);
   return bytes === null ? null : new NodeSecret(bytes);
 }
 
 export function randomSecret(byteLength: number): NodeSecret {
-  return new NodeSecret(randomFillSync(keyMemory(byteLength)));
+  return new NodeSecret(randomFillSync(secretMemory(byteLength)));
 }
 
 export function secretsEqual(a: Secret, b: Secret): boolean {

@@ -1,11 +1,14 @@
-import { closeSync, constants, fsyncSync, ftruncateSync, openSync, statfsSync } from 'node:fs';
+import { closeSync, constants, fsync, fsyncSync, ftruncateSync, openSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { checkMemory } from '../job.js';
+import { promisify } from 'node:util';
 import type { Sink } from '../types.js';
+import { checkJobBytes } from './arguments.js';
 import { EngineFault, systemFault } from './fault.js';
 import { openOutput } from './io.js';
 import type { Place } from './io.js';
 import { Lease } from './lease.js';
+
+const fsyncAsync = promisify(fsync);
 
 /** Something to write to, as jobs see it. */
 export abstract class NodeSink implements Sink {
@@ -15,6 +18,13 @@ export abstract class NodeSink implements Sink {
 
   abstract allocate(size: number): void;
   abstract sync(): void;
+  abstract syncAsync(): Promise<void>;
+
+  /** Setting a length is quick. */
+  async allocateAsync(size: number): Promise<void> {
+    await Promise.resolve();
+    this.allocate(size);
+  }
 
   write(offset: number, bytes: Uint8Array): void {
     this.lease.assertOpen();
@@ -66,6 +76,17 @@ class FileSink extends NodeSink {
       throw systemFault('cannot flush to disk', error);
     }
   }
+
+  async syncAsync(): Promise<void> {
+    this.lease.use();
+    try {
+      await fsyncAsync(this.place.fd);
+    } catch (error) {
+      throw systemFault('cannot flush to disk', error);
+    } finally {
+      this.lease.done();
+    }
+  }
 }
 
 class MemorySink extends NodeSink {
@@ -92,6 +113,11 @@ class MemorySink extends NodeSink {
   sync(): void {
     this.lease.assertOpen();
   }
+
+  async syncAsync(): Promise<void> {
+    await Promise.resolve();
+    this.sync();
+  }
 }
 
 export function createFile(path: string, mode: number): NodeSink {
@@ -103,6 +129,6 @@ export function createFile(path: string, mode: number): NodeSink {
 }
 
 export function memorySink(bytes: Uint8Array): NodeSink {
-  checkMemory(bytes);
+  checkJobBytes(bytes, 'bytes');
   return new MemorySink(bytes);
 }

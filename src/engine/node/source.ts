@@ -1,8 +1,8 @@
-import { close, closeSync, constants, fstat, fstatSync, open, openSync, read as readFile } from 'node:fs';
+import { close, closeSync, constants, fstat, fstatSync, open, openSync, read } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { promisify } from 'node:util';
-import { checkMemory } from '../job.js';
 import type { Source } from '../types.js';
+import { checkJobBytes } from './arguments.js';
 import { EngineFault, systemFault } from './fault.js';
 import { becameShorter, openInput } from './io.js';
 import type { Place } from './io.js';
@@ -12,6 +12,7 @@ import { Lease } from './lease.js';
 const openAsync = promisify(open);
 const fstatAsync = promisify(fstat) as (fd: number, options: { bigint: true }) => Promise<BigIntStats>;
 const closeAsync = promisify(close);
+const readAsync = promisify(read);
 
 /** O_NONBLOCK: opening a FIFO would otherwise wait for its writer. It means nothing for a regular file. Windows has none. */
 const OPEN_FLAGS = constants.O_RDONLY | ((constants.O_NONBLOCK as number | undefined) ?? 0);
@@ -84,13 +85,13 @@ class FileSource extends NodeSource {
 /** One read takes up to this much: other work in Node's own thread pool gets its turn in between. */
 const READ_BYTES = 4 * 1024 * 1024;
 
-function readSome(fd: number, target: Uint8Array, offset: number, position: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    readFile(fd, target, offset, Math.min(target.byteLength - offset, READ_BYTES), position, (error, count) => {
-      if (error === null) resolve(count);
-      else reject(systemFault('cannot read', error));
-    });
-  });
+async function readSome(fd: number, target: Uint8Array, offset: number, position: number): Promise<number> {
+  try {
+    const length = Math.min(target.byteLength - offset, READ_BYTES);
+    return (await readAsync(fd, target, offset, length, position)).bytesRead;
+  } catch (error) {
+    throw systemFault('cannot read', error);
+  }
 }
 
 class MemorySource extends NodeSource {
@@ -119,7 +120,7 @@ class MemorySource extends NodeSource {
 }
 
 export function openBytes(bytes: Uint8Array): NodeSource {
-  checkMemory(bytes);
+  checkJobBytes(bytes, 'bytes');
   return new MemorySource(bytes);
 }
 

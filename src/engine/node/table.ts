@@ -1,6 +1,7 @@
 import { AEAD_KEY_BYTES, IV_BYTES, TAG_BYTES } from '../types.js';
 import type { AeadAlgorithm, DigestAlgorithm, RecordFault, Secret, TableSpec, TensorTable } from '../types.js';
 import { openMessage } from './aead.js';
+import { checkBytes, checkFloat64, checkInt32 } from './arguments.js';
 import { Lease } from './lease.js';
 import { decodeDigests, decodeRecords } from './records.js';
 import type { DecodedDigests, DecodedRecords } from './records.js';
@@ -132,7 +133,14 @@ export function createTable(spec: TableSpec): { table: TensorTable } | { fault: 
   return { table: new NodeTable(spec, sealed, digested) };
 }
 
-function checkLayout({ dataStart, begin, end }: TableSpec): void {
+function checkLayout({ dataStart, begin, end, encryption, integrity }: TableSpec): void {
+  checkFloat64(begin, 'begin');
+  checkFloat64(end, 'end');
+  for (const section of [encryption, integrity]) {
+    if (section === null) continue;
+    checkBytes(section.document, 'document');
+    checkInt32(section.records, 'records');
+  }
   if (begin.length !== end.length) throw new RangeError('a table needs as many ends as beginnings');
   for (let i = 0; i < begin.length; i++) {
     const exact = Number.isSafeInteger(begin[i]) && Number.isSafeInteger(dataStart + end[i]!);
