@@ -65,7 +65,7 @@ function encryptByHand(path, tensors) {
   for (const name of [...tensors.keys()].sort()) {
     const { data } = tensors.get(name);
     const bytes = new Uint8Array(data.buffer);
-    for (let at = 0; at < bytes.length; ) {
+    for (let at = 0; at < bytes.length;) {
       const part = bytes.subarray(at, at + CHUNK - pendingBytes);
       pending.push(part);
       pendingBytes += part.length;

@@ -81,7 +81,9 @@ async function compare(title, all, count) {
     if (!disagrees) digests.set(name, digest);
   }
   if (new Set(digests.values()).size > 1) {
-    throw new Error(`${title}: the competitors do not agree:\n${[...digests].map(([name, digest]) => `${digest} ${name}`).join('\n')}`);
+    throw new Error(
+      `${title}: the competitors do not agree:\n${[...digests].map(([name, digest]) => `${digest} ${name}`).join('\n')}`,
+    );
   }
   // Once more, unmeasured: caches, just-in-time compilers and the memory of the machine are warm then.
   for (const { child, request } of competitors) await children[child].ask({ ...request });
@@ -140,13 +142,21 @@ try {
           load('this library, plain, 1 thread', 'auto', plain, { threads: 1 }),
           load('this library, encrypted', 'auto', encrypted, { keys }),
           load('this library, encrypted, 1 thread', 'auto', encrypted, { keys, threads: 1 }),
-          { name: 'this library, encrypted, memory recycled', child: 'auto', request: { do: 'recycle', path: encrypted, keys } },
+          {
+            name: 'this library, encrypted, memory recycled',
+            child: 'auto',
+            request: { do: 'recycle', path: encrypted, keys },
+          },
           load('this library, encrypted, ring', 'ring', encrypted, { keys }),
           load('this library, encrypted, ring, 1 thread', 'ring', encrypted, { keys, threads: 1 }),
           load('this library, encrypted, openssl', 'openssl', encrypted, { keys }),
           load('this library, encrypted, openssl, 1 thread', 'openssl', encrypted, { keys, threads: 1 }),
           { name: 'node:crypto in a loop', child: 'auto', request: { do: 'nodeCrypto', ...model.handmade } },
-          { name: 'reference (Python), encrypted', child: 'python', request: { do: 'load_reference', path: encrypted } },
+          {
+            name: 'reference (Python), encrypted',
+            child: 'python',
+            request: { do: 'load_reference', path: encrypted },
+          },
           { name: 'safetensors (Python), plain', child: 'python', request: { do: 'load_safetensors', path: plain } },
         ],
         rounds,
@@ -170,9 +180,19 @@ try {
       await compare(
         `Encrypt ${formatBytes(size)}`,
         [
-          { name: 'cp (fs.copyFileSync)', child: 'auto', disagrees: true, request: { do: 'copy', path: plain, target } },
+          {
+            name: 'cp (fs.copyFileSync)',
+            child: 'auto',
+            disagrees: true,
+            request: { do: 'copy', path: plain, target },
+          },
           { name: 'cp (coreutils)', child: 'auto', disagrees: true, request: { do: 'cp', path: plain, target } },
-          { name: 'this library, encryptFile', child: 'auto', disagrees: true, request: { do: 'encrypt', path: plain, target, keys } },
+          {
+            name: 'this library, encryptFile',
+            child: 'auto',
+            disagrees: true,
+            request: { do: 'encrypt', path: plain, target, keys },
+          },
           {
             name: 'reference (Python), save_file from memory',
             child: 'python',
@@ -191,8 +211,16 @@ try {
     await compare(
       `Open ${many.count} encrypted tensors and read one`,
       [
-        { name: 'reference (Python)', child: 'python', request: { do: 'open_reference', path: many.path, name: many.name } },
-        { name: 'this library', child: 'auto', request: { do: 'open', path: many.path, keys: many.keys, name: many.name } },
+        {
+          name: 'reference (Python)',
+          child: 'python',
+          request: { do: 'open_reference', path: many.path, name: many.name },
+        },
+        {
+          name: 'this library',
+          child: 'auto',
+          request: { do: 'open', path: many.path, keys: many.keys, name: many.name },
+        },
       ],
       rounds,
     ),

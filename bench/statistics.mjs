@@ -12,7 +12,8 @@ export function median(values) {
  */
 export function summary(values) {
   const sorted = [...values].sort((a, b) => a - b);
-  const at = (/** @type {number} */ fraction) => sorted[Math.min(sorted.length - 1, Math.floor(fraction * sorted.length))];
+  const at = (/** @type {number} */ fraction) =>
+    sorted[Math.min(sorted.length - 1, Math.floor(fraction * sorted.length))];
   return { median: median(values), low: at(0.25), high: at(0.75), runs: values.length };
 }
 

@@ -35,7 +35,15 @@ export type { GenerateKeysOptions, JwkFormat } from './keys/generate.js';
 export { KeyRing } from './keys/keyring.js';
 export type { KeysInput, MasterKeyInfo, SigningKeyInfo } from './keys/keyring.js';
 export type { Jwk, JwkSet, RemoteSigner } from './keys/types.js';
-export type { KeyAnswer, KeyMaterial, KeyProvider, KeyRole, KeySelector, RawMasterKey, RawSigningKey } from './keys/providers/types.js';
+export type {
+  KeyAnswer,
+  KeyMaterial,
+  KeyProvider,
+  KeyRole,
+  KeySelector,
+  RawMasterKey,
+  RawSigningKey,
+} from './keys/providers/types.js';
 export {
   disableKeyProvider,
   enableKeyProvider,

@@ -29,7 +29,8 @@ export function checkFunction(value: unknown, name: string): void {
 }
 
 export function checkSignal(value: unknown): void {
-  if (value !== undefined && !(value instanceof AbortSignal)) throw argumentError('options.signal', 'an AbortSignal', value);
+  if (value !== undefined && !(value instanceof AbortSignal))
+    throw argumentError('options.signal', 'an AbortSignal', value);
 }
 
 /** @throws TypeError if not a number; InvalidOption if not an integer of `[min, max]`. */
@@ -61,7 +62,10 @@ export function checkOneOf(value: unknown, name: string, allowed: readonly (stri
 export function checkPath(value: unknown, name: string): void {
   if (typeof value === 'string') {
     if (value === '' || value.includes('\0')) {
-      throw new CryptoTensorsError('InvalidOption', `${name} must be a path, not ${value === '' ? 'an empty string' : 'a string with a NUL'}`);
+      throw new CryptoTensorsError(
+        'InvalidOption',
+        `${name} must be a path, not ${value === '' ? 'an empty string' : 'a string with a NUL'}`,
+      );
     }
     return;
   }

@@ -19,7 +19,7 @@ const work = {
     try {
       const { size } = fstatSync(file);
       const buffer = Buffer.allocUnsafeSlow(size);
-      for (let at = 0; at < size; ) at += readSync(file, buffer, at, Math.min(size - at, 2 ** 30), at);
+      for (let at = 0; at < size;) at += readSync(file, buffer, at, Math.min(size - at, 2 ** 30), at);
       return () => sha256([dataSection(buffer)]);
     } finally {
       closeSync(file);
@@ -104,7 +104,8 @@ function dataSection(buffer) {
 
 function sha256(parts) {
   const hash = createHash('sha256');
-  for (const part of parts) for (let at = 0; at < part.byteLength; at += 2 ** 30) hash.update(part.subarray(at, at + 2 ** 30));
+  for (const part of parts)
+    for (let at = 0; at < part.byteLength; at += 2 ** 30) hash.update(part.subarray(at, at + 2 ** 30));
   return hash.digest('hex');
 }
 

@@ -190,21 +190,23 @@ export class JsonScanner {
   }
 
   /**
-   * Scans a string literal that, if it is valid, has `length` characters and no escapes. Its contents are looked at only where
-   * no quote ends it there: whoever decodes it must refuse what is not plain, quotes and control characters included.
+   * Scans the string literal of a member that, if it is valid, has `length` characters without escapes. Where a quote and then
+   * the end of the member stand behind as many, the contents are not looked at: whoever decodes them must refuse all that a
+   * string could not hold as it is.
    */
   stringOfLength(length: number): void {
-    const { bytes, quote, position } = this;
-    const start = position + this.quoteLength;
+    const { bytes, quote, quoteLength, position } = this;
+    const start = position + quoteLength;
     const end = start + length;
-    if (bytes[position] !== quote || bytes[end] !== quote) {
+    const after = bytes[end + quoteLength];
+    if (bytes[position] !== quote || bytes[end] !== quote || (after !== COMMA && after !== Byte.closeBrace)) {
       this.string();
       return;
     }
     this.start = start;
     this.end = end;
     this.escapes = 'none';
-    this.position = end + this.quoteLength;
+    this.position = end + quoteLength;
   }
 
   /** Whether the last string is `key`. */

@@ -106,9 +106,14 @@ function* askOther(
       async () => evaluate(policy, input),
     );
   } catch (cause) {
-    throw new CryptoTensorsError('PolicyError', `options.policy.evaluate failed: ${(cause as Error).message}`, { cause });
+    throw new CryptoTensorsError('PolicyError', `options.policy.evaluate failed: ${(cause as Error).message}`, {
+      cause,
+    });
   }
   if (answer !== true) {
-    throw new CryptoTensorsError('PolicyDenied', 'options.policy.evaluate did not answer true, so the file stays closed');
+    throw new CryptoTensorsError(
+      'PolicyDenied',
+      'options.policy.evaluate did not answer true, so the file stays closed',
+    );
   }
 }

@@ -42,7 +42,11 @@ export function loadSync(bytes: Uint8Array, options: LoadOptions = {}): Map<stri
   return loadAnySync(bytes, options, 'loadSync');
 }
 
-async function loadAny(input: string | URL | Uint8Array, options: LoadOptions, where: string): Promise<Map<string, Tensor>> {
+async function loadAny(
+  input: string | URL | Uint8Array,
+  options: LoadOptions,
+  where: string,
+): Promise<Map<string, Tensor>> {
   checkOpenOptions(options, where, READ_OPTIONS);
   const { openOptions, readOptions } = split(options);
   const file = await runAsync(open(input, openOptions));

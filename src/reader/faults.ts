@@ -77,9 +77,15 @@ export function publicError(error: unknown, context: FaultContext): unknown {
 }
 
 /** A record that the strict decoding refused (FORMAT.md §2: exact lengths, strict base64). */
-export function recordError(fault: RecordFault, tensor: string, version: 1 | 2, path: string | undefined): CryptoTensorsError {
+export function recordError(
+  fault: RecordFault,
+  tensor: string,
+  version: 1 | 2,
+  path: string | undefined,
+): CryptoTensorsError {
   const field = fieldName(fault, version);
-  const where = fault.field === 'digests' ? `__integrity__, tensor ${quote(tensor)}` : `tensor ${quote(tensor)}: ${field}`;
+  const where =
+    fault.field === 'digests' ? `__integrity__, tensor ${quote(tensor)}` : `tensor ${quote(tensor)}: ${field}`;
   const details: ErrorDetails = { tensor, ...(path === undefined ? {} : { path }) };
   switch (fault.problem) {
     case 'base64':

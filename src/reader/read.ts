@@ -27,7 +27,11 @@ export interface ReadContext {
 }
 
 /** The caller's memory, or new memory of the engine's. */
-export function destinationOf(engine: Engine, byteLength: number, options: ReadOptions): { bytes: Uint8Array; owned: boolean } {
+export function destinationOf(
+  engine: Engine,
+  byteLength: number,
+  options: ReadOptions,
+): { bytes: Uint8Array; owned: boolean } {
   if (options.into === undefined) return { bytes: engine.allocate(byteLength, options.shared ?? false), owned: true };
   const bytes = intoBytes(options.into);
   if (bytes.byteLength < byteLength) {
@@ -71,7 +75,11 @@ function planError(error: unknown, { model }: FilePlan, { signal }: ReadContext)
   return publicError(error, { path: model.path, names: model.header.names, signal });
 }
 
-async function readConcurrently(plans: readonly FilePlan[], destination: Uint8Array, context: ReadContext): Promise<void> {
+async function readConcurrently(
+  plans: readonly FilePlan[],
+  destination: Uint8Array,
+  context: ReadContext,
+): Promise<void> {
   const stop = new AbortController();
   const signal = context.signal === undefined ? stop.signal : AbortSignal.any([context.signal, stop.signal]);
   const done = plans.map(() => 0);
@@ -143,7 +151,8 @@ export function* readTensors(refs: readonly TensorRef[], options: ReadOptions, c
     const plan = planTensors(model.header, indices, TENSOR_ALIGNMENT);
     total = Math.ceil(total / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
     plans.push({ model, copies: plan.copies, start: total, byteLength: plan.byteLength });
-    for (const [k, index] of indices.entries()) placed.push({ ref: { model, index }, offset: total + plan.offsets[k]! });
+    for (const [k, index] of indices.entries())
+      placed.push({ ref: { model, index }, offset: total + plan.offsets[k]! });
     total += plan.byteLength;
   }
   const { bytes, owned } = destinationOf(context.engine, total, options);

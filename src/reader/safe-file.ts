@@ -261,7 +261,11 @@ export class SafeFile implements Disposable, AsyncDisposable {
   }
 
   toJSON(): { files: (string | null)[]; encrypted: boolean; tensors: number } {
-    return { files: this.#models.map((model) => model.path ?? null), encrypted: this.encrypted, tensors: this.#index.size };
+    return {
+      files: this.#models.map((model) => model.path ?? null),
+      encrypted: this.encrypted,
+      tensors: this.#index.size,
+    };
   }
 
   /** @internal The files, for whole-file work. */

@@ -64,15 +64,28 @@ function parseWeightMap(path: string, bytes: Uint8Array): Map<string, string> {
   try {
     document = parseJsonDocument(bytes);
   } catch (error) {
-    throw new CryptoTensorsError('InvalidIndex', `${quote(path)} is not a JSON document: ${(error as Error).message}`, { path, cause: error });
+    throw new CryptoTensorsError('InvalidIndex', `${quote(path)} is not a JSON document: ${(error as Error).message}`, {
+      path,
+      cause: error,
+    });
   }
   const map: unknown = document instanceof Map ? document.get('weight_map') : undefined;
   if (!(map instanceof Map)) throw invalid(path, 'has no "weight_map" object');
   const weightMap = new Map<string, string>();
   for (const [tensor, file] of map as Map<string, unknown>) {
     // Only a file beside the index: an index must not be able to point anywhere else.
-    if (typeof file !== 'string' || file === '' || file !== basename(file) || file === '.' || file === '..' || /[\\/\0]/.test(file)) {
-      throw invalid(path, `maps ${quote(tensor)} to ${typeof file === 'string' ? quote(file) : 'something else'}, which is not a plain file name`);
+    if (
+      typeof file !== 'string' ||
+      file === '' ||
+      file !== basename(file) ||
+      file === '.' ||
+      file === '..' ||
+      /[\\/\0]/.test(file)
+    ) {
+      throw invalid(
+        path,
+        `maps ${quote(tensor)} to ${typeof file === 'string' ? quote(file) : 'something else'}, which is not a plain file name`,
+      );
     }
     weightMap.set(tensor, file);
   }
@@ -90,7 +103,8 @@ export function indexShards(models: readonly Model[], shards: ShardIndex): Tenso
     }
   }
   for (const [name, file] of shards.weightMap) {
-    if (!index.has(name)) throw invalid(shards.path, `says that ${quote(file)} holds the tensor ${quote(name)}, but it does not`);
+    if (!index.has(name))
+      throw invalid(shards.path, `says that ${quote(file)} holds the tensor ${quote(name)}, but it does not`);
   }
   return index;
 }

@@ -90,7 +90,17 @@ function attachFile(engine: Engine, sharing: EngineSharing, file: SharedFile): M
   // A copy: the parsed header must not change under us.
   const header = parseHeader(Uint8Array.from(file.header), file.byteLength);
   const { source, table } = sharing.attach(file.token, path);
-  return { engine, path, header, memory, encryption, checks, chunkSizes, table, source: source ?? engine.openBytes(memory!) };
+  return {
+    engine,
+    path,
+    header,
+    memory,
+    encryption,
+    checks,
+    chunkSizes,
+    table,
+    source: source ?? engine.openBytes(memory!),
+  };
 }
 
 function isSharedModel(value: unknown): value is SharedModel {

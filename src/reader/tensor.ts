@@ -99,7 +99,9 @@ export class Tensor implements Disposable {
    */
   get bytes(): Uint8Array {
     if (this.#bytes === null) {
-      throw new CryptoTensorsError('Closed', 'this tensor was disposed; read it again from its file', { tensor: this.name });
+      throw new CryptoTensorsError('Closed', 'this tensor was disposed; read it again from its file', {
+        tensor: this.name,
+      });
     }
     return this.#bytes;
   }
@@ -128,7 +130,8 @@ export class Tensor implements Disposable {
   toFloat32(): Float32Array {
     const data = this.data;
     if (data instanceof Float32Array && this.dtype === 'F32') return data;
-    const converted = data instanceof Uint8Array || data instanceof Uint16Array ? toFloat32(this.dtype, data) : undefined;
+    const converted =
+      data instanceof Uint8Array || data instanceof Uint16Array ? toFloat32(this.dtype, data) : undefined;
     if (converted === undefined) {
       throw new CryptoTensorsError(
         'InvalidOption',

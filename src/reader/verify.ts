@@ -48,10 +48,16 @@ function* verify(input: OpenInput, { onProgress, ...options }: VerifyOptions): T
   const unprotected: string[] = [];
   let done = 0;
   for (const model of models) {
-    const context: ReadContext = { engine: model.engine, threads: options.threads ?? 0, signal: options.signal, onProgress: undefined };
+    const context: ReadContext = {
+      engine: model.engine,
+      threads: options.threads ?? 0,
+      signal: options.signal,
+      onProgress: undefined,
+    };
     let scratch = new Uint8Array(0);
     for (const { copies, byteLength } of verificationBatches(model)) {
-      if (scratch.byteLength < byteLength) scratch = model.engine.allocate(byteLength, false) as Uint8Array<ArrayBuffer>;
+      if (scratch.byteLength < byteLength)
+        scratch = model.engine.allocate(byteLength, false) as Uint8Array<ArrayBuffer>;
       yield* readPlans([{ model, copies, start: 0, byteLength }], scratch.subarray(0, byteLength), context);
       done += byteLength;
       onProgress?.(done, total);
@@ -70,7 +76,10 @@ interface Batch {
  * Cuts a file into reads that fit the scratch memory, at chunk boundaries so that no chunk is read twice. A chunk that is
  * larger than the scratch memory (such as a version 1 tensor) makes a batch of its own. Tensors that nothing covers are left out.
  */
-export function* verificationBatches(model: Pick<Model, 'header' | 'checks' | 'chunkSizes'>, scratch = SCRATCH_BYTES): Generator<Batch> {
+export function* verificationBatches(
+  model: Pick<Model, 'header' | 'checks' | 'chunkSizes'>,
+  scratch = SCRATCH_BYTES,
+): Generator<Batch> {
   let rows: number[] = [];
   let filled = 0;
   for (let i = 0; i < model.header.count; i++) {

@@ -92,7 +92,9 @@ function removeQuietly(path: string): void {
 
 /** Engines begin what they say of a sink with these words; other faults are about what is read. */
 function isWriteFault(error: unknown): boolean {
-  return isJobFault(error) && error.code === 'FileError' && /^cannot (create|reserve|set|write|flush)/.test(error.message);
+  return (
+    isJobFault(error) && error.code === 'FileError' && /^cannot (create|reserve|set|write|flush)/.test(error.message)
+  );
 }
 
 function isSystemError(error: unknown): error is Error & { code: string } {

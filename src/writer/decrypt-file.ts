@@ -24,7 +24,11 @@ const PLAIN_ALIGNMENT = 8;
  * @throws the same as `safeOpen` and `SafeFile.getTensors`; `FileError` if the target cannot be written
  * @throws {AbortError} when `signal` fires; nothing is left behind
  */
-export async function decryptFile(source: string | URL, target: string | URL, options: DecryptOptions = {}): Promise<void> {
+export async function decryptFile(
+  source: string | URL,
+  target: string | URL,
+  options: DecryptOptions = {},
+): Promise<void> {
   const [from, to] = paths(source, target);
   checkOpenOptions(options, 'decryptFile', WORK_OPTIONS);
   checkWorkOptions(options);

@@ -66,13 +66,16 @@ function* encrypt(from: string, to: string, options: EncryptOptions, engine: Eng
   }
 }
 
-function planEncryption(source: Source, header: Header, protection: Protection | null, options: EncryptOptions): PreparedSeal {
+function planEncryption(
+  source: Source,
+  header: Header,
+  protection: Protection | null,
+  options: EncryptOptions,
+): PreparedSeal {
   if (protectionOf(header.metadata) !== 'plain') {
-    throw new CryptoTensorsError(
-      'InvalidOption',
-      `${quote(source.path!)} is encrypted already; decrypt it first`,
-      { path: source.path! },
-    );
+    throw new CryptoTensorsError('InvalidOption', `${quote(source.path!)} is encrypted already; decrypt it first`, {
+      path: source.path!,
+    });
   }
   const tensors = header.names.map((name, i) => ({
     name,
@@ -99,7 +102,11 @@ export function paths(source: unknown, target: unknown): [from: string, to: stri
     checkPath(value, name as string);
     const path = value instanceof URL ? fileURLToPath(value) : (value as string);
     if (isShardIndex(path)) {
-      throw new CryptoTensorsError('InvalidOption', `${name as string}: ${quote(path)} is a shard index; give its shards one by one`, { path });
+      throw new CryptoTensorsError(
+        'InvalidOption',
+        `${name as string}: ${quote(path)} is a shard index; give its shards one by one`,
+        { path },
+      );
     }
     return path;
   }) as [string, string];

@@ -17,7 +17,10 @@ export function checkMetadata(metadata: unknown): ReadonlyMap<string, string> | 
     if (typeof key !== 'string') throw argumentError('a key of options.metadata', 'a string', key);
     if (typeof value !== 'string') throw argumentError(`options.metadata[${quote(key)}]`, 'a string', value);
     if (key.startsWith('__')) {
-      throw new CryptoTensorsError('InvalidOption', `options.metadata: keys that begin with "__" are reserved, such as ${quote(key)}`);
+      throw new CryptoTensorsError(
+        'InvalidOption',
+        `options.metadata: keys that begin with "__" are reserved, such as ${quote(key)}`,
+      );
     }
     if (!key.isWellFormed() || !value.isWellFormed()) {
       throw new CryptoTensorsError('InvalidOption', `options.metadata[${quote(key)}] holds half of a surrogate pair`);

@@ -1,7 +1,15 @@
 import { CryptoTensorsError, argumentError } from '../errors.js';
 import type { AeadAlgorithm, DigestAlgorithm } from '../engine/types.js';
 import type { KeysInput } from '../keys/keyring.js';
-import { checkBoolean, checkFunction, checkInteger, checkOneOf, checkOptionNames, checkSignal, checkString } from '../options.js';
+import {
+  checkBoolean,
+  checkFunction,
+  checkInteger,
+  checkOneOf,
+  checkOptionNames,
+  checkSignal,
+  checkString,
+} from '../options.js';
 import type { TensorSelection } from './select.js';
 
 /** How a file is protected. */
@@ -64,7 +72,10 @@ export function checkProtectOptions(options: Partial<ProtectOptions>): void {
   checkOneOf(options.version, 'options.version', [1, 2]);
   checkInteger(options.chunkSize, 'options.chunkSize', 1, Number.MAX_SAFE_INTEGER);
   if (options.version === 1 && options.chunkSize !== undefined) {
-    throw new CryptoTensorsError('InvalidOption', 'options.chunkSize belongs to version 2; a version 1 tensor is one piece');
+    throw new CryptoTensorsError(
+      'InvalidOption',
+      'options.chunkSize belongs to version 2; a version 1 tensor is one piece',
+    );
   }
   if (options.integrity !== false) checkOneOf(options.integrity, 'options.integrity', ['sha256', 'blake3']);
   checkPolicy(options.policy);

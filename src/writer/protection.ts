@@ -66,9 +66,21 @@ export function* createProtection(
 
 /** Options that only mean something for an encrypted file: a plain one must not be written by an oversight. */
 function refuseWithoutKeys(options: Partial<ProtectOptions>): void {
-  for (const name of ['encKid', 'signKid', 'algorithm', 'version', 'chunkSize', 'tensors', 'policy', 'integrity'] as const) {
+  for (const name of [
+    'encKid',
+    'signKid',
+    'algorithm',
+    'version',
+    'chunkSize',
+    'tensors',
+    'policy',
+    'integrity',
+  ] as const) {
     if (options[name] !== undefined) {
-      throw new CryptoTensorsError('InvalidOption', `options.${name} needs options.keys: without keys the file would be plain`);
+      throw new CryptoTensorsError(
+        'InvalidOption',
+        `options.${name} needs options.keys: without keys the file would be plain`,
+      );
     }
   }
 }

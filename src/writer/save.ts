@@ -102,7 +102,12 @@ function* withPlan<Result>(
   try {
     const encrypt = selectTensors(
       options.tensors,
-      tensors.map(({ name, dtype, shape, begin, end }) => ({ name, dtype, shape: shape.map(Number), byteLength: end - begin })),
+      tensors.map(({ name, dtype, shape, begin, end }) => ({
+        name,
+        dtype,
+        shape: shape.map(Number),
+        byteLength: end - begin,
+      })),
     );
     const prepared = prepareSeal({
       tensors: tensors.map((tensor) => ({ ...tensor, source: engine.openBytes(tensor.bytes), offset: 0 })),
@@ -138,15 +143,20 @@ function readTensors(input: unknown): NamedBytes[] {
 
 function readTensor(name: string, tensor: unknown): NamedBytes {
   const label = `tensors[${quote(name)}]`;
-  if (typeof tensor !== 'object' || tensor === null) throw argumentError(label, 'an object with shape and data', tensor);
+  if (typeof tensor !== 'object' || tensor === null)
+    throw argumentError(label, 'an object with shape and data', tensor);
   const { shape, data } = tensor as Partial<TensorLike>;
   if (!Array.isArray(shape)) throw argumentError(`${label}.shape`, 'an array of dimensions', shape);
   for (const dimension of shape as unknown[]) {
     if (typeof dimension !== 'number') throw argumentError(`a dimension of ${label}.shape`, 'a number', dimension);
     if (!Number.isSafeInteger(dimension) || dimension < 0) {
-      throw new CryptoTensorsError('InvalidOption', `${label}.shape: a dimension must be an integer from 0, not ${dimension}`, {
-        tensor: name,
-      });
+      throw new CryptoTensorsError(
+        'InvalidOption',
+        `${label}.shape: a dimension must be an integer from 0, not ${dimension}`,
+        {
+          tensor: name,
+        },
+      );
     }
   }
   const bytes = bytesOf(label, data);
@@ -179,9 +189,13 @@ function dtypeOf(label: string, name: string, tensor: Partial<TensorLike>): Dtyp
   if (dtype === undefined) {
     const inferred = INFERRED.get(data?.constructor.name ?? '');
     if (inferred !== undefined) return inferred;
-    throw new CryptoTensorsError('InvalidOption', `${label}.dtype must be given: the kind of its data does not say it`, {
-      tensor: name,
-    });
+    throw new CryptoTensorsError(
+      'InvalidOption',
+      `${label}.dtype must be given: the kind of its data does not say it`,
+      {
+        tensor: name,
+      },
+    );
   }
   if (typeof dtype !== 'string') throw argumentError(`${label}.dtype`, 'a string', dtype);
   if (!isDtype(dtype)) {

@@ -82,7 +82,10 @@ function sealRequest({ plan, dataStart }: PreparedSeal, sink: Sink, options: Wor
       index = sources.push(tensor.source) - 1;
       sourceIndex.set(tensor.source, index);
     }
-    items.set([index, tensor.offset, tensor.end - tensor.begin, dataStart + tensor.begin, modeOf(plan, i)], i * SEAL_STRIDE);
+    items.set(
+      [index, tensor.offset, tensor.end - tensor.begin, dataStart + tensor.begin, modeOf(plan, i)],
+      i * SEAL_STRIDE,
+    );
   }
   return {
     sources,
@@ -147,7 +150,11 @@ function headerOf(plan: SealPlan, packed: Uint8Array, signature: Uint8Array | nu
 }
 
 /** The user's metadata and the reserved keys (FORMAT.md §2). Without a signature: what is to be signed. */
-function metadataOf(plan: SealPlan, packed: Uint8Array, signature: Uint8Array | null): ReadonlyMap<string, string> | null {
+function metadataOf(
+  plan: SealPlan,
+  packed: Uint8Array,
+  signature: Uint8Array | null,
+): ReadonlyMap<string, string> | null {
   const { protection } = plan;
   if (protection === null) return plan.metadata;
   const metadata = new Map(plan.metadata);

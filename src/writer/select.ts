@@ -43,7 +43,8 @@ export function selectTensors(selection: TensorSelection | undefined, tensors: r
 }
 
 function matcher(pattern: unknown, tensors: readonly TensorSummary[]): (tensor: TensorSummary) => boolean {
-  if (typeof pattern === 'function') return (tensor) => (pattern as (tensor: TensorSummary) => unknown)(tensor) === true;
+  if (typeof pattern === 'function')
+    return (tensor) => (pattern as (tensor: TensorSummary) => unknown)(tensor) === true;
   if (pattern instanceof RegExp) {
     // A `g` or `y` expression remembers where it stopped; a copy without them does not.
     const expression = new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, ''));

@@ -22,9 +22,10 @@ describe('a secret', () => {
 
   it('shows its length and nothing else', () => {
     const secret = engine.importSecret(ascii('hunter2 hunter2!'));
+    const opaque: unknown = secret;
     const shown = [
       inspect(secret, { showHidden: true, depth: 9 }),
-      String(secret as unknown),
+      String(opaque),
       JSON.stringify({ secret }),
       Object.keys(secret).join(),
     ].join();

@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { canonicalText, compareUtf8, encodeCanonical, encodeHeader, type HeaderContent } from '#dist/format/canonical.js';
+import {
+  canonicalText,
+  compareUtf8,
+  encodeCanonical,
+  encodeHeader,
+  type HeaderContent,
+} from '#dist/format/canonical.js';
 import { scanHeader } from '#dist/format/header-scan.js';
 import { headerContent, parseText, trickyString } from './headers.js';
 import { refusal } from './refusal.js';
@@ -148,7 +154,14 @@ describe('compareUtf8', () => {
         const [x, y] = [prefix + a, prefix + b];
         expect(Math.sign(compareUtf8(x, y))).toBe(Buffer.compare(Buffer.from(x), Buffer.from(y)));
       }),
-      { examples: [['', '\uffff', '\u{10000}'], ['', '\ue000', '\u{10ffff}'], ['', '\ud7ff', '\u{10000}'], ['', '', 'a']] },
+      {
+        examples: [
+          ['', '\uffff', '\u{10000}'],
+          ['', '\ue000', '\u{10ffff}'],
+          ['', '\ud7ff', '\u{10000}'],
+          ['', '', 'a'],
+        ],
+      },
     );
   });
 });

@@ -19,7 +19,14 @@ describe('protection', () => {
   it('is all of the four reserved keys, or none', () => {
     expect(protection(null)).toBe('plain');
     expect(protection(new Map())).toBe('plain');
-    expect(protection(new Map([['__integrity__', ''], ['a', 'b']]))).toBe('plain');
+    expect(
+      protection(
+        new Map([
+          ['__integrity__', ''],
+          ['a', 'b'],
+        ]),
+      ),
+    ).toBe('plain');
     expect(protection(all)).toBe('encrypted');
     expect(protection(new Map([...all, ['__integrity__', '']]))).toBe('encrypted');
   });
@@ -64,7 +71,11 @@ describe('__crypto_keys__', () => {
 
   it('takes any case of ed25519 and of okp, null for an absent kid, and fields that it does not know', () => {
     const key = { alg: 'Ed25519', kty: 'OKP', kid: null, jku: null, x: 'public' };
-    expect(parse({ version: '2', enc, sign: key, extra: [] }).sign).toEqual({ algText: 'Ed25519', kid: null, jku: null });
+    expect(parse({ version: '2', enc, sign: key, extra: [] }).sign).toEqual({
+      algText: 'Ed25519',
+      kid: null,
+      jku: null,
+    });
   });
 
   it.each<[ErrorCode, string, object]>([
@@ -111,12 +122,17 @@ describe('__crypto_keys__', () => {
     const keys = fc.record({
       version: fc.constantFrom<1 | 2>(1, 2),
       chunkSize: fc.bigInt({ min: 1n, max: 2n ** 64n - 1n }),
-      enc: fc.tuple(reference, fc.constantFrom('aes128gcm' as const, 'aes256gcm' as const, 'chacha20poly1305' as const)),
+      enc: fc.tuple(
+        reference,
+        fc.constantFrom('aes128gcm' as const, 'aes256gcm' as const, 'chacha20poly1305' as const),
+      ),
       sign: reference,
     });
     fc.assert(
       fc.property(keys, ({ version, chunkSize, enc: [encKey, algorithm], sign: signKey }) => {
-        const parsed = parseCryptoKeys(encodeCryptoKeys({ version, chunkSize, enc: { ...encKey, algorithm }, sign: signKey }));
+        const parsed = parseCryptoKeys(
+          encodeCryptoKeys({ version, chunkSize, enc: { ...encKey, algorithm }, sign: signKey }),
+        );
         expect(parsed).toMatchObject({
           version,
           exactChunkSize: version === 1 ? 0n : chunkSize,
@@ -158,10 +174,15 @@ describe('__policy__', () => {
     );
   });
 
-  it.each(['{}', '{"local":"a"}', '{"remote":"a"}', '{"local":null,"remote":"a"}', '{"local":"a","local":"a","remote":"b"}', '"a"', ''])(
-    'is InvalidCryptoMetadata for %s',
-    (text) => {
-      refusal('InvalidCryptoMetadata', () => parsePolicy(text));
-    },
-  );
+  it.each([
+    '{}',
+    '{"local":"a"}',
+    '{"remote":"a"}',
+    '{"local":null,"remote":"a"}',
+    '{"local":"a","local":"a","remote":"b"}',
+    '"a"',
+    '',
+  ])('is InvalidCryptoMetadata for %s', (text) => {
+    refusal('InvalidCryptoMetadata', () => parsePolicy(text));
+  });
 });

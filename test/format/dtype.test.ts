@@ -13,8 +13,11 @@ describe('dtypes', () => {
     expect(DTYPES.every(isDtype)).toBe(true);
   });
 
-  it.each(['', 'f32', 'F32 ', 'float32', 'F12', 'constructor', '__proto__', 'toString'])('do not include %j', (name) => {
-    expect(isDtype(name)).toBe(false);
-    expect(dtypeRank(name)).toBe(-1);
-  });
+  it.each(['', 'f32', 'F32 ', 'float32', 'F12', 'constructor', '__proto__', 'toString'])(
+    'do not include %j',
+    (name) => {
+      expect(isDtype(name)).toBe(false);
+      expect(dtypeRank(name)).toBe(-1);
+    },
+  );
 });

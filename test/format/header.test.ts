@@ -1,11 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ErrorCode } from '#dist/errors.js';
-import { MAX_HEADER_BYTES, readHeaderLength } from '#dist/format/header.js';
+import { encodeCanonical, encodeHeader } from '#dist/format/canonical.js';
+import { MAX_HEADER_BYTES, parseHeader, readHeaderLength } from '#dist/format/header.js';
 import { contentOf, headerContent, parseText } from './headers.js';
-import { refusal } from './refusal.js';
-import { encodeHeader } from '#dist/format/canonical.js';
-import { parseHeader } from '#dist/format/header.js';
+import { refusal, thrownBy } from './refusal.js';
 
 function prefix(length: bigint): Uint8Array {
   const bytes = new Uint8Array(8);
@@ -79,7 +78,10 @@ describe('a header', () => {
   });
 
   it('keeps dimensions above 2^53 exact', () => {
-    const header = parseText(`{"a":${entry('[0,9007199254740993]', 0, 0)},"b":${entry('[9223372036854775808,0]', 0, 0)}}`, 0);
+    const header = parseText(
+      `{"a":${entry('[0,9007199254740993]', 0, 0)},"b":${entry('[9223372036854775808,0]', 0, 0)}}`,
+      0,
+    );
     expect(header.exactShape(0)).toEqual([0n, 9007199254740993n]);
     expect(header.exactShape(1)).toEqual([9223372036854775808n, 0n]);
     expect(header.shape(1)).toEqual([2 ** 63, 0]);
@@ -126,8 +128,18 @@ describe('a header', () => {
     ['InvalidHeaderDeserialization', 'no dtype', '{"a":{"shape":[1],"data_offsets":[0,1]}}', 1],
     ['InvalidHeaderDeserialization', 'no shape', '{"a":{"dtype":"U8","data_offsets":[0,1]}}', 1],
     ['InvalidHeaderDeserialization', 'no offsets', '{"a":{"dtype":"U8","shape":[1]}}', 1],
-    ['InvalidHeaderDeserialization', 'an unknown field', '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"x":1}}', 1],
-    ['InvalidHeaderDeserialization', 'a field twice', '{"a":{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}}', 1],
+    [
+      'InvalidHeaderDeserialization',
+      'an unknown field',
+      '{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"x":1}}',
+      1,
+    ],
+    [
+      'InvalidHeaderDeserialization',
+      'a field twice',
+      '{"a":{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}}',
+      1,
+    ],
     ['InvalidHeaderDeserialization', 'an unknown dtype', `{"a":${entry('[1]', 0, 1, 'U9')}}`, 1],
     ['InvalidHeaderDeserialization', 'a fraction', `{"a":${entry('[1.0]', 0, 1)}}`, 1],
     ['InvalidHeaderDeserialization', 'an exponent', `{"a":${entry('[1e0]', 0, 1)}}`, 1],
@@ -148,7 +160,12 @@ describe('a header', () => {
     ['MisalignedSlice', 'half a byte', `{"a":${entry('[3]', 0, 1, 'F4')}}`, 1],
     ['TensorInvalidInfo', 'a byte too many', `{"a":${entry('[1]', 0, 2)}}`, 2],
     ['TensorInvalidInfo', 'a byte too few', `{"a":${entry('[3]', 0, 2)}}`, 2],
-    ['TensorInvalidInfo', '2^53 + 1 elements over 2^53 bytes', `{"a":${entry('[9007199254740993]', 0, 2 ** 53)}}`, 2 ** 53],
+    [
+      'TensorInvalidInfo',
+      '2^53 + 1 elements over 2^53 bytes',
+      `{"a":${entry('[9007199254740993]', 0, 2 ** 53)}}`,
+      2 ** 53,
+    ],
     ['MetadataIncompleteBuffer', 'no data', `{${one}}`, 0],
     ['MetadataIncompleteBuffer', 'more data', `{${one}}`, 2],
     ['MetadataIncompleteBuffer', 'data without tensors', '{}', 1],
@@ -159,9 +176,34 @@ describe('a header', () => {
   it.each([
     ['a byte 0xFF in a name', [0x7b, 0x22, 0xff, 0x22, 0x3a, 0x7b]],
     ['a cut sequence after the JSON', [0x7b, 0x7d, 0x20, 0xe2, 0x82]],
-    ['an encoded surrogate in metadata', [...Buffer.from('{"__metadata__":{"a":"'), 0xed, 0xa0, 0x80, ...Buffer.from('"}}')]],
+    [
+      'an encoded surrogate in metadata',
+      [...Buffer.from('{"__metadata__":{"a":"'), 0xed, 0xa0, 0x80, ...Buffer.from('"}}')],
+    ],
   ])('InvalidHeader: %s', (_, bytes) => {
     refusal('InvalidHeader', () => parseText(Uint8Array.from(bytes), 0));
+  });
+
+  it('with any bytes changed is refused with a code, or is what it says', () => {
+    const bytes = fc.constantFrom(...Buffer.from('{}[]":,\\u0a1 e'), 0x0a, 0x80, 0xc3, 0xff);
+    const changes = fc.array(
+      fc.tuple(fc.nat(), fc.constantFrom<'put' | 'insert' | 'cut'>('put', 'insert', 'cut'), bytes),
+      { maxLength: 3 },
+    );
+    fc.assert(
+      fc.property(headerContent, changes, (content, list) => {
+        const text = [...encodeCanonical(content)];
+        for (const [at, how, byte] of list)
+          text.splice(at % text.length, how === 'insert' ? 0 : 1, ...(how === 'cut' ? [] : [byte]));
+        const dataBytes = content.tensors.at(-1)?.end ?? 0;
+        const error = thrownBy(() => {
+          const header = parseText(Uint8Array.from(text), dataBytes);
+          expect([...header.canonical()]).toEqual([...encodeCanonical(contentOf(header))]);
+        });
+        if (list.length === 0) expect(error).toBeNull();
+      }),
+      { numRuns: 3000 },
+    );
   });
 
   it('names tensor and position in its errors, and cuts hostile names', () => {

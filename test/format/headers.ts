@@ -7,7 +7,10 @@ import { parseHeader, type Header } from '#dist/format/header.js';
 /** Well-formed strings that JSON has trouble with: quotes, control characters, astral characters, names of properties. */
 export const trickyString = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 8 }),
-  fc.string({ unit: fc.constantFrom('"', '\\', '/', '\n', '\u0000', '\u007f', '\u2028', 'é', '\uffff', '\u{1f600}'), maxLength: 6 }),
+  fc.string({
+    unit: fc.constantFrom('"', '\\', '/', '\n', '\u0000', '\u007f', '\u2028', 'é', '\uffff', '\u{1f600}'),
+    maxLength: 6,
+  }),
   fc.constantFrom('__proto__', 'constructor', '0', '10', '', '\ufeff', '\\u0041'),
 );
 
@@ -34,7 +37,10 @@ export const tensors: fc.Arbitrary<HeaderTensor[]> = fc
 
 export const metadata = fc.option(
   fc
-    .uniqueArray(fc.tuple(fc.oneof(trickyString, fc.constant('__signature__')), trickyString), { selector: ([key]) => key, maxLength: 5 })
+    .uniqueArray(fc.tuple(fc.oneof(trickyString, fc.constant('__signature__')), trickyString), {
+      selector: ([key]) => key,
+      maxLength: 5,
+    })
     .map((entries) => new Map(entries)),
 );
 

@@ -137,27 +137,39 @@ describe('refuses', () => {
   });
 
   it('what JSON.parse refuses, and of the rest only duplicate keys', () => {
-    const nearlyJson = fc.string({ unit: fc.constantFrom(...'{}[]":,\\ntu0019.-eE a', 'true', '\\ud83d', '\\ude00'), maxLength: 12 });
+    const nearlyJson = fc.string({
+      unit: fc.constantFrom(...Array.from('{}[]":,\\ntu0019.-eE a'), 'true', '\\ud83d', '\\ude00'),
+      maxLength: 12,
+    });
     fc.assert(
-      fc.property(fc.oneof(nearlyJson, nearlyJson.map((inner) => `[${inner}]`), nearlyJson.map((inner) => `"${inner}"`)), (text) => {
-        const refused = thrownBy(() => parseJsonDocument(text)) !== null;
-        let parsed: unknown;
-        try {
-          parsed = JSON.parse(text);
-        } catch {
-          expect(refused, text).toBe(true);
-          return;
-        }
-        const hasLoneSurrogate = [parsed].flat(Infinity).some((value) => /\p{Surrogate}/u.test(String(value)));
-        const hasObject = text.includes('{');
-        if (!hasObject) expect(refused, text).toBe(hasLoneSurrogate);
-      }),
+      fc.property(
+        fc.oneof(
+          nearlyJson,
+          nearlyJson.map((inner) => `[${inner}]`),
+          nearlyJson.map((inner) => `"${inner}"`),
+        ),
+        (text) => {
+          const refused = thrownBy(() => parseJsonDocument(text)) !== null;
+          let parsed: unknown;
+          try {
+            parsed = JSON.parse(text);
+          } catch {
+            expect(refused, text).toBe(true);
+            return;
+          }
+          const hasLoneSurrogate = [parsed].flat(Infinity).some((value) => /\p{Surrogate}/u.test(String(value)));
+          const hasObject = text.includes('{');
+          if (!hasObject) expect(refused, text).toBe(hasLoneSurrogate);
+        },
+      ),
       { numRuns: 5000 },
     );
   });
 
   it('with position, and with what stands there', () => {
-    const error = refusal('InvalidIndex', () => parseJsonDocument('{"a":1;}', { code: 'InvalidIndex', name: 'the index' }));
+    const error = refusal('InvalidIndex', () =>
+      parseJsonDocument('{"a":1;}', { code: 'InvalidIndex', name: 'the index' }),
+    );
     expect(error).toMatchObject({ position: 6, found: "';'", expected: "',' or '}'" });
     expect(error.message).toContain('the index');
   });
@@ -179,7 +191,12 @@ describe('raw strings', () => {
   });
 
   it('do not change what is not a string', () => {
-    expect(parse('{"k":null,"d":{"x":[1]}}')).toEqual(new Map<string, JsonValue>([['k', null], ['d', new Map([['x', [1]]])]]));
+    expect(parse('{"k":null,"d":{"x":[1]}}')).toEqual(
+      new Map<string, JsonValue>([
+        ['k', null],
+        ['d', new Map([['x', [1]]])],
+      ]),
+    );
   });
 
   it.each(['{"k":"s\u00e9cret"}', '{"k":"secret\\n"}', '{"k":"secret\\/"}', '{"k":"secret\u007f"}'])(

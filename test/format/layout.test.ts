@@ -37,13 +37,19 @@ describe('the layout of a new file', () => {
 
   it('is sorted and without holes, whatever the tensors', () => {
     const tensors = fc.uniqueArray(
-      fc.record({ name: trickyString, dtype: fc.constantFrom(...DTYPES), shape: fc.array(fc.nat(4), { maxLength: 3 }) }),
+      fc.record({
+        name: trickyString,
+        dtype: fc.constantFrom(...DTYPES),
+        shape: fc.array(fc.nat(4), { maxLength: 3 }),
+      }),
       { selector: ({ name }) => name },
     );
     fc.assert(
       fc.property(tensors, (list) => {
         const whole = list.filter(({ dtype, shape }) => (elements(shape) * dtypeBits(dtype)) % 8 === 0);
-        const given = whole.map(({ name, dtype, shape }) => tensor(name, dtype, shape, (elements(shape) * dtypeBits(dtype)) / 8));
+        const given = whole.map(({ name, dtype, shape }) =>
+          tensor(name, dtype, shape, (elements(shape) * dtypeBits(dtype)) / 8),
+        );
         const placed = layOut(given);
         expect(new Set(placed.map(({ name }) => name))).toEqual(new Set(given.map(({ name }) => name)));
         placed.forEach((current, i) => {

@@ -28,7 +28,10 @@ describe('a table of names', () => {
 
   it('holds many', () => {
     const table = new NameTable();
-    const names = Array.from({ length: 20_000 }, (_, i) => `model.layers.${i % 100}.block.${Math.floor(i / 100)}.weight`);
+    const names = Array.from(
+      { length: 20_000 },
+      (_, i) => `model.layers.${i % 100}.block.${Math.floor(i / 100)}.weight`,
+    );
     for (const name of names) expect(table.add(utf8(name))).toBe(true);
     expect(table.strings()).toEqual(names);
     expect(names.map((name) => table.indexOf(name))).toEqual(names.map((_, i) => i));

@@ -30,7 +30,16 @@ describe('a slice', () => {
     [[4, 5], [[1, 3]], [1, 0], [3, 5], [2, 5]],
     [[4, 5], [[-3, -1], 2], [1, 2], [3, 3], [2]],
     [[4, 5], [[4, 4]], [4, 0], [4, 5], [0, 5]],
-    [[4, 5], [[0, 4], [-5, 5]], [0, 0], [4, 5], [4, 5]],
+    [
+      [4, 5],
+      [
+        [0, 4],
+        [-5, 5],
+      ],
+      [0, 0],
+      [4, 5],
+      [4, 5],
+    ],
     [[4], [-0], [0], [1], []],
     [[0], [[0, 0]], [0], [0], [0]],
     [[], [], [], [], []],
@@ -64,7 +73,8 @@ describe('a slice', () => {
 describe('the plan of a slice', () => {
   it('takes whole runs, and what is whole in one piece', () => {
     const header = headerOf(['F32', [4, 3, 5]]);
-    const plan = (...ranges: SliceIndex[]): number[][] => rows(planSlice(header, 0, normalizeSlice([4, 3, 5], ranges)).copies);
+    const plan = (...ranges: SliceIndex[]): number[][] =>
+      rows(planSlice(header, 0, normalizeSlice([4, 3, 5], ranges)).copies);
     expect(plan()).toEqual([[0, 0, 240, 0]]);
     expect(plan([1, 3])).toEqual([[0, 60, 120, 0]]);
     expect(plan(2, [1, 3])).toEqual([[0, 140, 40, 0]]);
@@ -88,55 +98,72 @@ describe('the plan of a slice', () => {
     });
   });
 
-  const bounds = fc.tuple(fc.nat(5), fc.nat(5), fc.nat(5), fc.constantFrom<'index' | 'range' | 'all' | 'from end'>('index', 'range', 'all', 'from end'));
+  const bounds = fc.tuple(
+    fc.nat(5),
+    fc.nat(5),
+    fc.nat(5),
+    fc.constantFrom<'index' | 'range' | 'all' | 'from end'>('index', 'range', 'all', 'from end'),
+  );
 
   it('copies the bytes that a naive indexer copies, in runs that cannot be joined', () => {
     fc.assert(
-      fc.property(fc.constantFrom(...DTYPES), fc.array(bounds, { maxLength: 4 }), fc.nat(4), (dtype, dimensions, given) => {
-        const shape = dimensions.map(([size]) => size);
-        fc.pre((elements(shape) * dtypeBits(dtype)) % 8 === 0);
-        const ranges = dimensions.slice(0, given).map(([size, a, b, kind]): SliceIndex => {
-          const [start, stop] = [Math.min(a, b, size), Math.min(Math.max(a, b), size)];
-          if (kind === 'all' || (kind === 'index' && size === 0)) return null;
-          if (kind === 'index') return a % size;
-          return kind === 'from end' && stop < size ? [start - size, stop - size] : [start, stop];
-        });
-        const slice = normalizeSlice(shape, ranges);
-        const { bits, isAligned } = naiveBits(shape, slice.starts, slice.stops, dtypeBits(dtype));
-        const header = headerOf(['U8', [3]], [dtype, shape]);
-        const index = 1;
-        if (!isAligned) {
-          refusal('MisalignedSlice', () => planSlice(header, index, slice));
-          return;
-        }
-        const plan = planSlice(header, index, slice);
-        expect(plan.shape).toEqual(slice.shape);
-        expect(plan.byteLength).toBe(bits.length / 8);
-        const copied: number[] = [];
-        let end = -1;
-        for (const [tensor, start, length, offset] of rows(plan.copies) as [number, number, number, number][]) {
-          expect(tensor).toBe(index);
-          expect(offset).toBe(copied.length / 8);
-          expect(start, 'runs are joined').toBeGreaterThan(end);
-          end = start + length;
-          for (let bit = start * 8; bit < end * 8; bit++) copied.push(bit);
-        }
-        expect(copied).toEqual(bits);
-      }),
+      fc.property(
+        fc.constantFrom(...DTYPES),
+        fc.array(bounds, { maxLength: 4 }),
+        fc.nat(4),
+        (dtype, dimensions, given) => {
+          const shape = dimensions.map(([size]) => size);
+          fc.pre((elements(shape) * dtypeBits(dtype)) % 8 === 0);
+          const ranges = dimensions.slice(0, given).map(([size, a, b, kind]): SliceIndex => {
+            const [start, stop] = [Math.min(a, b, size), Math.min(Math.max(a, b), size)];
+            if (kind === 'all' || (kind === 'index' && size === 0)) return null;
+            if (kind === 'index') return a % size;
+            return kind === 'from end' && stop < size ? [start - size, stop - size] : [start, stop];
+          });
+          const slice = normalizeSlice(shape, ranges);
+          const { bits, isAligned } = naiveBits(shape, slice.starts, slice.stops, dtypeBits(dtype));
+          const header = headerOf(['U8', [3]], [dtype, shape]);
+          const index = 1;
+          if (!isAligned) {
+            refusal('MisalignedSlice', () => planSlice(header, index, slice));
+            return;
+          }
+          const plan = planSlice(header, index, slice);
+          expect(plan.shape).toEqual(slice.shape);
+          expect(plan.byteLength).toBe(bits.length / 8);
+          const copied: number[] = [];
+          let end = -1;
+          for (const [tensor, start, length, offset] of rows(plan.copies) as [number, number, number, number][]) {
+            expect(tensor).toBe(index);
+            expect(offset).toBe(copied.length / 8);
+            expect(start, 'runs are joined').toBeGreaterThan(end);
+            end = start + length;
+            for (let bit = start * 8; bit < end * 8; bit++) copied.push(bit);
+          }
+          expect(copied).toEqual(bits);
+        },
+      ),
       { numRuns: 1000 },
     );
   });
 });
 
 /** Every bit of a box, element by element, and whether each longest run of them begins and ends on a byte. */
-function naiveBits(shape: number[], starts: number[], stops: number[], width: number): { bits: number[]; isAligned: boolean } {
+function naiveBits(
+  shape: number[],
+  starts: number[],
+  stops: number[],
+  width: number,
+): { bits: number[]; isAligned: boolean } {
   let indices: number[] = [0];
   shape.forEach((size, k) => {
     const range = Array.from({ length: stops[k]! - starts[k]! }, (_, i) => starts[k]! + i);
     indices = indices.flatMap((index) => range.map((i) => index * size + i));
   });
   const bits = indices.flatMap((index) => Array.from({ length: width }, (_, bit) => index * width + bit));
-  const isAligned = bits.every((bit, i) => bit === bits[i - 1]! + 1 || (bit % 8 === 0 && (i === 0 || (bits[i - 1]! + 1) % 8 === 0)));
+  const isAligned = bits.every(
+    (bit, i) => bit === bits[i - 1]! + 1 || (bit % 8 === 0 && (i === 0 || (bits[i - 1]! + 1) % 8 === 0)),
+  );
   return { bits, isAligned: isAligned && (bits.length === 0 || (bits.at(-1)! + 1) % 8 === 0) };
 }
 

@@ -1,7 +1,13 @@
 /** The test data in `test/vectors`: see its README.md. Parsed exactly, since it holds integers above 2^53. */
 import { createPublicKey, verify } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { parseCryptoKeys, parsePolicy, parseSignature, protection, type CryptoKeys } from '#dist/format/crypto-metadata.js';
+import {
+  parseCryptoKeys,
+  parsePolicy,
+  parseSignature,
+  protection,
+  type CryptoKeys,
+} from '#dist/format/crypto-metadata.js';
 import { parseHeader, readHeaderLength, type Header } from '#dist/format/header.js';
 import { scanIntegrity, type IntegrityScan } from '#dist/format/integrity.js';
 import { parseJsonDocument, type JsonObject, type JsonValue } from '#dist/format/json.js';
@@ -78,7 +84,12 @@ export function recordTexts({ document, records }: RecordScan): unknown[] {
 }
 
 /** Verifies with the key that an entry names, or else the one of the header's kid. */
-function verifies(message: Uint8Array, signature: Uint8Array, keys: JsonValue | undefined, headerKid: string | null): boolean {
+function verifies(
+  message: Uint8Array,
+  signature: Uint8Array,
+  keys: JsonValue | undefined,
+  headerKid: string | null,
+): boolean {
   if (!(keys instanceof Map)) return false;
   const set = parseJsonDocument(readVector(text(keys, 'file'))) as JsonObject;
   const named = keys.get('lookup') === 'header' ? headerKid : ((keys.get('sign') ?? null) as string | null);

@@ -42,7 +42,10 @@ describe('toFloat32', () => {
   });
 
   test('F16 codes are ordered like their values, and the sign bit negates', () => {
-    const values = toFloat32('F16', Uint16Array.from({ length: 65536 }, (_, code) => code))!;
+    const values = toFloat32(
+      'F16',
+      Uint16Array.from({ length: 65536 }, (_, code) => code),
+    )!;
     const unordered = values.slice(0, 0x7c00).filter((value, code) => !(values[code + 1]! > value));
     expect(unordered).toEqual(new Float32Array(0));
     expect(values.slice(32768)).toEqual(values.slice(0, 32768).map((value) => -value));

@@ -2,7 +2,17 @@ import { readFileSync, renameSync, statSync, truncateSync, writeFileSync } from 
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { AbortError, inspectFileSync, loadFile, loadFileSync, safeOpen, safeOpenSync, saveFileSync, verifyFile, verifyFileSync } from 'cryptotensors';
+import {
+  AbortError,
+  inspectFileSync,
+  loadFile,
+  loadFileSync,
+  safeOpen,
+  safeOpenSync,
+  saveFileSync,
+  verifyFile,
+  verifyFileSync,
+} from 'cryptotensors';
 import { refusal } from '../support/errors.js';
 import { KEYS, bytesOf, saveSmallModel, smallTensors } from '../support/model.js';
 import { temporaryFolder } from '../support/temporary.js';
@@ -23,7 +33,12 @@ describe('SafeFile', () => {
     expect(model.encrypted).toBe(true);
     expect(model.signers()).toEqual(['sign-a']);
     expect({ ...model.metadata() }).toEqual({ format: 'pt', constructor: 'y' });
-    expect(Object.keys(model.reservedMetadata()!).sort()).toEqual(['__crypto_keys__', '__encryption__', '__policy__', '__signature__']);
+    expect(Object.keys(model.reservedMetadata()!).sort()).toEqual([
+      '__crypto_keys__',
+      '__encryption__',
+      '__policy__',
+      '__signature__',
+    ]);
     expect(model.info('encoder.weight')).toEqual({
       name: 'encoder.weight',
       dtype: 'F32',
@@ -51,7 +66,12 @@ describe('SafeFile', () => {
     }
     const some = await model.getTensors({ names: ['scale', 'mask', 'scale'] });
     expect([...some.keys()].sort()).toEqual(['mask', 'scale']);
-    for (const all of [await model.getTensors(), model.getTensorsSync(), await loadFile(path, options), loadFileSync(path, options)]) {
+    for (const all of [
+      await model.getTensors(),
+      model.getTensorsSync(),
+      await loadFile(path, options),
+      loadFileSync(path, options),
+    ]) {
       expect([...all.keys()]).toEqual(model.offsetKeys());
       for (const [name, tensor] of all) {
         expect(tensor.data).toEqual(expected.get(name)!.data);
@@ -79,7 +99,9 @@ describe('SafeFile', () => {
     expect(into.byteLength).toBe(4096);
 
     await refusal('InvalidOption', () => model.getTensor('encoder.bias', { into: new ArrayBuffer(63) }));
-    await refusal('InvalidOption', () => model.getTensor('encoder.bias', { into: new Uint8Array(new ArrayBuffer(100), 4) }));
+    await refusal('InvalidOption', () =>
+      model.getTensor('encoder.bias', { into: new Uint8Array(new ArrayBuffer(100), 4) }),
+    );
     await expect(model.getTensor('encoder.bias', { into: [] as never })).rejects.toThrow(/options\.into must be/);
   });
 
@@ -105,7 +127,7 @@ describe('SafeFile', () => {
   test('refuses what is not there', async () => {
     await using model = await safeOpen(encrypted, { keys: KEYS });
     const error = await refusal('TensorNotFound', () => model.getTensor('weight\n\u001b[31m'));
-    expect(error.message).not.toMatch(/\u001b|\n/);
+    expect(error.message).not.toMatch(/\p{Cc}/u);
     expect(() => model.getSlice('nope')).toThrow(/no tensor "nope"/);
     await expect(model.getTensor(3 as never)).rejects.toThrow(/name must be a string/);
     await expect(model.getTensors({ names: 'mask' as never })).rejects.toThrow(/options\.names must be/);
@@ -113,7 +135,9 @@ describe('SafeFile', () => {
 
   test('refuses unknown options and wrong types', async () => {
     await expect(safeOpen(encrypted, { key: KEYS } as never)).rejects.toThrow(/unknown option "key"/);
-    await expect(safeOpen(encrypted, { keys: KEYS, allowPlain: 'yes' } as never)).rejects.toThrow(/options\.allowPlain must be a boolean/);
+    await expect(safeOpen(encrypted, { keys: KEYS, allowPlain: 'yes' } as never)).rejects.toThrow(
+      /options\.allowPlain must be a boolean/,
+    );
     await expect(safeOpen(7 as never)).rejects.toThrow(/input must be a path/);
     expect(() => safeOpenSync('')).toThrow(/must be a path/);
     await refusal('InvalidOption', () => safeOpen(encrypted, { keys: KEYS, threads: 0 }));
@@ -149,7 +173,9 @@ describe('SafeFile', () => {
 
   test('an aborted signal ends opening and reading with an AbortError and its reason', async () => {
     const reason = new Error('enough');
-    await expect(safeOpen(encrypted, { keys: KEYS, signal: AbortSignal.abort(reason) })).rejects.toBeInstanceOf(AbortError);
+    await expect(safeOpen(encrypted, { keys: KEYS, signal: AbortSignal.abort(reason) })).rejects.toBeInstanceOf(
+      AbortError,
+    );
     await using model = await safeOpen(encrypted, { keys: KEYS });
     const error: unknown = await model.getTensors({ signal: AbortSignal.abort(reason) }).catch((e: unknown) => e);
     expect(error).toMatchObject({ name: 'AbortError', code: 'ABORT_ERR', cause: reason });
@@ -158,7 +184,12 @@ describe('SafeFile', () => {
   test('shows neither keys nor weights when it is printed', async () => {
     await using model = await safeOpen(encrypted, { keys: KEYS });
     const tensor = await model.getTensor('mask');
-    const shown = [inspect(model, { depth: 10, showHidden: true }), JSON.stringify(model), inspect(tensor), JSON.stringify(tensor)].join();
+    const shown = [
+      inspect(model, { depth: 10, showHidden: true }),
+      JSON.stringify(model),
+      inspect(tensor),
+      JSON.stringify(tensor),
+    ].join();
     for (const { k, d } of (JSON.parse(readFileSync(KEYS, 'utf8')) as { keys: { k?: string; d?: string }[] }).keys) {
       for (const secret of [k, d]) if (secret !== undefined) expect(shown).not.toContain(secret);
     }
@@ -209,20 +240,26 @@ describe('verifyFile', () => {
     const partial = saveSmallModel(folder, 'partial.safetensors', { tensors: 'encoder.*', integrity: false });
     const full = { encrypted: true, signers: ['sign-a'], tensors: 6, bytes: 621 };
     expect(await verifyFile(encrypted, { keys: KEYS })).toEqual({ ...full, unprotected: [] });
-    expect(verifyFileSync(partial, { keys: KEYS })).toEqual({ ...full, unprotected: ['position', 'empty', 'scale', 'mask'] });
+    expect(verifyFileSync(partial, { keys: KEYS })).toEqual({
+      ...full,
+      unprotected: ['position', 'empty', 'scale', 'mask'],
+    });
     expect(await verifyFile(plain)).toMatchObject({ encrypted: false, signers: [] });
   });
 
-  test.each(['sha256', 'blake3'] as const)('finds a flipped bit in a plain tensor by its %s digest', async (integrity) => {
-    const path = saveSmallModel(folder, `${integrity}.safetensors`, { tensors: 'encoder.*', integrity });
-    expect((await verifyFile(path, { keys: KEYS })).unprotected).toEqual([]);
-    const bytes = readFileSync(path);
-    bytes[bytes.byteLength - 1]! ^= 1;
-    writeFileSync(path, bytes);
-    const error = await refusal('BadDigest', () => verifyFile(path, { keys: KEYS }));
-    expect(error.tensor).toBe('mask');
-    await refusal('BadDigest', () => loadFile(path, { keys: KEYS }));
-  });
+  test.each(['sha256', 'blake3'] as const)(
+    'finds a flipped bit in a plain tensor by its %s digest',
+    async (integrity) => {
+      const path = saveSmallModel(folder, `${integrity}.safetensors`, { tensors: 'encoder.*', integrity });
+      expect((await verifyFile(path, { keys: KEYS })).unprotected).toEqual([]);
+      const bytes = readFileSync(path);
+      bytes[bytes.byteLength - 1]! ^= 1;
+      writeFileSync(path, bytes);
+      const error = await refusal('BadDigest', () => verifyFile(path, { keys: KEYS }));
+      expect(error.tensor).toBe('mask');
+      await refusal('BadDigest', () => loadFile(path, { keys: KEYS }));
+    },
+  );
 });
 
 test('saving what was loaded gives the same tensors', async () => {

@@ -53,7 +53,11 @@ describe('share and attach', () => {
   test('the token holds no key', async () => {
     await using model = await safeOpen(path, { keys: KEYS });
     const text = JSON.stringify(model.share(), (_, value: unknown) =>
-      typeof value === 'bigint' ? String(value) : ArrayBuffer.isView(value) ? Buffer.from(bytesOf(value)).toString('latin1') : value,
+      typeof value === 'bigint'
+        ? String(value)
+        : ArrayBuffer.isView(value)
+          ? Buffer.from(bytesOf(value)).toString('latin1')
+          : value,
     );
     const { keys } = JSON.parse(readFileSync(KEYS, 'utf8')) as { keys: { k?: string; d?: string }[] };
     for (const secret of keys.flatMap(({ k, d }) => [k, d])) {

@@ -30,7 +30,12 @@ describe('verificationBatches', () => {
         for (const { copies, byteLength } of verificationBatches(modelOf(tensors), scratch)) {
           let filled = 0;
           for (let at = 0; at < copies.length; at += 4) {
-            const [i, start, length, destination] = copies.subarray(at, at + 4) as unknown as [number, number, number, number];
+            const [i, start, length, destination] = copies.subarray(at, at + 4) as unknown as [
+              number,
+              number,
+              number,
+              number,
+            ];
             const { chunk, length: whole } = tensors[i]!;
             seen.add(i);
             expect(destination).toBe(filled);

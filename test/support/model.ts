@@ -32,5 +32,7 @@ export function writeShardIndex(path: string, weightMap: Record<string, unknown>
 
 /** The bytes of a typed array. */
 export function bytesOf(data: ArrayBufferView | ArrayBufferLike): Uint8Array {
-  return ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : new Uint8Array(data);
+  return ArrayBuffer.isView(data)
+    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    : new Uint8Array(data);
 }

@@ -2,7 +2,18 @@ import { existsSync, readFileSync, readdirSync, statSync, writeFileSync } from '
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { AbortError, decryptFile, encryptFile, generateKeys, inspectFile, load, loadFile, save, saveFile, saveSync } from 'cryptotensors';
+import {
+  AbortError,
+  decryptFile,
+  encryptFile,
+  generateKeys,
+  inspectFile,
+  load,
+  loadFile,
+  save,
+  saveFile,
+  saveSync,
+} from 'cryptotensors';
 import { refusal } from '../support/errors.js';
 import { KEYS, saveSmallModel, smallTensors } from '../support/model.js';
 import { temporaryFolder } from '../support/temporary.js';
@@ -27,7 +38,11 @@ describe('encryptFile and decryptFile', () => {
     const target = join(folder, 'there.safetensors');
     const back = join(folder, 'back.safetensors');
     const seen: number[] = [];
-    await encryptFile(plain, pathToFileURL(target), { keys: KEYS, ...options, onProgress: (done, total) => seen.push(done, total) });
+    await encryptFile(plain, pathToFileURL(target), {
+      keys: KEYS,
+      ...options,
+      onProgress: (done, total) => seen.push(done, total),
+    });
     expect(seen.at(-1)).toBe(seen.at(-2));
     expect(statSync(target).size % 4096).toBe(621 % 4096);
     await decryptFile(target, back, { keys: KEYS });
@@ -53,7 +68,9 @@ describe('encryptFile and decryptFile', () => {
     await refusal('FileError', () => encryptFile(join(folder, 'nope'), target, { keys: KEYS }));
     await refusal('HeaderTooSmall', () => encryptFile(target, target, { keys: KEYS }));
     await refusal('FileError', () => encryptFile(plain, join(folder, 'no', 'such', 'folder'), { keys: KEYS }));
-    await expect(encryptFile(plain, target, { keys: KEYS, signal: AbortSignal.abort() })).rejects.toBeInstanceOf(AbortError);
+    await expect(encryptFile(plain, target, { keys: KEYS, signal: AbortSignal.abort() })).rejects.toBeInstanceOf(
+      AbortError,
+    );
     await expect(encryptFile(plain, target, {} as never)).rejects.toThrow(/options\.keys must be/);
     await refusal('InvalidOption', () => encryptFile(plain, target, { keys: KEYS, version: 1, chunkSize: 5 }));
     await refusal('InvalidOption', () => encryptFile(plain, join(folder, 'x.index.json'), { keys: KEYS }));
@@ -89,13 +106,17 @@ describe('saveFile and save', () => {
     const [first, second] = [await save(smallTensors(), { keys: KEYS }), await save(smallTensors(), { keys: KEYS })];
     expect(first.byteLength).toBe(second.byteLength);
     expect(Buffer.compare(first.subarray(-621), second.subarray(-621))).not.toBe(0);
-    for (const bytes of [first, second]) expect((await load(bytes, { keys: KEYS })).get('mask')!.data).toEqual(Uint8Array.of(1, 0, 1));
+    for (const bytes of [first, second])
+      expect((await load(bytes, { keys: KEYS })).get('mask')!.data).toEqual(Uint8Array.of(1, 0, 1));
   });
 
   test('takes generated keys, of any algorithm, and infers dtypes', async () => {
     for (const algorithm of ['aes128gcm', 'aes256gcm', 'chacha20poly1305'] as const) {
       const keys = generateKeys({ algorithm });
-      const bytes = await save({ w: { shape: [2], data: new BigUint64Array([1n, 2n]) } }, { keys, metadata: new Map([['a', 'b']]) });
+      const bytes = await save(
+        { w: { shape: [2], data: new BigUint64Array([1n, 2n]) } },
+        { keys, metadata: new Map([['a', 'b']]) },
+      );
       const tensor = (await load(bytes, { keys })).get('w')!;
       expect(tensor.dtype).toBe('U64');
       expect(tensor.data).toEqual(new BigUint64Array([1n, 2n]));
@@ -113,7 +134,12 @@ describe('saveFile and save', () => {
     ['half a surrogate pair', 'InvalidOption', { '\ud800': { shape: [2], data: new Float32Array(2) } }],
     ['reserved metadata', 'InvalidOption', {}, { metadata: { __encryption__: '{}' } }],
     ['an option that needs keys', 'InvalidOption', {}, { tensors: '*' }],
-    ['too many tags', 'HeaderTooLarge', { w: { shape: [8_000_000], data: new Uint8Array(8_000_000) } }, { keys: KEYS, chunkSize: 1 }],
+    [
+      'too many tags',
+      'HeaderTooLarge',
+      { w: { shape: [8_000_000], data: new Uint8Array(8_000_000) } },
+      { keys: KEYS, chunkSize: 1 },
+    ],
   ])('refuses %s', async (_, code, tensors, options) => {
     await refusal(code as never, () => save(tensors as never, options));
   });

@@ -3,12 +3,14 @@ import { selectTensors } from '#dist/writer/select.js';
 import type { TensorSelection } from '#dist/writer/select.js';
 import { refusal } from '../support/errors.js';
 
-const tensors = ['encoder.0.weight', 'encoder.0.bias', 'encoder.1.weight', 'embed/weight', 'w[0]', '__proto__'].map((name) => ({
-  name,
-  dtype: 'F32' as const,
-  shape: [2],
-  byteLength: 8,
-}));
+const tensors = ['encoder.0.weight', 'encoder.0.bias', 'encoder.1.weight', 'embed/weight', 'w[0]', '__proto__'].map(
+  (name) => ({
+    name,
+    dtype: 'F32' as const,
+    shape: [2],
+    byteLength: 8,
+  }),
+);
 
 function picked(selection: TensorSelection | undefined): string[] {
   const flags = selectTensors(selection, tensors);

@@ -14,12 +14,11 @@ pub fn syntax(error: &anyhow::Error) -> Refusal {
 /// wording without arguments is told.
 pub fn failure(error: &anyhow::Error) -> Refusal {
     located(Kind::Error, &error.to_string(), |reason| {
-        let wording = reason.split(" Got `").next().unwrap_or_default();
+        let end = [" Got `", "\nCaused by"].iter().filter_map(|detail| reason.find(detail)).min();
+        let wording = &reason[..end.unwrap_or(reason.len())];
         if wording.starts_with("recursion detected") {
-            return "the rule needs its own value".into();
-        }
-        let known = SAFE_BEGINNINGS.iter().any(|beginning| wording.starts_with(beginning)) || SAFE.contains(&wording);
-        if known {
+            "the rule needs its own value".into()
+        } else if SAFE.contains(&wording) || SAFE_BEGINNINGS.iter().any(|beginning| wording.starts_with(beginning)) {
             wording.into()
         } else {
             "an expression could not be evaluated".into()
@@ -27,26 +26,34 @@ pub fn failure(error: &anyhow::Error) -> Refusal {
     })
 }
 
-/// What follows these comes from the policy's text (a name) or is fixed wording.
-const SAFE_BEGINNINGS: [&str; 4] =
-    ["`", "could not find function ", "use of undefined variable ", "duplicated definition of local variable "];
+/// What follows these is fixed wording, or a name or a place in the policy.
+const SAFE_BEGINNINGS: [&str; 5] = [
+    "`",
+    "could not find function ",
+    "duplicated definition of local variable ",
+    "rule conflicts with rule at ",
+    "use of undefined variable ",
+];
 
-const SAFE: [&str; 15] = [
-    "divide by zero",
-    "modulo by zero",
-    "modulo on floating-point number",
+const SAFE: [&str; 18] = [
+    "complete rules should not produce multiple outputs",
+    "could not deserialize json.",
     "could not parse number",
     "could not parse string as number",
-    "could not deserialize json.",
-    "invalid regex",
-    "invalid glob",
-    "invalid semver",
-    "invalid function expression",
-    "complete rules should not produce multiple outputs",
-    "rules should not produce multiple outputs.",
+    "decode failed",
+    "decode failure",
+    "divide by zero",
     "functions must not produce multiple outputs for same inputs",
     "incorrect number of parameters supplied to extension",
+    "invalid function expression",
+    "invalid glob",
+    "invalid regex",
+    "invalid semver",
+    "modulo by zero",
+    "modulo on floating-point number",
     "not a valid target for with modifier",
+    "rules should not produce multiple outputs.",
+    "undefined rule",
 ];
 
 /// Takes line, column and reason out of `\n--> model.rego:2:9\n  |\n2 | allow = \n  |         ^\nerror: reason`.
