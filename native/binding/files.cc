@@ -44,6 +44,25 @@ Napi::Value read_raw_job(const Napi::CallbackInfo& info) {
   return make_job(info.Env(), std::move(job), nothing, {info[0], info[2]});
 }
 
+// source, offset, length. A Uint8Array over a private mapping, which goes when the array does.
+Napi::Value map_source(const Napi::CallbackInfo& info) {
+  const auto source = open_argument<Source>(info[0], "source");
+  const uint64_t offset = integer_argument(info[1], "offset");
+  const uint64_t length = integer_argument(info[2], "length");
+  if (length == 0 || !source->contains(offset, length)) throw std::invalid_argument("the range is not in the source");
+  auto mapped = source->map(offset, length);
+  if (Fault* fault = std::get_if<Fault>(&mapped)) throw FaultError(*fault);
+  auto mapping = std::get<std::unique_ptr<Mapping>>(std::move(mapped));
+  const size_t within = mapping->offset();
+  napi_value buffer = nullptr;
+  const auto unmap = [](napi_env, void*, void* mapping) { delete static_cast<Mapping*>(mapping); };
+  const napi_status status = napi_create_external_arraybuffer(info.Env(), mapping->pages().data(), mapping->pages().size(),
+                                                              unmap, mapping.get(), &buffer);
+  if (status != napi_ok) throw FaultError({.code = Code::invalid, .message = "this runtime does not take mapped memory"});
+  mapping.release();
+  return Napi::Uint8Array::New(info.Env(), static_cast<size_t>(length), Napi::ArrayBuffer(info.Env(), buffer), within);
+}
+
 Napi::Value create_file_at(const Napi::CallbackInfo& info) {
   const std::string path = path_argument(info[0], "path");
   const uint64_t mode = integer_argument(info[1], "mode");
@@ -83,6 +102,7 @@ void export_files(Napi::Object exports) {
   export_function<source_size>(exports, "sourceSize");
   export_function<read_raw_job>(exports, "readRawJob");
   export_function<close_handle<Source>>(exports, "closeSource");
+  export_function<map_source>(exports, "mapSource");
   export_function<create_file_at>(exports, "createFile");
   export_function<memory_sink_of>(exports, "memorySink");
   export_function<sink_allocate_job>(exports, "sinkAllocateJob");

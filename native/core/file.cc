@@ -54,6 +54,10 @@ class MemorySink final : public Sink {
 
 }  // namespace
 
+std::variant<std::unique_ptr<Mapping>, Fault> Source::map(uint64_t, uint64_t) const {
+  return Fault{.code = Code::invalid, .message = "only files can be mapped, and not on this system if this is one"};
+}
+
 std::shared_ptr<Source> memory_source(ByteSpan bytes) { return std::make_shared<MemorySource>(bytes); }
 
 std::shared_ptr<Sink> memory_sink(MutableByteSpan bytes) { return std::make_shared<MemorySink>(bytes); }

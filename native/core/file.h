@@ -12,6 +12,28 @@
 
 namespace cryptotensors {
 
+// Part of a file as memory of the process. Whatever others write to the file may show in it, until this process writes to
+// the page itself; if others cut the file, touching what is gone kills the process (SIGBUS). Nothing that must be verified
+// may be read through it.
+class Mapping {
+ public:
+  virtual ~Mapping() = default;
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+
+  // Of whole pages.
+  MutableByteSpan pages() const noexcept { return pages_; }
+  // Where in the pages the wanted bytes begin.
+  size_t offset() const noexcept { return offset_; }
+
+ protected:
+  Mapping(MutableByteSpan pages, size_t offset) noexcept : pages_(pages), offset_(offset) {}
+
+ private:
+  const MutableByteSpan pages_;
+  const size_t offset_;
+};
+
 // Bytes to read. The size is the one at opening.
 class Source {
  public:
@@ -27,6 +49,9 @@ class Source {
   virtual Fault read(uint64_t offset, MutableByteSpan out) const = 0;
   // Code::file_changed if the file was written to or cut since it was opened, as far as the system tells.
   virtual Fault check_unchanged() const = 0;
+  // Maps [offset, offset + length), which is not empty and lies within the source, privately. Code::invalid where that is
+  // not to be had.
+  virtual std::variant<std::unique_ptr<Mapping>, Fault> map(uint64_t offset, uint64_t length) const;
 
  protected:
   explicit Source(uint64_t size) noexcept : size_(size) {}

@@ -2,6 +2,7 @@
 #if !defined(_WIN32)
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -53,6 +54,12 @@ Version version_of(const struct stat& status) noexcept {
   return {int64_t{status.st_size}, int64_t{modified.tv_sec}, int64_t{modified.tv_nsec}};
 }
 
+class FileMapping final : public Mapping {
+ public:
+  FileMapping(MutableByteSpan pages, size_t offset) noexcept : Mapping(pages, offset) {}
+  ~FileMapping() override { ::munmap(pages().data(), pages().size()); }
+};
+
 class FileSource final : public Source {
  public:
   FileSource(Descriptor file, const struct stat& status)
@@ -79,6 +86,17 @@ class FileSource final : public Source {
     if (::fstat(file_.get(), &now) != 0) return system_fault("cannot get the file's status", errno);
     if (version_of(now) == version_) return {};
     return {.code = Code::file_changed, .message = "its size or modification time is not what it was at opening"};
+  }
+
+  std::variant<std::unique_ptr<Mapping>, Fault> map(uint64_t offset, uint64_t length) const override {
+    if (Fault changed = check_unchanged()) return changed;
+    static const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+    const auto within = static_cast<size_t>(offset % page);
+    const size_t size = within + static_cast<size_t>(length);
+    // Writable, because JavaScript writes where it likes; private, so that no write reaches the file.
+    void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, file_.get(), static_cast<off_t>(offset - within));
+    if (memory == MAP_FAILED) return system_fault("cannot map", errno);
+    return std::make_unique<FileMapping>(MutableByteSpan{static_cast<uint8_t*>(memory), size}, within);
   }
 
  private:

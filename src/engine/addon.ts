@@ -41,6 +41,7 @@ export interface Addon {
   openBytes(bytes: Uint8Array): SourceHandle;
   sourceSize(source: SourceHandle): number;
   readRawJob(source: SourceHandle, offset: number, destination: Uint8Array): JobHandle<undefined>;
+  mapSource(source: SourceHandle, offset: number, length: number): Uint8Array;
   closeSource(source: SourceHandle): void;
 
   createFile(path: string, mode: number): SinkHandle;

@@ -113,6 +113,10 @@ export class NativeEngine implements Engine {
     return guarded(() => this.#addon.readRawJob(handleOf(source, 'source'), offset, destination));
   }
 
+  map(source: Source, offset: number, length: number): Uint8Array {
+    return guarded(() => this.#addon.mapSource(handleOf(source, 'source'), offset, length));
+  }
+
   createFile(path: string, mode: number): Sink {
     return new NativeSink(
       this.#addon,

@@ -246,6 +246,13 @@ export interface Engine {
   readRaw(source: Source, offset: number, destination: Uint8Array): Promise<void>;
   readRawSync(source: Source, offset: number, destination: Uint8Array): void;
 
+  /**
+   * A view of a part of a file that is not empty, by a private mapping: nothing is read before it is touched, nothing is
+   * verified, later changes of the file may show, and if it is cut the process dies at the touch. InvalidOption where that is
+   * not to be had; FileChanged if it has changed already.
+   */
+  map(source: Source, offset: number, length: number): Uint8Array;
+
   /** Creates a new file for writing (`O_EXCL`); FileError with EEXIST if it is there. `mode` as in open(2). */
   createFile(path: string, mode: number): Sink;
   memorySink(bytes: Uint8Array): Sink;

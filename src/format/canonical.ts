@@ -2,6 +2,9 @@
 import { CryptoTensorsError } from '../errors.js';
 import type { Dtype } from './dtype.js';
 import { JsonWriter } from './json-writer.js';
+import { compareUtf8 } from './utf8-order.js';
+
+export { compareUtf8 } from './utf8-order.js';
 
 /** Longest header that a file may have (FORMAT.md §1). */
 export const MAX_HEADER_BYTES = 100_000_000;
@@ -70,25 +73,6 @@ export function encodeHeader(
   new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true);
   bytes.set(text, LENGTH_BYTES);
   return bytes;
-}
-
-/**
- * Compares two well-formed strings by their UTF-8 bytes, which is the order of code points. UTF-16 units are in another order
- * where one is a surrogate (an astral character) and the other is above the surrogates.
- */
-export function compareUtf8(a: string, b: string): number {
-  const length = Math.min(a.length, b.length);
-  for (let i = 0; i < length; i++) {
-    const x = a.charCodeAt(i);
-    const y = b.charCodeAt(i);
-    if (x !== y) return codePointRank(x) - codePointRank(y);
-  }
-  return a.length - b.length;
-}
-
-/** Moves the surrogates above all other units. */
-function codePointRank(unit: number): number {
-  return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit;
 }
 
 function encodeText(metadata: [string, string][] | null, tensors: readonly HeaderTensor[]): Uint8Array<ArrayBuffer> {

@@ -1,12 +1,13 @@
 /** Reads the text of a header into flat lists: no object per tensor. Structure only; offsets and sizes are checked later. */
 import { CryptoTensorsError, quote } from '../errors.js';
-import { compareUtf8 } from './canonical.js';
 import { DTYPES, dtypeRank } from './dtype.js';
-import { Byte, JsonKey, JsonScanner, decodeUtf8 } from './json-scanner.js';
+import { JsonKey } from './json-key.js';
+import { Byte, JsonScanner, decodeUtf8 } from './json-scanner.js';
 import { wholeText } from './json-text.js';
 import { MetadataMap } from './metadata-map.js';
 import { NameTable } from './name-table.js';
 import { UintList } from './uint-list.js';
+import { compareUtf8 } from './utf8-order.js';
 
 /** Tensors in the order of the text. */
 export interface ScannedTensors {
@@ -179,7 +180,7 @@ class HeaderScan {
     return scanner.refuse(`holds ${quote(scanner.value())}, which is no field of a tensor`, scanner.start);
   }
 
-  /** The name just scanned: readers could disagree about which one of two equal names counts. */
+  /** Adds the name just scanned. Of two equal ones readers could disagree about which counts. */
   private name(): number {
     const { scanner, header } = this;
     const { start } = scanner;

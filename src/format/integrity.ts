@@ -1,12 +1,12 @@
 /** `__integrity__`: digests of the tensors that are stored in the clear (FORMAT.md §5). */
 import { CryptoTensorsError, quote } from '../errors.js';
-import { compareUtf8 } from './canonical.js';
 import { invalidMetadata } from './crypto-metadata.js';
 import type { Header } from './header.js';
 import { Byte, JsonScanner } from './json-scanner.js';
 import { JsonWriter } from './json-writer.js';
 import { wholeText, type JsonText } from './json-text.js';
 import { describeJson, scanJsonValue, type JsonValue } from './json.js';
+import { sortByName } from './utf8-order.js';
 
 const ALGORITHMS = ['sha256', 'blake3'] as const;
 /** Digest algorithm of a file. */
@@ -54,7 +54,7 @@ export function scanIntegrity(
 export function encodeIntegrity({ algorithm, chunkSize, tensors }: IntegrityToWrite): string {
   const writer = new JsonWriter();
   writer.raw(`{"alg":"${algorithm}","chunk_size":${chunkSize},"tensors":{`);
-  const sorted = [...tensors].sort((a, b) => compareUtf8(a.name, b.name));
+  const sorted = sortByName(tensors);
   for (let i = 0; i < sorted.length; i++) {
     const { name, bytes } = sorted[i]!;
     if (i > 0) writer.raw(',');

@@ -9,6 +9,7 @@
  */
 import { CryptoTensorsError, type ErrorCode, type ErrorDetails } from '../errors.js';
 import { escapeLength, isCanonicalEscape, readEscape, unescapeUtf8 } from './json-escape.js';
+import type { JsonKey } from './json-key.js';
 import type { Escapes, JsonText } from './json-text.js';
 
 /** How faults of a text are reported. */
@@ -46,31 +47,11 @@ export const Byte = {
 const { space: SPACE, quote: QUOTE, comma: COMMA, zero: ZERO, nine: NINE, colon: COLON, backslash: BACKSLASH } = Byte;
 const [TAB, LINE_FEED, CARRIAGE_RETURN] = [0x09, 0x0a, 0x0d] as const;
 
-const NUMBER_CHARACTERS = new Uint8Array(256);
-for (const c of '0123456789+-.eE') NUMBER_CHARACTERS[c.charCodeAt(0)] = 1;
-
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-const encoder = new TextEncoder();
 
 /** Decodes UTF-8 strictly: no replacement characters, a byte order mark is kept. Throws a `TypeError`. */
 export function decodeUtf8(bytes: Uint8Array): string {
   return decoder.decode(bytes);
-}
-
-/** A key that a parser looks for. */
-export class JsonKey {
-  readonly utf8: Uint8Array;
-  /** With quotes and colon, as compact JSON. */
-  readonly compact: Uint8Array;
-  /** The same within a JSON string. */
-  readonly nested: Uint8Array;
-
-  /** @param name ASCII that needs no escapes. */
-  constructor(readonly name: string) {
-    this.utf8 = encoder.encode(name);
-    this.compact = encoder.encode(`"${name}":`);
-    this.nested = encoder.encode(`\\"${name}\\":`);
-  }
 }
 
 function isWhiteSpace(c: number): boolean {
@@ -240,22 +221,12 @@ export class JsonScanner {
     for (let c = first; c >= ZERO && c <= NINE; c = bytes[++p] ?? -1) value = value * 10 + (c - ZERO);
     if (first === ZERO && p - start > 1) this.fail('no leading zero', start);
     const after = bytes[p] ?? -1;
-    if (after === Byte.dot || (after | SPACE) === 0x65)
-      this.fail('an unsigned integer, not a fraction or an exponent', p);
+    if (after === Byte.dot || (after | SPACE) === 0x65) this.fail('the end of an unsigned integer', p);
     this.position = p;
     if (value <= Number.MAX_SAFE_INTEGER) return value;
-    const exact =
-      p - start > MAX_UINT64_DIGITS ? MAX_UINT64 + 1n : BigInt(this.decode(bytes.subarray(start, p), start));
-    if (exact > MAX_UINT64) this.fail('an integer below 2^64', start);
-    return exact;
-  }
-
-  /** The characters from the cursor on that can be part of a number. */
-  numberText(): string {
-    const { bytes } = this;
-    let end = this.position;
-    while (NUMBER_CHARACTERS[bytes[end] ?? 0] === 1) end++;
-    return this.decode(bytes.subarray(this.position, end), this.position);
+    const isTooLong = p - start > MAX_UINT64_DIGITS;
+    const exact = isTooLong ? null : BigInt(this.decode(bytes.subarray(start, p), start));
+    return exact !== null && exact <= MAX_UINT64 ? exact : this.fail('an integer below 2^64', start);
   }
 
   /** Refuses anything but white space from here to the end. */
@@ -274,10 +245,7 @@ export class JsonScanner {
 
   /** Throws: what stands at `position` is JSON, but not allowed. */
   refuse(problem: string, position = this.position): never {
-    throw this.error(
-      `${problem}, at byte ${position - this.text.start}: readers could disagree about it, so it is refused`,
-      { position },
-    );
+    throw this.error(`${problem}, at byte ${position - this.text.start}`, { position });
   }
 
   private error(problem: string, details: ErrorDetails & { position: number }): CryptoTensorsError {

@@ -5,7 +5,7 @@
  * `__proto__` and `0` are keys like any other.
  */
 import { CryptoTensorsError } from '../errors.js';
-import { Byte, JsonScanner, MAX_DEPTH, MAX_UINT64, type JsonSubject } from './json-scanner.js';
+import { Byte, JsonScanner, MAX_DEPTH, MAX_UINT64, decodeUtf8, type JsonSubject } from './json-scanner.js';
 import { wholeText } from './json-text.js';
 
 /** A number that is not an unsigned integer of 64 bits: negative, a fraction, an exponent, or too large. */
@@ -35,6 +35,8 @@ export interface JsonDocumentOptions extends Partial<JsonSubject> {
 
 const NO_NAMES: ReadonlySet<string> = new Set();
 const NUMBER = /^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$/;
+const NUMBER_CHARACTERS = new Uint8Array(256);
+for (const c of '0123456789+-.eE') NUMBER_CHARACTERS[c.charCodeAt(0)] = 1;
 const UINT = /^[0-9]{1,20}$/;
 
 /**
@@ -136,7 +138,7 @@ function scanLiteral<T>(scanner: JsonScanner, word: string, value: T): T {
 }
 
 function scanNumber(scanner: JsonScanner): number | bigint | JsonNumber {
-  const text = scanner.numberText();
+  const text = numberText(scanner);
   if (!NUMBER.test(text)) scanner.fail('a JSON number');
   scanner.position += text.length;
   if (!UINT.test(text)) return new JsonNumber(text);

@@ -1,8 +1,8 @@
 /** Where a writer puts tensors (FORMAT.md §1). */
 import { CryptoTensorsError, quote } from '../errors.js';
-import { compareUtf8 } from './canonical.js';
 import { dtypeRank, type Dtype } from './dtype.js';
 import { tensorBytes } from './tensor-size.js';
+import { comparatorFor } from './utf8-order.js';
 
 /** A tensor to place. */
 export interface UnplacedTensor {
@@ -31,16 +31,14 @@ export function layOut<Tensor extends UnplacedTensor>(tensors: readonly Tensor[]
     checkName(tensor.name, names);
     checkLength(tensor);
   }
+  const compareNames = comparatorFor(tensors);
+  const inOrder = [...tensors].sort((a, b) => dtypeRank(b.dtype) - dtypeRank(a.dtype) || compareNames(a.name, b.name));
   let end = 0;
-  return [...tensors].sort(writingOrder).map((tensor) => {
+  return inOrder.map((tensor) => {
     const begin = end;
     end += tensor.bytes.byteLength;
     return { ...tensor, begin, end };
   });
-}
-
-function writingOrder(a: UnplacedTensor, b: UnplacedTensor): number {
-  return dtypeRank(b.dtype) - dtypeRank(a.dtype) || compareUtf8(a.name, b.name);
 }
 
 function checkName(name: string, names: Set<string>): void {

@@ -1,13 +1,14 @@
 /** `__encryption__`: the crypto records of the encrypted tensors (FORMAT.md §2). Up to 100,000 of them are read at every opening. */
 import { CryptoTensorsError, quote } from '../errors.js';
 import { base64Length } from './base64.js';
-import { compareUtf8 } from './canonical.js';
 import type { CryptoKeysToWrite, FileAlgorithm } from './crypto-metadata.js';
 import type { Header } from './header.js';
-import { Byte, JsonKey, JsonScanner } from './json-scanner.js';
+import { JsonKey } from './json-key.js';
+import { Byte, JsonScanner } from './json-scanner.js';
 import { JsonWriter } from './json-writer.js';
 import { wholeText, type JsonText } from './json-text.js';
 import { scanJsonValue } from './json.js';
+import { sortByName } from './utf8-order.js';
 
 /** Numbers per record in `RecordScan.records`; the layout is the engine's (`TableSpec.encryption`). */
 const RECORD_STRIDE = 11;
@@ -227,7 +228,7 @@ export function encodeRecords(
   const ends = fieldEnds(WRAPPED_KEY_BYTES[enc.algorithm]);
   const writer = new JsonWriter();
   let separator = '{';
-  for (const { name, bytes } of [...records].sort((a, b) => compareUtf8(a.name, b.name))) {
+  for (const { name, bytes } of sortByName(records)) {
     writer.raw(separator);
     writer.string(name);
     let start = 0;

@@ -7,12 +7,12 @@ import type { Tensor } from './tensor.js';
 /** Options of the eager loaders: those of opening and of reading. */
 export interface LoadOptions extends OpenOptions, Omit<ReadOptions, 'signal' | 'threads'> {}
 
-const READ_OPTIONS = ['shared', 'into', 'onProgress'] as const;
+const READ_OPTIONS = ['shared', 'into', 'map', 'onProgress'] as const;
 
 function split(options: LoadOptions): { openOptions: OpenOptions; readOptions: ReadOptions } {
-  const { shared, into, onProgress, ...openOptions } = options;
+  const { shared, into, map, onProgress, ...openOptions } = options;
   const readOptions = Object.fromEntries(
-    Object.entries({ shared, into, onProgress }).filter(([, value]) => value !== undefined),
+    Object.entries({ shared, into, map, onProgress }).filter(([, value]) => value !== undefined),
   ) as ReadOptions;
   return { openOptions, readOptions };
 }

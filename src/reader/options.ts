@@ -49,6 +49,13 @@ export interface ReadOptions {
    * read runs it belongs to the library, and when the read fails it has been **wiped**.
    */
   into?: ArrayBufferLike | Uint8Array;
+  /**
+   * Map tensors that nothing protects instead of reading them: no copy, no memory of their own, nothing is read before it is
+   * touched. **The bytes are those of the file, now and later**: whoever can write to it can change the tensors under you, and
+   * if it is cut short the process dies at the next touch (SIGBUS). For files that nobody else can write to. Tensors with a tag
+   * or a digest are refused: they must be copied before they can be verified.
+   */
+  map?: boolean;
   /** Threads to use at the most. Default: the file's own `threads`. */
   threads?: number;
   /** Ends the read with an `AbortError`, within one chunk per thread. */
@@ -62,7 +69,7 @@ export const MAX_THREADS = 1024;
 const OPEN_OPTIONS: readonly (keyof OpenOptions)[] = [
   'keys', 'trust', 'encKid', 'signKid', 'allowPlain', 'claims', 'policy', 'threads', 'signal',
 ]; // prettier-ignore
-const READ_OPTIONS: readonly (keyof ReadOptions)[] = ['shared', 'into', 'threads', 'signal', 'onProgress'];
+const READ_OPTIONS: readonly (keyof ReadOptions)[] = ['shared', 'into', 'map', 'threads', 'signal', 'onProgress'];
 
 /** The names and types of open options; what is in `keys`, `claims` and `policy` is checked where it is used. */
 export function checkOpenOptions(options: OpenOptions | undefined, where: string, more: readonly string[] = []): void {
@@ -85,6 +92,13 @@ function checkPolicyOptions(policy: PolicyOptions | undefined): void {
 export function checkReadOptions(options: ReadOptions | undefined, where: string, more: readonly string[] = []): void {
   checkOptionNames(options, [...READ_OPTIONS, ...more], where);
   checkBoolean(options?.shared, 'options.shared');
+  checkBoolean(options?.map, 'options.map');
+  if (options?.map === true && (options.shared === true || options.into !== undefined)) {
+    throw new CryptoTensorsError(
+      'InvalidOption',
+      'options.map gives views of the file itself: it goes with neither shared nor into',
+    );
+  }
   checkInteger(options?.threads, 'options.threads', 1, MAX_THREADS);
   checkSignal(options?.signal);
   checkFunction(options?.onProgress, 'options.onProgress');

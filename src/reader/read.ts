@@ -1,4 +1,4 @@
-import { CryptoTensorsError } from '../errors.js';
+import { CryptoTensorsError, quote } from '../errors.js';
 import type { Engine } from '../engine/types.js';
 import { planTensors } from '../format/plan.js';
 import { step } from '../twin.js';
@@ -137,6 +137,7 @@ const TENSOR_ALIGNMENT = 64;
 
 /** Reads whole tensors, of any number of files, into one piece of memory. */
 export function* readTensors(refs: readonly TensorRef[], options: ReadOptions, context: ReadContext): Twin<Tensor[]> {
+  if (options.map === true) return refs.map((ref) => mapTensor(ref, context));
   const byModel = new Map<Model, number[]>();
   for (const { model, index } of refs) {
     const indices = byModel.get(model);
@@ -164,4 +165,26 @@ export function* readTensors(refs: readonly TensorRef[], options: ReadOptions, c
     const view = new Uint8Array(bytes.buffer, bytes.byteOffset + offset, length);
     return new Tensor(header.names[index]!, header.dtype(index), header.shape(index), view, memory);
   });
+}
+
+/** A view of the file's own bytes, for a tensor that nothing protects. */
+function mapTensor({ model, index }: TensorRef, { engine }: ReadContext): Tensor {
+  const { header, source, path } = model;
+  const name = header.names[index]!;
+  if (model.checks[index] !== 'none') {
+    throw new CryptoTensorsError(
+      'InvalidOption',
+      `options.map: tensor ${quote(name)} is protected by a ${model.checks[index]!}, and what is mapped cannot be verified: read it without map`,
+      { tensor: name },
+    );
+  }
+  const begin = header.begin[index]!;
+  const length = header.end[index]! - begin;
+  let bytes: Uint8Array;
+  try {
+    bytes = length === 0 ? new Uint8Array(0) : engine.map(source, header.dataStart + begin, length);
+  } catch (error) {
+    throw publicError(error, { path, names: header.names });
+  }
+  return new Tensor(name, header.dtype(index), header.shape(index), bytes, new TensorMemory(bytes.buffer, false));
 }

@@ -1,3 +1,4 @@
+import { CryptoTensorsError } from '../errors.js';
 import type { Dtype } from '../format/dtype.js';
 import { planSlice } from '../format/plan.js';
 import { normalizeSlice } from '../format/slice.js';
@@ -79,5 +80,8 @@ function splitArguments(args: SliceArguments): { ranges: SliceIndex[]; options: 
   const hasOptions = typeof last === 'object' && last !== null && !Array.isArray(last);
   const options = hasOptions ? (last as ReadOptions) : {};
   checkReadOptions(options, 'SafeSlice.read');
+  if (options.map === true) {
+    throw new CryptoTensorsError('InvalidOption', 'options.map is for whole tensors: map the tensor and take a part of its data');
+  }
   return { ranges: (hasOptions ? args.slice(0, -1) : [...args]) as SliceIndex[], options };
 }

@@ -112,13 +112,15 @@ export class Tensor implements Disposable {
 
   /**
    * A view of the same memory as the typed array that fits the dtype: `Float32Array` for F32, `BigInt64Array` for I64,
-   * interleaved `Float32Array` for C64, the 16-bit codes for F16 and BF16, the packed bytes for F8, F6 and F4.
+   * interleaved `Float32Array` for C64, the 16-bit codes for F16 and BF16, the packed bytes for F8, F6 and F4. A copy if the
+   * memory is not aligned for that, which only that of a mapped tensor can be.
    *
    * @throws {CryptoTensorsError} `Closed` after `dispose()`
    */
   get data(): TensorData {
-    const { buffer, byteOffset, byteLength } = this.bytes;
     const Data = ARRAYS[this.dtype];
+    const aligned = this.bytes.byteOffset % Data.BYTES_PER_ELEMENT === 0;
+    const { buffer, byteOffset, byteLength } = aligned ? this.bytes : this.bytes.slice();
     return new Data(buffer, byteOffset, byteLength / Data.BYTES_PER_ELEMENT);
   }
 

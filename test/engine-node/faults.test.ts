@@ -18,7 +18,18 @@ import type { JobFault, ReadRequest } from '#dist/engine/types.js';
 import { describe, expect, it } from 'vitest';
 import { descriptorsOf } from '../support/descriptors.js';
 import { temporaryFolder } from '../support/temporary.js';
-import { PLAINLY, faultOf, openTable, pattern, seal, specOf, wholeCopies } from './sealed-file.js';
+import {
+  PLAINLY,
+  faultOf,
+  itemsOf,
+  openTable,
+  pattern,
+  seal,
+  sealOptions,
+  specOf,
+  unpack,
+  wholeCopies,
+} from './sealed-file.js';
 import type { PlainTensor, SealedFile } from './sealed-file.js';
 
 const engine = createNodeEngine();
@@ -340,19 +351,21 @@ describe('seal', () => {
   });
 
   it('goes on with a master key that is disposed meanwhile', async () => {
+    const large: PlainTensor[] = [1, 2, 3, 4].map((seed) => ({ bytes: pattern(MiB, seed), mode: 'encrypt' }));
     const own = engine.randomSecret(32);
-    const bytes = pattern(4 * MiB);
-    const target = new Uint8Array(bytes.length);
+    const key = engine.exportSecret(own);
+    const target = new Uint8Array(4 * MiB);
+    const version1 = { algorithm: 'aes256gcm', chunkSize: 0 } as const;
     const sealing = engine.seal({
-      sources: [engine.openBytes(bytes)],
+      sources: [engine.openBytes(Buffer.concat(large.map(({ bytes }) => bytes)))],
       sink: engine.memorySink(target),
-      items: Float64Array.from([0, 1, 2, 3].flatMap((i) => [0, i * MiB, MiB, i * MiB, SealMode.encrypt])),
-      encryption: { algorithm: 'aes256gcm', version: 1, chunkSize: 0, master: own },
-      integrity: null,
+      items: itemsOf(large),
+      ...sealOptions(version1, own),
       ...PLAINLY,
     });
     own.dispose();
-    expect((await sealing).length).toBe(4 * (32 + 12 + 16 + 12 + 16));
+    const fields = unpack(await sealing, large, version1);
+    openTable(engine, { stored: target, master: key, fields, protection: version1, tensors: large });
   });
 });
 

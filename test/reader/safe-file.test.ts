@@ -105,6 +105,29 @@ describe('SafeFile', () => {
     await expect(model.getTensor('encoder.bias', { into: [] as never })).rejects.toThrow(/options\.into must be/);
   });
 
+  test('maps plain tensors, and refuses to map others', async () => {
+    await using model = await safeOpen(plain);
+    for (const [name, { data }] of smallTensors()) {
+      expect((await model.getTensor(name, { map: true })).data).toEqual(data);
+      expect(model.getTensorSync(name, { map: true }).data).toEqual(data);
+    }
+    const all = await loadFile(plain, { map: true });
+    const mask = all.get('mask')!;
+    // A private mapping: what is written to it does not reach the file.
+    mask.bytes[0] = 9;
+    expect((await model.getTensor('mask')).bytes[0]).toBe(1);
+
+    await using locked = await safeOpen(encrypted, { keys: KEYS });
+    const error = await refusal('InvalidOption', () => locked.getTensor('mask', { map: true }));
+    expect(error.tensor).toBe('mask');
+    const digested = saveSmallModel(folder, 'digested.safetensors', { tensors: 'encoder.*' });
+    await using partial = await safeOpen(digested, { keys: KEYS });
+    await refusal('InvalidOption', () => partial.getTensor('mask', { map: true }));
+    await refusal('InvalidOption', () => model.getTensor('mask', { map: true, shared: true }));
+    using bytes = safeOpenSync(readFileSync(plain));
+    await refusal('InvalidOption', () => bytes.getTensor('mask', { map: true }));
+  });
+
   test('reads slices', async () => {
     await using model = await safeOpen(encrypted, { keys: KEYS });
     const slice = model.getSlice('encoder.weight');

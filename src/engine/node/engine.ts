@@ -2,6 +2,7 @@ import { versions } from 'node:process';
 import type { Engine, EngineInfo, ReadRequest, SealRequest, UnsealRequest } from '../types.js';
 import { checkJobBytes } from './arguments.js';
 import { digest } from './digest.js';
+import { EngineFault } from './fault.js';
 import { Job } from './job.js';
 import { readJob, sealJob, unsealJob } from './jobs.js';
 import { WorkerPool } from './pool.js';
@@ -54,6 +55,9 @@ export function createNodeEngine(): Engine {
       const from = nodeSource(source);
       from.lease.assertOpen();
       from.readSync(offset, destination);
+    },
+    map() {
+      throw new EngineFault('InvalidOption', 'files can be mapped by the native engine only');
     },
     createFile,
     memorySink,
