@@ -21,7 +21,8 @@ function skeleton(/** @type {string} */ output) {
 
 function shown(/** @type {string} */ readme) {
   const block = /<!-- quickstart:.*-->\n```text\n([^]*?)\n```/.exec(readme);
-  if (block?.[1] === undefined) throw new Error('README.md has no block of quick start output behind a <!-- quickstart: --> mark');
+  if (block?.[1] === undefined)
+    throw new Error('README.md has no block of quick start output behind a <!-- quickstart: --> mark');
   return block[1];
 }
 

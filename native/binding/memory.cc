@@ -9,7 +9,7 @@ namespace cryptotensors::binding {
 namespace {
 
 // As x86-64 and most of arm64 have them.
-constexpr uintptr_t huge_page_bytes = uintptr_t{2} << 20;
+[[maybe_unused]] constexpr uintptr_t huge_page_bytes = uintptr_t{2} << 20;
 
 uintptr_t round_up(uintptr_t address, uintptr_t unit) noexcept { return (address + unit - 1) / unit * unit; }
 

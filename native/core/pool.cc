@@ -39,7 +39,7 @@ void become_background_thread() noexcept {
   ::SetThreadPriority(::GetCurrentThread(), THREAD_PRIORITY_BELOW_NORMAL);
 #else
   sigset_t all;
-  ::sigfillset(&all);
+  sigfillset(&all);
   ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
 #endif
 #if defined(__linux__)

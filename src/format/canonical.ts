@@ -76,7 +76,7 @@ export function encodeHeader(
 }
 
 function encodeText(metadata: [string, string][] | null, tensors: readonly HeaderTensor[]): Uint8Array<ArrayBuffer> {
-  const writer = new JsonWriter();
+  const writer = new JsonWriter(tensors.length * 128);
   writer.raw('{');
   if (metadata !== null) writeMetadata(writer, metadata);
   for (let i = 0; i < tensors.length; i++) {

@@ -2,7 +2,7 @@
 import { CryptoTensorsError, quote } from '../errors.js';
 import { DTYPES } from './dtype.js';
 import { scannedShape, type ScannedTensors } from './header-scan.js';
-import { tensorBytes } from './tensor-size.js';
+import { describeShape, tensorBytes } from './tensor-size.js';
 
 /** Where the tensors are in the data section, in data order. */
 export interface Layout {
@@ -69,7 +69,7 @@ function checkSize(name: string, scan: ScannedTensors, i: number): void {
   if (found == expected) return;
   throw new CryptoTensorsError(
     'TensorInvalidInfo',
-    `the tensor ${quote(name)} is ${expected} bytes by its shape [${scannedShape(scan, i).join(',')}] of ${dtype}, but its data_offsets [${begin},${end}] are ${found} bytes apart`,
+    `the tensor ${quote(name)} is ${expected} bytes by its shape, ${describeShape(scannedShape(scan, i))} of ${dtype}, but its data_offsets [${begin},${end}] are ${found} bytes apart`,
     { tensor: name, expected: `${expected} bytes`, found: `${found} bytes` },
   );
 }

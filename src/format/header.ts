@@ -48,6 +48,8 @@ export function parseHeader(bytes: Uint8Array, fileSize: number): Header {
 
 /** A validated header. Tensors are counted in data order: by offset, ties in the order of the text. */
 export class Header {
+  /** The header as it stands in the file, without the 8 bytes of length before it. Not to be changed. */
+  readonly bytes: Uint8Array;
   /** Length of the header in bytes: N. */
   readonly length: number;
   /** Where the data section begins in the file: 8 + N. */
@@ -61,7 +63,6 @@ export class Header {
   /** In the order of the text; null where there is no `__metadata__`. */
   readonly metadata: MetadataMap | null;
 
-  readonly #bytes: Uint8Array;
   readonly #scan: Omit<ScannedHeader, 'names'>;
   /** Position in the text of each tensor; null where it is the same. */
   readonly #order: Uint32Array | null;
@@ -74,7 +75,7 @@ export class Header {
     this.length = bytes.length;
     this.dataStart = LENGTH_BYTES + bytes.length;
     const { names, ...scan } = scanHeader(bytes);
-    this.#bytes = bytes;
+    this.bytes = bytes;
     this.#scan = scan;
     this.metadata = scan.metadata;
     this.count = names.count;
@@ -86,11 +87,6 @@ export class Header {
     const { begin, end } = validateLayout(scan, this.#order, this.names, fileSize - this.dataStart);
     this.begin = begin;
     this.end = end;
-  }
-
-  /** The header as it stands in the file, without the 8 bytes of length before it. Not to be changed. */
-  get bytes(): Uint8Array {
-    return this.#bytes;
   }
 
   /** Index of a tensor, or -1 where there is none of that name. */
@@ -122,11 +118,12 @@ export class Header {
    */
   canonical(): Uint8Array {
     const { cut } = this.#scan;
-    if (cut === null || this.#order !== null)
+    if (cut === null || this.#order !== null) {
       return encodeCanonical({ metadata: this.metadata, tensors: this.#tensors() });
+    }
     const bytes = new Uint8Array(cut.length - (cut.end - cut.start));
-    bytes.set(this.#bytes.subarray(0, cut.start));
-    bytes.set(this.#bytes.subarray(cut.end, cut.length), cut.start);
+    bytes.set(this.bytes.subarray(0, cut.start));
+    bytes.set(this.bytes.subarray(cut.end, cut.length), cut.start);
     return bytes;
   }
 

@@ -17,9 +17,9 @@ export class JsonWriter {
   private buffer: Uint8Array<ArrayBuffer>;
   private length = 0;
 
-  /** @param capacity bytes to begin with; grows as needed. */
-  constructor(capacity = 4096) {
-    this.buffer = new Uint8Array(capacity);
+  /** @param expected about how many bytes will be written. */
+  constructor(expected = 0) {
+    this.buffer = new Uint8Array(Math.max(expected, 256));
   }
 
   /** What was written so far: a view, valid until the next write. */

@@ -7,6 +7,7 @@
 import { CryptoTensorsError } from '../errors.js';
 import { Byte, JsonScanner, MAX_DEPTH, MAX_UINT64, decodeUtf8, type JsonSubject } from './json-scanner.js';
 import { wholeText } from './json-text.js';
+import { toUint } from './tensor-size.js';
 
 /** A number that is not an unsigned integer of 64 bits: negative, a fraction, an exponent, or too large. */
 export class JsonNumber {
@@ -143,10 +144,17 @@ function scanNumber(scanner: JsonScanner): number | bigint | JsonNumber {
   scanner.position += text.length;
   if (!UINT.test(text)) return new JsonNumber(text);
   const exact = BigInt(text);
-  if (exact > MAX_UINT64) return new JsonNumber(text);
-  return exact <= Number.MAX_SAFE_INTEGER ? Number(exact) : exact;
+  return exact > MAX_UINT64 ? new JsonNumber(text) : toUint(exact);
 }
 
+/** The characters from the cursor on that can be part of a number. */
+function numberText({ bytes, position }: JsonScanner): string {
+  let end = position;
+  while (NUMBER_CHARACTERS[bytes[end] ?? 0] === 1) end++;
+  return decodeUtf8(bytes.subarray(position, end));
+}
+
+/** The range of the last string, which must be raw. */
 function rawRange(scanner: JsonScanner): JsonRange {
   const { bytes, start, end } = scanner;
   for (let p = start; p < end; p++) {

@@ -1,7 +1,7 @@
 /** Where a writer puts tensors (FORMAT.md §1). */
 import { CryptoTensorsError, quote } from '../errors.js';
 import { dtypeRank, type Dtype } from './dtype.js';
-import { tensorBytes } from './tensor-size.js';
+import { describeShape, tensorBytes } from './tensor-size.js';
 import { comparatorFor } from './utf8-order.js';
 
 /** A tensor to place. */
@@ -53,7 +53,7 @@ function checkLength({ name, dtype, shape, bytes }: UnplacedTensor): void {
   if (bytes.byteLength === expected) return;
   throw new CryptoTensorsError(
     'TensorInvalidInfo',
-    `the tensor ${quote(name)} must have ${expected} bytes (shape [${shape.join(',')}] of ${dtype}), but has ${bytes.byteLength}`,
+    `the tensor ${quote(name)} must have ${expected} bytes (${describeShape(shape)} of ${dtype}), but has ${bytes.byteLength}`,
     { tensor: name, expected: `${expected} bytes`, found: `${bytes.byteLength} bytes` },
   );
 }

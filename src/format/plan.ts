@@ -52,7 +52,10 @@ export function planTensors(header: PlannedHeader, indices: readonly number[], a
     const tensor = sorted[k]!;
     const length = header.end[tensor]! - header.begin[tensor]!;
     const offset = Math.ceil(end / alignment) * alignment;
-    copies.set([tensor, 0, length, offset], k * COPY_STRIDE);
+    const row = k * COPY_STRIDE;
+    copies[row] = tensor;
+    copies[row + 2] = length;
+    copies[row + 3] = offset;
     placed.set(tensor, offset);
     end = offset + length;
   }
@@ -100,7 +103,9 @@ export function planCost(
   let lastTensor = -1;
   let lastChunk = -1;
   for (let row = 0; row < copies.length; row += COPY_STRIDE) {
-    const [tensor, start, length] = copies.subarray(row, row + 3) as unknown as [number, number, number];
+    const tensor = copies[row]!;
+    const start = copies[row + 1]!;
+    const length = copies[row + 2]!;
     const chunkSize = chunkSizeOf(tensor);
     if (chunkSize === null) {
       cost.bytesRead += length;

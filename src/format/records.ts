@@ -226,7 +226,7 @@ export function encodeRecords(
 ): string {
   const fields = FIELDS[version];
   const ends = fieldEnds(WRAPPED_KEY_BYTES[enc.algorithm]);
-  const writer = new JsonWriter();
+  const writer = new JsonWriter(records.length * 256);
   let separator = '{';
   for (const { name, bytes } of sortByName(records)) {
     writer.raw(separator);

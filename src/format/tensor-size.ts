@@ -3,6 +3,9 @@ import { CryptoTensorsError, quote } from '../errors.js';
 import { dtypeBits, type Dtype } from './dtype.js';
 import { MAX_UINT64 } from './json-scanner.js';
 
+/** Dimensions that a message shows. */
+const MAX_SHOWN = 8;
+
 /** Dimensions by index: an array or a `UintList`. A bigint where one is no safe integer. */
 export interface Dimensions {
   at(index: number): number | bigint | undefined;
@@ -48,15 +51,14 @@ function safeBits(width: number, dimensions: Dimensions, start: number, end: num
 
 function exactBytes(name: string, dtype: Dtype, shape: readonly (number | bigint)[]): number | bigint {
   const width = dtypeBits(dtype);
-  const found = `${width}-bit elements (${dtype}) of shape [${shape.join(',')}]`;
+  const found = `${describeShape(shape)} of ${dtype}, ${width} bits each`;
   let count = 1n;
-  let overflows = false;
   for (const dimension of shape) {
     count *= BigInt(dimension);
-    overflows ||= count > MAX_UINT64;
+    if (count > MAX_UINT64) break;
   }
   const bits = count * BigInt(width);
-  if (overflows || bits > MAX_UINT64) {
+  if (bits > MAX_UINT64) {
     throw new CryptoTensorsError(
       'ValidationOverflow',
       `the size of the tensor ${quote(name)} overflows 64 bits: ${found}`,
@@ -75,4 +77,10 @@ function exactBytes(name: string, dtype: Dtype, shape: readonly (number | bigint
     );
   }
   return toUint(bits / 8n);
+}
+
+/** A shape for messages. A file may claim millions of dimensions. */
+export function describeShape(shape: readonly (number | bigint)[]): string {
+  const rest = shape.length > MAX_SHOWN ? `,… ${shape.length - MAX_SHOWN} more` : '';
+  return `[${shape.slice(0, MAX_SHOWN).join(',')}${rest}]`;
 }

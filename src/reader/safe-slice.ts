@@ -81,7 +81,10 @@ function splitArguments(args: SliceArguments): { ranges: SliceIndex[]; options: 
   const options = hasOptions ? (last as ReadOptions) : {};
   checkReadOptions(options, 'SafeSlice.read');
   if (options.map === true) {
-    throw new CryptoTensorsError('InvalidOption', 'options.map is for whole tensors: map the tensor and take a part of its data');
+    throw new CryptoTensorsError(
+      'InvalidOption',
+      'options.map is for whole tensors: map the tensor and take a part of its data',
+    );
   }
   return { ranges: (hasOptions ? args.slice(0, -1) : [...args]) as SliceIndex[], options };
 }

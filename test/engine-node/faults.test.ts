@@ -351,10 +351,11 @@ describe('seal', () => {
   });
 
   it('goes on with a master key that is disposed meanwhile', async () => {
-    const large: PlainTensor[] = [1, 2, 3, 4].map((seed) => ({ bytes: pattern(MiB, seed), mode: 'encrypt' }));
+    // More than the threads take at once: keys are drawn when a tensor's turn comes.
+    const large: PlainTensor[] = Array.from({ length: 24 }, (_, i) => ({ bytes: pattern(MiB, i), mode: 'encrypt' }));
     const own = engine.randomSecret(32);
     const key = engine.exportSecret(own);
-    const target = new Uint8Array(4 * MiB);
+    const target = new Uint8Array(24 * MiB);
     const version1 = { algorithm: 'aes256gcm', chunkSize: 0 } as const;
     const sealing = engine.seal({
       sources: [engine.openBytes(Buffer.concat(large.map(({ bytes }) => bytes)))],

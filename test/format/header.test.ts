@@ -206,6 +206,14 @@ describe('a header', () => {
     );
   });
 
+  it('is refused at once, and shortly, whatever a shape claims', () => {
+    const shape = `[${'9223372036854775808,'.repeat(200_000)}0]`;
+    const error = refusal('ValidationOverflow', () => parseText(`{"a":${entry(shape, 0, 0)}}`, 0));
+    expect(error.message.length).toBeLessThan(400);
+    const ones = refusal('TensorInvalidInfo', () => parseText(`{"a":${entry(`[${'1,'.repeat(200_000)}1]`, 0, 0)}}`, 0));
+    expect(ones.message.length).toBeLessThan(400);
+  });
+
   it('names tensor and position in its errors, and cuts hostile names', () => {
     const error = refusal('TensorInvalidInfo', () => parseText(`{"${'n'.repeat(1000)}":${entry('[3]', 0, 2)}}`, 2));
     expect(error.tensor).toBe('n'.repeat(1000));
