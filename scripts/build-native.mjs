@@ -4,6 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -28,12 +29,12 @@ const addonInputs = [
 ].flatMap((path) => filesIn(path));
 
 if (force || isStale(library, crateInputs)) {
-  run('cargo', ['build', '--release', '--locked'], crate);
+  run('Building the Rust library (ring, blake3) ...', 'cargo', ['build', '--release', '--locked'], crate);
 }
 if (force || isStale(addon, addonInputs)) {
   // The makefiles do not know the Rust library: without this the addon would not be linked again when it alone changed.
   rmSync(join(root, 'build/Release/obj.target/cryptotensors.node'), { force: true });
-  run(process.execPath, [nodeGyp(), 'configure', 'build', '-j', '2', ...headers()], root);
+  run('Building the addon ...', process.execPath, [nodeGyp(), 'configure', 'build', '-j', '2', ...headers()], root);
   if (process.platform === 'linux') checkSymbols();
 }
 
@@ -49,13 +50,27 @@ function isStale(output, inputs) {
   return inputs.some((input) => !existsSync(input) || statSync(input).mtimeMs > built);
 }
 
-function run(command, args, cwd) {
-  const { status, error } = spawnSync(command, args, { cwd, stdio: 'inherit' });
+/** What the tools say is shown when they fail; what is being done, always. */
+function run(what, command, args, cwd) {
+  console.log(what);
+  const { status, error, stdout, stderr } = spawnSync(command, args, {
+    cwd,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    encoding: 'utf8',
+    maxBuffer: 2 ** 28,
+    env: { ...process.env, RUSTFLAGS: `${process.env.RUSTFLAGS ?? ''} ${withoutBuildPaths()}`.trim() },
+  });
   if (error?.code === 'ENOENT')
     fail(
       `${command} was not found. Building the addon from source needs a Rust toolchain, a C++20 compiler, make and Python 3.`,
     );
-  if (status !== 0) fail(`${[command, ...args].join(' ')} failed in ${cwd}`);
+  if (status !== 0) fail(`${stdout}${stderr}${[command, ...args].join(' ')} failed in ${cwd}`);
+}
+
+/** Panic messages of the Rust library name source files: not by where they were on the machine that built it. */
+function withoutBuildPaths() {
+  const cargoHome = process.env.CARGO_HOME ?? join(homedir(), '.cargo');
+  return `--remap-path-prefix=${cargoHome}=cargo --remap-path-prefix=${root}=cryptotensors`;
 }
 
 function nodeGyp() {

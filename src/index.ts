@@ -56,6 +56,7 @@ export type { JsonValue, PolicyInput } from './policy/input.js';
 
 export { AbortError, CryptoTensorsError } from './errors.js';
 export type { ErrorCode, ErrorDetails } from './errors.js';
+export type { CryptoKeys, PolicyTexts } from './format/crypto-metadata.js';
 export type { Dtype } from './format/dtype.js';
 export type { SliceIndex } from './format/slice.js';
 export { engineInfo } from './engine/load.js';

@@ -45,11 +45,6 @@ export function encodeCanonical({ metadata, tensors }: HeaderContent): Uint8Arra
   return encodeText(metadata === null ? null : [...metadata].filter(([key]) => key !== SIGNATURE_KEY), tensors);
 }
 
-/** As `encodeCanonical`, as a string. */
-export function canonicalText(metadata: HeaderContent['metadata'], tensors: readonly HeaderTensor[]): string {
-  return new TextDecoder().decode(encodeCanonical({ metadata, tensors }));
-}
-
 /**
  * The first bytes of a file, up to the data section: the header's length, its text with `__signature__`, spaces.
  *

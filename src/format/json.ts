@@ -26,7 +26,7 @@ export type JsonObject = Map<string, JsonValue>;
 /** Integers are a number where it is safe, else a bigint. */
 export type JsonValue = null | boolean | number | bigint | string | JsonNumber | JsonRange | JsonValue[] | JsonObject;
 
-export interface JsonDocumentOptions extends Partial<JsonSubject> {
+export interface JsonDocumentOptions extends Partial<Omit<JsonSubject, 'secret'>> {
   /**
    * Names of members, at any depth, whose strings come back as a `JsonRange` and never become a JavaScript string. They are
    * base64: printable ASCII without escapes. Messages then show no character of the text.

@@ -57,16 +57,18 @@ describe('the event loop', () => {
   });
 });
 
+/** What no tensor begins with. */
+const UNTOUCHED = 0xaa;
+
 /** Waits until a job has written to its destination. */
 async function begun(destination: Uint8Array): Promise<void> {
-  const first = destination[0];
-  while (destination[0] === first) await setImmediate();
+  while (destination[0] === UNTOUCHED) await setImmediate();
 }
 
 describe('an abort', () => {
   it.each([false, true])('leaves a wiped destination that nobody touches any more (shared: %s)', async (shared) => {
     const { table, source } = openModel();
-    const destination = engine.allocate(byteLength, shared).fill(~tensors[0]!.bytes[0]!);
+    const destination = engine.allocate(byteLength, shared).fill(UNTOUCHED);
     const controller = new AbortController();
     const request = { table, source, destination, copies: wholeCopies(tensors), ...PLAINLY };
     const fault = faultOf(() => engine.read({ ...request, signal: controller.signal }));
@@ -98,7 +100,7 @@ describe('an abort', () => {
       ...PLAINLY,
     };
     const time = async (work: () => Promise<unknown>) => {
-      destination.fill(1);
+      destination.fill(UNTOUCHED);
       const done = work();
       await begun(destination);
       const start = performance.now();
@@ -107,7 +109,7 @@ describe('an abort', () => {
     };
     const whole = await time(() => engine.read(request));
     const controller = new AbortController();
-    const abortSoon = begun(destination.fill(1)).then(() => controller.abort());
+    const abortSoon = begun(destination.fill(UNTOUCHED)).then(() => controller.abort());
     const cut = await time(() => faultOf(() => engine.read({ ...request, signal: controller.signal })));
     await abortSoon;
     expect(cut).toBeLessThan(whole / 2);

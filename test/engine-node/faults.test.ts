@@ -405,16 +405,47 @@ describe('files', () => {
   });
 
   it('refuses a file that is larger than the disk before it is written', async () => {
-    const sink = engine.createFile(newPath(), 0o600);
-    expect(await faultOf(() => sink.allocate(2 ** 52))).toMatchObject({
-      code: 'FileError',
-      systemCode: expect.stringMatching(/ENOSPC|EFBIG/) as string,
-    });
+    const path = newPath();
+    const sink = engine.createFile(path, 0o600);
+    const full = { code: 'FileError', systemCode: expect.stringMatching(/ENOSPC|EFBIG/) as string };
+    expect(await faultOf(() => sink.allocate(2 ** 52))).toMatchObject(full);
+    expect(await faultOf(() => sink.allocateAsync(2 ** 52))).toMatchObject(full);
     sink.allocate(10);
+    expect(statSync(path).size).toBe(10);
+    await sink.allocateAsync(20);
+    expect(statSync(path).size).toBe(20);
+    await sink.syncAsync();
     sink.close();
-    expect(await faultOf(() => sink.allocate(1))).toMatchObject({ code: 'Closed' });
-    expect(await faultOf(() => sink.write(0, new Uint8Array(1)))).toMatchObject({ code: 'Closed' });
-    expect(await faultOf(() => sink.sync())).toMatchObject({ code: 'Closed' });
+  });
+
+  it('refuses more than there is memory', async () => {
+    const sink = engine.memorySink(new Uint8Array(10));
+    sink.allocate(10);
+    await sink.allocateAsync(10);
+    expect(await faultOf(() => sink.allocate(11))).toMatchObject({ code: 'InvalidOption' });
+    expect(await faultOf(() => sink.allocateAsync(11))).toMatchObject({ code: 'InvalidOption' });
+    expect(await faultOf(() => sink.write(9, new Uint8Array(2)))).toMatchObject({ code: 'InvalidOption' });
+    await sink.syncAsync();
+  });
+
+  it.each(['file', 'memory'])('says Closed of a sink that was closed: %s', async (kind) => {
+    const sink = kind === 'file' ? engine.createFile(newPath(), 0o600) : engine.memorySink(new Uint8Array(10));
+    sink.close();
+    sink.close();
+    const uses = [
+      () => sink.allocate(1),
+      () => sink.allocateAsync(1),
+      () => sink.write(0, new Uint8Array(1)),
+      () => sink.sync(),
+      () => sink.syncAsync(),
+    ];
+    for (const use of uses) expect(await faultOf(use)).toMatchObject({ code: 'Closed', tensor: -1 });
+  });
+
+  it('cannot be mapped, and says so', async () => {
+    const source = engine.openFileSync(stored(pattern(10)));
+    expect(await faultOf(() => engine.map(source, 0, 10))).toMatchObject({ code: 'InvalidOption' });
+    source.close();
   });
 
   it.each(['readRaw', 'readRawSync'] as const)(

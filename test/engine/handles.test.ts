@@ -175,7 +175,7 @@ describe('secrets', () => {
     const secret = engine.importSecret(new TextEncoder().encode('do not tell'));
     for (const shown of [
       inspect(secret),
-      `${secret as unknown as string}`,
+      (secret as { toString(): string }).toString(),
       JSON.stringify(secret),
       inspect({ secret }, { showHidden: true }),
     ]) {

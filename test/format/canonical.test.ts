@@ -1,17 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  canonicalText,
-  compareUtf8,
-  encodeCanonical,
-  encodeHeader,
-  type HeaderContent,
-} from '#dist/format/canonical.js';
+import { compareUtf8, encodeCanonical, encodeHeader, type HeaderContent } from '#dist/format/canonical.js';
 import { scanHeader } from '#dist/format/header-scan.js';
 import { headerContent, parseText, trickyString } from './headers.js';
 import { refusal } from './refusal.js';
 
 const decode = (bytes: Uint8Array): string => new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
+
+function canonicalText(metadata: HeaderContent['metadata'], tensors: HeaderContent['tensors']): string {
+  return decode(encodeCanonical({ metadata, tensors }));
+}
 
 const content: HeaderContent = {
   metadata: new Map([

@@ -1,4 +1,15 @@
-import { closeSync, constants, fsync, fsyncSync, ftruncateSync, openSync, statfsSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fsync,
+  fsyncSync,
+  ftruncate,
+  ftruncateSync,
+  openSync,
+  statfs,
+  statfsSync,
+} from 'node:fs';
+import type { StatsFs } from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import type { Sink } from '../types.js';
@@ -9,6 +20,8 @@ import type { Place } from './io.js';
 import { Lease } from './lease.js';
 
 const fsyncAsync = promisify(fsync);
+const ftruncateAsync = promisify(ftruncate);
+const statfsAsync = promisify(statfs) as (path: string) => Promise<StatsFs>;
 
 /** Something to write to, as jobs see it. */
 export abstract class NodeSink implements Sink {
@@ -17,14 +30,9 @@ export abstract class NodeSink implements Sink {
   abstract readonly place: Place;
 
   abstract allocate(size: number): void;
+  abstract allocateAsync(size: number): Promise<void>;
   abstract sync(): void;
   abstract syncAsync(): Promise<void>;
-
-  /** Setting a length is quick. */
-  async allocateAsync(size: number): Promise<void> {
-    await Promise.resolve();
-    this.allocate(size);
-  }
 
   write(offset: number, bytes: Uint8Array): void {
     this.lease.assertOpen();
@@ -58,13 +66,22 @@ class FileSink extends NodeSink {
   allocate(size: number): void {
     this.lease.assertOpen();
     try {
-      const { bsize, bfree, blocks } = statfsSync(this.#directory);
-      if (blocks > 0 && size > bsize * bfree) {
-        throw new EngineFault('FileError', 'cannot reserve space: no space left on device', { systemCode: 'ENOSPC' });
-      }
+      assertRoom(statfsSync(this.#directory), size);
       ftruncateSync(this.place.fd, size);
     } catch (error) {
       throw systemFault("cannot set the file's size", error);
+    }
+  }
+
+  async allocateAsync(size: number): Promise<void> {
+    this.lease.use();
+    try {
+      assertRoom(await statfsAsync(this.#directory), size);
+      await ftruncateAsync(this.place.fd, size);
+    } catch (error) {
+      throw systemFault("cannot set the file's size", error);
+    } finally {
+      this.lease.done();
     }
   }
 
@@ -89,6 +106,12 @@ class FileSink extends NodeSink {
   }
 }
 
+/** A file system that tells nothing has no blocks at all. */
+function assertRoom({ bsize, bfree, blocks }: StatsFs, size: number): void {
+  if (blocks === 0 || size <= bsize * bfree) return;
+  throw new EngineFault('FileError', 'cannot reserve space: no space left on device', { systemCode: 'ENOSPC' });
+}
+
 class MemorySink extends NodeSink {
   readonly place: Place & { kind: 'memory' };
   readonly lease: Lease;
@@ -108,6 +131,11 @@ class MemorySink extends NodeSink {
         `${size} bytes are to be written, but the destination holds ${byteLength}`,
       );
     }
+  }
+
+  async allocateAsync(size: number): Promise<void> {
+    await Promise.resolve();
+    this.allocate(size);
   }
 
   sync(): void {
