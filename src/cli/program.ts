@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
+import { addBenchCommand } from './commands/bench.js';
 import { addDecryptCommand } from './commands/decrypt.js';
 import { addEncryptCommand } from './commands/encrypt.js';
 import { addInspectCommand } from './commands/inspect.js';
@@ -40,5 +41,6 @@ key; only keygen writes keys, and only to the files that you name.`,
   addDecryptCommand(program);
   addInspectCommand(program);
   addVerifyCommand(program);
+  addBenchCommand(program);
   return program;
 }

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { CryptoTensorsError, quote } from '../errors.js';
 import type { Addon } from './addon.js';
 import { NativeEngine } from './native.js';
+import { createNodeEngine } from './node/engine.js';
 import type { AeadProvider, Engine, EngineInfo } from './types.js';
 
 const require = createRequire(import.meta.url);
@@ -12,14 +13,16 @@ const BUILT_FROM_SOURCE = '../../build/Release/cryptotensors.node';
 let engine: Engine | undefined;
 
 /**
- * The engine of this process, loaded at the first call. `CRYPTOTENSORS_ENGINE` forces an AEAD implementation, `openssl` or
- * `ring`; `auto`, or nothing, leaves the choice to a short measurement.
+ * The engine of this process, loaded at the first call. `CRYPTOTENSORS_ENGINE` forces an AEAD implementation of the addon,
+ * `openssl` or `ring`, or `node`, the engine on node:crypto that does without the addon. `auto`, or nothing, is the addon with
+ * whatever a short measurement finds faster, and `node` where there is no addon that loads; `engineInfo()` tells which.
  *
- * @throws {CryptoTensorsError} `NativeUnavailable` if there is no addon for this platform or it does not load;
- * `InvalidOption` for another value of `CRYPTOTENSORS_ENGINE`, or one that this process cannot serve
+ * @throws {CryptoTensorsError} `NativeUnavailable` if an AEAD implementation of the addon is asked for, and there is no addon for
+ * this platform or it does not load; `InvalidOption` for another value of `CRYPTOTENSORS_ENGINE`, or one that this process
+ * cannot serve
  */
 export function getEngine(): Engine {
-  engine ??= loadEngine();
+  engine ??= loadEngine(process.env['CRYPTOTENSORS_ENGINE']);
   return engine;
 }
 
@@ -32,9 +35,29 @@ export function engineInfo(): EngineInfo {
   return getEngine().info();
 }
 
-function loadEngine(): Engine {
-  const provider = forcedProvider(process.env['CRYPTOTENSORS_ENGINE']);
-  const addon = loadAddon();
+function loadEngine(choice: string | undefined): Engine {
+  switch (choice) {
+    case undefined:
+    case '':
+    case 'auto': {
+      const found = findAddon();
+      return 'addon' in found ? nativeEngine(found.addon, null) : createNodeEngine();
+    }
+    case 'node':
+      return createNodeEngine();
+    case 'openssl':
+    case 'ring':
+      return nativeEngine(requireAddon(), choice);
+    default:
+      throw new CryptoTensorsError(
+        'InvalidOption',
+        `CRYPTOTENSORS_ENGINE must be openssl, ring, node or auto, not ${quote(choice)}`,
+        { expected: 'openssl, ring, node or auto', found: choice },
+      );
+  }
+}
+
+function nativeEngine(addon: Addon, provider: AeadProvider | null): Engine {
   addon.setThreads(availableParallelism());
   try {
     addon.forceAeadProvider(provider);
@@ -48,40 +71,28 @@ function loadEngine(): Engine {
   return new NativeEngine(addon);
 }
 
-function forcedProvider(value: string | undefined): AeadProvider | null {
-  switch (value) {
-    case undefined:
-    case '':
-    case 'auto':
-      return null;
-    case 'openssl':
-    case 'ring':
-      return value;
-    default:
-      throw new CryptoTensorsError(
-        'InvalidOption',
-        `CRYPTOTENSORS_ENGINE must be openssl, ring or auto, not ${quote(value)}`,
-        { expected: 'openssl, ring or auto', found: value },
-      );
-  }
-}
-
-function loadAddon(): Addon {
-  const failures: string[] = [];
-  const addon = tryRequire(BUILT_FROM_SOURCE, failures);
-  if (addon) return addon;
-  const prebuilt = prebuiltPackage();
-  const installed = tryRequire(prebuilt, failures);
-  if (installed) return installed;
+function requireAddon(): Addon {
+  const found = findAddon();
+  if ('addon' in found) return found.addon;
+  const { prebuilt, failures } = found;
   const platform = `${process.platform} ${process.arch}, Node.js ${process.versions.node}`;
   const reason = failures.length > 0 ? failures.join('; ') : `the package ${prebuilt} is not installed`;
   throw new CryptoTensorsError(
     'NativeUnavailable',
     `The native part of cryptotensors could not be loaded on ${platform}: ${reason}. ` +
       'Install again on this platform with optional dependencies (npm install --include=optional cryptotensors); ' +
-      'in a source checkout run npm run build:native, which needs a Rust toolchain, a C++20 compiler, make and Python 3',
+      'in a source checkout run npm run build:native, which needs a Rust toolchain, a C++20 compiler, make and Python 3. ' +
+      'Without CRYPTOTENSORS_ENGINE the slower engine on node:crypto serves',
     { expected: prebuilt },
   );
+}
+
+/** The addon, or why there is none. */
+function findAddon(): { addon: Addon } | { prebuilt: string; failures: string[] } {
+  const failures: string[] = [];
+  const prebuilt = prebuiltPackage();
+  const addon = tryRequire(BUILT_FROM_SOURCE, failures) ?? tryRequire(prebuilt, failures);
+  return addon === undefined ? { prebuilt, failures } : { addon };
 }
 
 /** One that is there but does not load says why; that one is not there is the usual case. */

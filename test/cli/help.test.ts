@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { cli, errorOf } from './harness.js';
 
-const COMMANDS = ['keygen', 'encrypt', 'decrypt', 'inspect', 'verify'];
+const COMMANDS = ['keygen', 'encrypt', 'decrypt', 'inspect', 'verify', 'bench'];
 
 /** Lines that a terminal of 80 columns breaks; example commands may be as long as they are. */
 function tooWide(text: string): string[] {

@@ -56,7 +56,7 @@ describe('bytes of another kind', () => {
   it.each([null, 'abc', [1], new Float32Array(2), new ArrayBuffer(2), new DataView(new ArrayBuffer(2))])(
     'are a TypeError: %o',
     (value) => {
-      const wrong = value as Uint8Array;
+      const wrong = value as unknown as Uint8Array;
       expect(() => engine.importSecret(wrong)).toThrow(TypeError);
       expect(() => engine.importSecretBase64(wrong)).toThrow(TypeError);
       expect(() => engine.digest('sha256', wrong)).toThrow(TypeError);

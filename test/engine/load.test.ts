@@ -13,7 +13,7 @@ const folder = temporaryFolder();
 function load(
   distribution: string,
   env: Record<string, string> = {},
-): { code?: string; message?: string; aead?: Record<string, string> } {
+): { code?: string; message?: string; engine?: string; aead?: Record<string, string> } {
   const script = `
     const { getEngine } = await import(${JSON.stringify(pathToFileURL(join(distribution, 'engine/load.js')).href)});
     try { console.log(JSON.stringify(getEngine().info())); }
@@ -41,25 +41,42 @@ describe('CRYPTOTENSORS_ENGINE', () => {
     }
   });
 
+  it('chooses the engine on node:crypto', () => {
+    const info = load(dist, { CRYPTOTENSORS_ENGINE: 'node' });
+    expect(info.engine).toBe('node');
+    expect(info.aead).toEqual({ aes128gcm: 'node', aes256gcm: 'node', chacha20poly1305: 'node' });
+  });
+
   it('refuses anything else', () => {
     expect(load(dist, { CRYPTOTENSORS_ENGINE: 'rong' })).toEqual({
       code: 'InvalidOption',
-      message: 'CRYPTOTENSORS_ENGINE must be openssl, ring or auto, not "rong"',
+      message: 'CRYPTOTENSORS_ENGINE must be openssl, ring, node or auto, not "rong"',
     });
   });
 });
 
 describe('a package without its addon', () => {
-  /** A copy of the package as it is installed: no build folder, and only such dependencies as are put there. */
+  const RING = { CRYPTOTENSORS_ENGINE: 'ring' };
+
+  /** A copy of the package as it is installed: no build folder, no package for the platform. */
   function install(name: string): { dist: string; modules: string } {
     const copy = join(folder, name);
     cpSync(join(root, 'dist'), join(copy, 'dist'), { recursive: true });
     cpSync(join(root, 'package.json'), join(copy, 'package.json'));
-    return { dist: join(copy, 'dist'), modules: join(copy, 'node_modules') };
+    const modules = join(copy, 'node_modules');
+    mkdirSync(modules);
+    symlinkSync(join(root, 'node_modules/@noble'), join(modules, '@noble'), 'junction');
+    return { dist: join(copy, 'dist'), modules };
   }
 
-  it('says which package is missing, and what to do', () => {
-    const { code, message } = load(install('missing').dist);
+  it('falls back to the engine on node:crypto, without a word', () => {
+    const { dist } = install('fallback');
+    expect(load(dist).engine).toBe('node');
+    expect(load(dist, { CRYPTOTENSORS_ENGINE: 'auto' }).engine).toBe('node');
+  });
+
+  it('says which package is missing, and what to do, to who asks for it', () => {
+    const { code, message } = load(install('missing').dist, RING);
     expect(code).toBe('NativeUnavailable');
     expect(message).toMatch(
       new RegExp(`the package cryptotensors-${process.platform}-${process.arch}\\S* is not installed`),
@@ -72,18 +89,19 @@ describe('a package without its addon', () => {
     const { dist } = install('broken');
     mkdirSync(join(dist, '../build/Release'), { recursive: true });
     writeFileSync(join(dist, '../build/Release/cryptotensors.node'), 'not a library');
-    const { code, message } = load(dist);
+    expect(load(dist).engine).toBe('node');
+    const { code, message } = load(dist, RING);
     expect(code).toBe('NativeUnavailable');
     expect(message).toContain('build/Release/cryptotensors.node');
   });
 
   it.skipIf(process.platform !== 'linux')('takes it from the package for the platform', () => {
     const { dist, modules } = install('prebuilt');
-    const name = /the package (\S+) is/.exec(load(dist).message!)![1]!;
+    const name = /the package (\S+) is/.exec(load(dist, RING).message!)![1]!;
     mkdirSync(join(modules, name), { recursive: true });
     symlinkSync(join(root, 'build/Release/cryptotensors.node'), join(modules, name, 'cryptotensors.node'));
     writeFileSync(join(modules, name, 'package.json'), JSON.stringify({ name, main: 'cryptotensors.node' }));
-    expect(load(dist).aead).toBeDefined();
+    expect(load(dist).engine).toBe('native');
   });
 });
 

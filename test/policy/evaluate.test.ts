@@ -59,7 +59,7 @@ describe('answers', () => {
     ['a package of that name', 'package model.allow\nx = true', 'defines only parts of data.model.allow'],
     ['a division by zero', model('allow = 1/0'), 'line 2, column 10 ("allow = 1/0"): divide by zero'],
     ['an unknown variable', model('allow if x == 1'), 'use of undefined variable `x`'],
-    ['two answers', model('allow := true\nallow := false'), 'rules should not produce multiple outputs'],
+    ['two answers', model('allow := true\nallow := false'), 'rule conflicts with rule at model.rego:2:1'],
     ['a rule that needs itself', model('a if b\nb if a\nallow if a'), 'the rule needs its own value'],
     ['an error behind not', model('allow if not to_number("x")'), 'could not parse string as number'],
     [

@@ -68,7 +68,7 @@ describe('time', () => {
     ['time.parse_duration_ns("2562047h47m16.854775808s")', 'expects a duration'],
     ['time.parse_duration_ns("99999999999999999999999999999999999999999h")', 'expects a duration'],
     ['time.format(0)', 'could not find function time.format'],
-    ['time.now_ns() == 5 with time.now_ns as 5', 'not a valid target for with modifier'],
+    ['time.now_ns() == 5 with time.now_ns as 5', 'undefined rule'],
   ])('%s is an error', (expression, reason) => {
     // Behind `not`, so that an undefined answer would open.
     const { code, message } = endingSync(model(`allow if not ${expression}`), { input });
