@@ -4,13 +4,15 @@
  */
 import { execFileSync } from 'node:child_process';
 import { createDecipheriv, createHash } from 'node:crypto';
-import { closeSync, fopenSync, readSync, rmSync, copyFileSync } from 'node:fs';
+import { closeSync, copyFileSync, fstatSync, openSync, readSync, rmSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { createInterface } from 'node:readline';
+import { setTimeout } from 'node:timers/promises';
 import { encryptFile, loadFile, safeOpen } from 'cryptotensors';
 
-/** Memory that "recycled" reads use again and again. @type {Uint8Array | undefined} */
-let recycled;
+/** Memory that "recycled" reads use again and again, by path. @type {Map<string, Uint8Array>} */
+const recycled = new Map();
 
 const work = {
   /** What people write today. */
@@ -35,10 +37,14 @@ const work = {
   },
   async recycle({ path, keys, threads }) {
     const options = { ...(keys && { keys }), ...(threads && { threads }) };
-    const tensors = await loadFile(path, { ...options, ...(recycled ? { into: recycled } : { shared: true }) });
-    // The library's own memory, aligned for huge pages, is what a server would reuse for its next model.
-    const first = tensors.values().next().value.bytes;
-    recycled ??= new Uint8Array(first.buffer, first.byteOffset);
+    const into = recycled.get(path);
+    const tensors = await loadFile(path, { ...options, ...(into ? { into } : { shared: true }) });
+    if (into === undefined) {
+      // The library's own memory, aligned for huge pages, is what a server would reuse for its next model.
+      const { buffer, byteOffset } = tensors.values().next().value.bytes;
+      recycled.clear();
+      recycled.set(path, new Uint8Array(buffer, byteOffset));
+    }
     return () => digestOf(tensors);
   },
   /** AES-256-GCM as one would write it by hand: no header, the keys and tags given, one thread. */
@@ -73,13 +79,19 @@ const work = {
     await model.close();
     return () => sha256([tensor.bytes]);
   },
-  async encrypt({ path, target, keys }) {
-    await encryptFile(path, target, { keys });
+  async encrypt({ path, target, keys, durable }) {
+    await encryptFile(path, target, { keys, durable });
     return () => rmSync(target);
   },
   cp({ path, target }) {
     execFileSync('cp', [path, target]);
     return () => rmSync(target);
+  },
+  /** The event loop's delay while a load runs, and while nothing does, for as long. */
+  async delay({ path, keys }) {
+    const idle = await watch(() => setTimeout(400));
+    const loading = await watch(() => loadFile(path, { keys }));
+    return () => ({ idle, loading });
   },
   copy({ path, target }) {
     copyFileSync(path, target);
@@ -92,6 +104,14 @@ const open = new Map();
 async function cached(path, keys) {
   if (!open.has(path)) open.set(path, await safeOpen(path, { keys }));
   return open.get(path);
+}
+
+async function watch(run) {
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  delay.enable();
+  await run();
+  delay.disable();
+  return { p99: delay.percentile(99) / 1e6, max: delay.max / 1e6 };
 }
 
 function digestOf(tensors) {

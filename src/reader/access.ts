@@ -13,6 +13,7 @@ import { buildPolicyInput } from '../policy/input.js';
 import type { PolicyInput } from '../policy/input.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
+import { userMetadata } from './metadata.js';
 import type { OpenOptions } from './options.js';
 
 /** Who may say what is true, and which keys are at hand: what the caller configured, for the opening of one model. */
@@ -70,7 +71,7 @@ export function* runPolicy(policy: PolicyTexts, header: Header, signer: string |
     claims: claims ?? {},
     env: options?.env,
     now: options?.now,
-    model: { metadata: Object.fromEntries(userMetadata(header)), tensors: header.count, signer },
+    model: { metadata: userMetadata(header) ?? {}, tensors: header.count, signer },
   });
   if (options?.evaluate !== undefined) {
     yield* askOther(options.evaluate, policy.local, input);
@@ -81,10 +82,6 @@ export function* runPolicy(policy: PolicyTexts, header: Header, signer: string |
     () => evaluatePolicySync(policy.local, request),
     () => evaluatePolicy(policy.local, request),
   );
-}
-
-function userMetadata(header: Header): [string, string][] {
-  return [...(header.metadata ?? [])].filter(([key]) => !key.startsWith('__'));
 }
 
 /** An engine of the caller's: it opens on exactly `true`, and whatever it throws is a refusal. */

@@ -9,6 +9,7 @@ import { RECORD_STRIDE } from '../engine/types.js';
 import { runAsync, runSync, step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { publicError } from './faults.js';
+import { userMetadata } from './metadata.js';
 import { readHeader } from './model.js';
 import type { Check } from './model.js';
 import { resolveInput } from './open.js';
@@ -65,13 +66,11 @@ function* inspectInput(input: OpenInput): Twin<Inspection> {
 
 function describe(header: Header, fileBytes: number): Inspection {
   const { encryption, checks } = describeEncryption(header);
-  const metadata = header.metadata === null ? null : (Object.create(null) as Record<string, string>);
-  for (const [key, value] of header.metadata ?? []) if (!key.startsWith('__')) metadata![key] = value;
   return {
     verified: false,
     fileBytes,
     headerBytes: header.dataStart,
-    metadata,
+    metadata: userMetadata(header),
     encryption,
     tensors: header.names.map((name, i) => ({
       name,
@@ -89,9 +88,9 @@ function describeEncryption(header: Header): { encryption: Inspection['encryptio
   const metadata = header.metadata!;
   const keys = parseCryptoKeys(metadata.get('__crypto_keys__')!);
   const policy = parsePolicy(metadata.get('__policy__')!);
-  const { records } = scanRecords(metadata.get('__encryption__')!, header, keys.version);
+  const { records } = scanRecords(metadata.getJson('__encryption__')!, header, keys.version);
   for (let at = 0; at < records.length; at += RECORD_STRIDE) checks[records[at]!] = 'tag';
-  const text = metadata.get('__integrity__');
+  const text = metadata.getJson('__integrity__');
   const integrity = text === undefined ? null : scanIntegrity(text, header, (i) => checks[i] === 'tag');
   if (integrity !== null) for (const [i, check] of checks.entries()) if (check === 'none') checks[i] = 'digest';
   return { encryption: { keys, policy, integrity: integrity?.algorithm ?? null }, checks };

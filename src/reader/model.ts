@@ -106,14 +106,14 @@ function* openHeader(engine: Engine, source: Source, header: Header, access: Acc
   const candidates = yield* access.verifyingKeys({ kid: keys.sign.kid, jku: keys.sign.jku });
   const verification = yield* startVerification(engine, header, candidates, signature);
   // Parsed while a pool thread verifies the signature, but neither used nor complained of before that has passed.
-  const scan = attempt(() => scanRecords(metadata.get('__encryption__')!, header, keys.version));
+  const scan = attempt(() => scanRecords(metadata.getJson('__encryption__')!, header, keys.version));
   const signer = yield* verification.result();
   const policy = parsePolicy(metadata.get('__policy__')!);
   yield* runPolicy(policy, header, signer, access);
 
   const records = scan();
   const encrypted = encryptedTensors(header, records);
-  const integrityText = metadata.get('__integrity__');
+  const integrityText = metadata.getJson('__integrity__');
   const integrity =
     integrityText === undefined ? null : scanIntegrity(integrityText, header, (i) => encrypted[i] === 1);
   const table = makeTable(engine, source, header, keys, records, integrity);

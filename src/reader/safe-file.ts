@@ -7,6 +7,7 @@ import type { Engine } from '../engine/types.js';
 import { checkInteger, checkOptionNames, checkSignal } from '../options.js';
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
+import { isReserved, metadataOf } from './metadata.js';
 import type { Check, Model } from './model.js';
 import { MAX_THREADS, checkReadOptions } from './options.js';
 import type { ReadOptions } from './options.js';
@@ -109,23 +110,19 @@ export class SafeFile implements Disposable, AsyncDisposable {
 
   /** The user's metadata, null where the header has none. An object without a prototype; shards are merged in order. */
   metadata(): Record<string, string> | null {
-    return this.#metadata((key) => !key.startsWith('__'));
+    return this.#metadata((key) => !isReserved(key));
   }
 
   /** The metadata keys that begin with `__`, as they stand in the (first) header: the format's own. */
   reservedMetadata(): Record<string, string> | null {
-    return this.#metadata((key) => key.startsWith('__'));
+    return this.#metadata(isReserved);
   }
 
   #metadata(wanted: (key: string) => boolean): Record<string, string> | null {
-    if (this.#models.every((model) => model.header.metadata === null)) return null;
-    const result = Object.create(null) as Record<string, string>;
-    for (const { header } of this.#models) {
-      for (const [key, value] of header.metadata ?? []) {
-        if (wanted(key) && !(key in result)) result[key] = value;
-      }
-    }
-    return result;
+    return metadataOf(
+      this.#models.map(({ header }) => header),
+      wanted,
+    );
   }
 
   /** Key ids of the signers that were verified, one per file; empty for a plain model. */
