@@ -123,6 +123,27 @@ function print(title, rows) {
   }
 }
 
+/** The event loop's delay during an asynchronous load, against that of a process that does nothing. */
+async function measureDelay(size, path, keys) {
+  const samples = [];
+  for (let round = 0; round < rounds; round++) {
+    samples.push((await children.auto.ask({ do: 'delay', path, keys, digest: true })).digest);
+  }
+  const of = (phase, field) => summary(samples.map((sample) => sample[phase][field]));
+  const delay = {
+    idle: { p99: of('idle', 'p99'), max: of('idle', 'max') },
+    loading: { p99: of('loading', 'p99'), max: of('loading', 'max') },
+  };
+  const title = `Delay of the event loop during a ${formatBytes(size)} encrypted load, in ms`;
+  console.log(`\n${title}`);
+  for (const [phase, { p99, max }] of Object.entries(delay)) {
+    console.log(
+      `  ${phase.padEnd(8)} p99 ${p99.median.toFixed(2)} (to ${p99.high.toFixed(2)}), worst ${max.median.toFixed(2)} (to ${max.high.toFixed(2)})`,
+    );
+  }
+  return { title, delay };
+}
+
 const results = [];
 try {
   for (const size of sizes) {
@@ -188,10 +209,16 @@ try {
           },
           { name: 'cp (coreutils)', child: 'auto', disagrees: true, request: { do: 'cp', path: plain, target } },
           {
-            name: 'this library, encryptFile',
+            name: 'this library, encryptFile, without fsync as the others',
             child: 'auto',
             disagrees: true,
-            request: { do: 'encrypt', path: plain, target, keys },
+            request: { do: 'encrypt', path: plain, target, keys, durable: false },
+          },
+          {
+            name: 'this library, encryptFile, with fsync (the default)',
+            child: 'auto',
+            disagrees: true,
+            request: { do: 'encrypt', path: plain, target, keys, durable: true },
           },
           {
             name: 'reference (Python), save_file from memory',
@@ -203,6 +230,7 @@ try {
         Math.min(rounds, 5),
       ),
     );
+    if (size >= 2 ** 28) results.push(await measureDelay(size, encrypted, keys));
     model.remove();
   }
   const many = await makeManyTensors(folder, flags.quick ? 2000 : 100_000);

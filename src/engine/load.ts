@@ -3,7 +3,6 @@ import { availableParallelism } from 'node:os';
 import { CryptoTensorsError, quote } from '../errors.js';
 import type { Addon } from './addon.js';
 import { NativeEngine } from './native.js';
-import { createNodeEngine } from './node/engine.js';
 import type { AeadProvider, Engine, EngineInfo } from './types.js';
 
 const require = createRequire(import.meta.url);
@@ -41,10 +40,10 @@ function loadEngine(choice: string | undefined): Engine {
     case '':
     case 'auto': {
       const found = findAddon();
-      return 'addon' in found ? nativeEngine(found.addon, null) : createNodeEngine();
+      return 'addon' in found ? nativeEngine(found.addon, null) : nodeEngine();
     }
     case 'node':
-      return createNodeEngine();
+      return nodeEngine();
     case 'openssl':
     case 'ring':
       return nativeEngine(requireAddon(), choice);
@@ -55,6 +54,12 @@ function loadEngine(choice: string | undefined): Engine {
         { expected: 'openssl, ring, node or auto', found: choice },
       );
   }
+}
+
+/** Its thirty modules are not loaded where the addon serves. Node.js can `require` modules that do not await at the top level. */
+function nodeEngine(): Engine {
+  const { createNodeEngine } = require('./node/engine.js') as { createNodeEngine: () => Engine };
+  return createNodeEngine();
 }
 
 function nativeEngine(addon: Addon, provider: AeadProvider | null): Engine {
