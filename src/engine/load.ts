@@ -56,7 +56,7 @@ function loadEngine(choice: string | undefined): Engine {
   }
 }
 
-/** Its thirty modules are not loaded where the addon serves. Node.js can `require` modules that do not await at the top level. */
+/** Not loaded where the addon serves. Node.js can `require` modules that do not await at the top level. */
 function nodeEngine(): Engine {
   const { createNodeEngine } = require('./node/engine.js') as { createNodeEngine: () => Engine };
   return createNodeEngine();
