@@ -1,5 +1,6 @@
 import { types } from 'node:util';
 import { checkMemory } from '../job.js';
+import { AEAD_KEY_BYTES } from '../types.js';
 
 /** Checks of what the types promise, as the native engine makes them: of another realm's arrays too. */
 
@@ -19,4 +20,17 @@ export function checkFloat64(value: unknown, name: string): asserts value is Flo
 
 export function checkInt32(value: unknown, name: string): asserts value is Int32Array {
   if (!types.isInt32Array(value)) throw new TypeError(`${name} must be an Int32Array`);
+}
+
+export function checkAeadAlgorithm(value: unknown): void {
+  if (typeof value === 'string' && Object.hasOwn(AEAD_KEY_BYTES, value)) return;
+  throw new TypeError(`algorithm must be ${Object.keys(AEAD_KEY_BYTES).join(' or ')}`);
+}
+
+export function checkDigestAlgorithm(value: unknown): void {
+  if (value !== 'sha256' && value !== 'blake3') throw new TypeError('algorithm must be sha256 or blake3');
+}
+
+export function isOffset(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { blake3 } from '@noble/hashes/blake3.js';
 import type { DigestAlgorithm } from '../types.js';
-import { checkBytes } from './arguments.js';
+import { checkBytes, checkDigestAlgorithm } from './arguments.js';
 
 /** A digest in the making. */
 export interface Hasher {
@@ -15,6 +15,7 @@ export function createHasher(algorithm: DigestAlgorithm): Hasher {
 }
 
 export function digest(algorithm: DigestAlgorithm, bytes: Uint8Array): Uint8Array {
+  checkDigestAlgorithm(algorithm);
   checkBytes(bytes, 'bytes');
   const hasher = createHasher(algorithm);
   hasher.update(bytes);

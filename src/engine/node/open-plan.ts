@@ -1,4 +1,5 @@
 import { COPY_STRIDE, IV_BYTES, TAG_BYTES, DIGEST_BYTES } from '../types.js';
+import { isOffset } from './arguments.js';
 import { PIECE_BYTES, writeChunkIv } from './chunks.js';
 import { BytePacker } from './packer.js';
 import { Check, TARGET_STRIDE } from './piece.js';
@@ -56,10 +57,6 @@ function problemOf(table: NodeTable, copies: Float64Array, at: number, capacity:
   const previous = copies[at - COPY_STRIDE + TENSOR]!;
   const inOrder = previous === tensor ? copies[at - COPY_STRIDE + START]! <= start : previous < tensor;
   return inOrder ? null : 'is out of order: copies go by tensor, then start';
-}
-
-function isOffset(value: number): boolean {
-  return Number.isSafeInteger(value) && value >= 0;
 }
 
 /** Copies of the same tensor: rows `[first, last)`. */

@@ -1,5 +1,6 @@
 import { AEAD_KEY_BYTES, DIGEST_BYTES, IV_BYTES, RECORD_STRIDE, TAG_BYTES } from '../types.js';
 import type { AeadAlgorithm, DigestAlgorithm, RecordFault, RecordField, TableSpec } from '../types.js';
+import { checkAeadAlgorithm, checkDigestAlgorithm } from './arguments.js';
 import { decodeStrict } from './base64.js';
 import { chunkCount, counterHasRoom } from './chunks.js';
 
@@ -39,6 +40,7 @@ type Integrity = NonNullable<TableSpec['integrity']>;
  */
 export function decodeRecords(encryption: Encryption, lengths: Float64Array): DecodedRecords | RecordFault {
   const { algorithm, version, chunkSize, records } = encryption;
+  checkAeadAlgorithm(algorithm);
   if ((version as number) !== 1 && version !== 2) throw new RangeError('the version must be 1 or 2');
   if ((version === 2) !== chunkSize > 0) throw new RangeError('version 2, and only that, has a chunk size');
   const keyBytes = AEAD_KEY_BYTES[algorithm];
@@ -90,6 +92,7 @@ export function decodeRecords(encryption: Encryption, lengths: Float64Array): De
  */
 export function decodeDigests(integrity: Integrity, lengths: Float64Array): DecodedDigests | RecordFault {
   const { algorithm, chunkSize, records } = integrity;
+  checkDigestAlgorithm(algorithm);
   if (!(chunkSize > 0)) throw new RangeError('digests need a chunk size');
   const rowOf = rowsByTensor(records, DIGEST_STRIDE, lengths.length);
   const digests: Uint8Array[] = [];

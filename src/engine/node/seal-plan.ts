@@ -1,6 +1,7 @@
 import { randomFillSync, randomInt } from 'node:crypto';
 import { AEAD_KEY_BYTES, DIGEST_BYTES, IV_BYTES, SEAL_STRIDE, SealMode, TAG_BYTES } from '../types.js';
 import type { SealRequest } from '../types.js';
+import { checkAeadAlgorithm, checkDigestAlgorithm } from './arguments.js';
 import { maxMessageBytes, sealMessage } from './aead.js';
 import { COUNTER_VALUES, PIECE_BYTES, chunkCount, longestChunk, setCounter, writeChunkIv } from './chunks.js';
 import { BytePacker } from './packer.js';
@@ -36,11 +37,13 @@ export function checkItems(
   require(items.length % SEAL_STRIDE === 0, `items must have ${SEAL_STRIDE} numbers per row`);
   if (encryption !== null) {
     const { algorithm, version, chunkSize, master } = encryption;
+    checkAeadAlgorithm(algorithm);
     require((version as number) === 1 || version === 2, 'the version must be 1 or 2');
     require((version === 2) === chunkSize > 0, 'version 2, and only that, has a chunk size');
     const fits = secretBytes(master, 'master').byteLength === AEAD_KEY_BYTES[algorithm];
     require(fits, "the master key's length does not fit the algorithm");
   }
+  if (integrity !== null) checkDigestAlgorithm(integrity.algorithm);
   require(integrity === null || integrity.chunkSize > 0, 'digests need a chunk size');
   const checked: SealItem[] = [];
   for (let at = 0; at < items.length; at += SEAL_STRIDE) {

@@ -1,7 +1,7 @@
 import { AEAD_KEY_BYTES, IV_BYTES, TAG_BYTES } from '../types.js';
 import type { AeadAlgorithm, DigestAlgorithm, RecordFault, Secret, TableSpec, TensorTable } from '../types.js';
 import { openMessage } from './aead.js';
-import { checkBytes, checkFloat64, checkInt32 } from './arguments.js';
+import { checkBytes, checkFloat64, checkInt32, isOffset } from './arguments.js';
 import { Lease } from './lease.js';
 import { decodeDigests, decodeRecords } from './records.js';
 import type { DecodedDigests, DecodedRecords } from './records.js';
@@ -142,9 +142,10 @@ function checkLayout({ dataStart, begin, end, encryption, integrity }: TableSpec
     checkInt32(section.records, 'records');
   }
   if (begin.length !== end.length) throw new RangeError('a table needs as many ends as beginnings');
+  if (!isOffset(dataStart)) throw new RangeError('dataStart must be an exact offset');
   for (let i = 0; i < begin.length; i++) {
-    const exact = Number.isSafeInteger(begin[i]) && Number.isSafeInteger(dataStart + end[i]!);
-    if (!exact || begin[i]! < 0 || end[i]! < begin[i]!)
-      throw new RangeError('a tensor ends before it begins, or beyond every file');
+    if (!isOffset(begin[i]!) || !isOffset(end[i]!)) throw new RangeError('a tensor has bounds that are no exact offsets');
+    if (end[i]! < begin[i]!) throw new RangeError('a tensor ends before it begins');
+    if (!isOffset(dataStart + end[i]!)) throw new RangeError('a tensor ends beyond every file');
   }
 }
