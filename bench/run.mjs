@@ -72,8 +72,9 @@ function parseSizes(text) {
  * @param {string} title
  * @param {readonly Competitor[]} all
  * @param {number} count rounds
+ * @param {number} [touch] bytes of memory that each needs
  */
-async function compare(title, all, count) {
+async function compare(title, all, count, touch = 0) {
   const competitors = all.filter(({ name }) => only === null || only.test(name));
   const digests = new Map();
   for (const { name, child, request, disagrees } of competitors) {
@@ -86,7 +87,7 @@ async function compare(title, all, count) {
     );
   }
   // Once more, unmeasured: caches, just-in-time compilers and the memory of the machine are warm then.
-  for (const { child, request } of competitors) await children[child].ask({ ...request });
+  for (const { child, request } of competitors) await children[child].ask(request);
   const times = new Map(competitors.map(({ name }) => [name, []]));
   const peaks = new Map();
   for (let round = 0; round < count; round++) {
@@ -95,7 +96,7 @@ async function compare(title, all, count) {
       const { name, child, request } = competitors[(i + round) % competitors.length];
       children[child].resetPeak();
       const before = children[child].memory().now;
-      const { ms } = await children[child].ask({ ...request });
+      const { ms } = await children[child].ask({ ...request, touch });
       times.get(name).push(ms);
       peaks.set(name, Math.max(peaks.get(name) ?? 0, children[child].memory().peak - before));
     }
@@ -181,6 +182,8 @@ try {
           { name: 'safetensors (Python), plain', child: 'python', request: { do: 'load_safetensors', path: plain } },
         ],
         rounds,
+        size,
+        size,
       ),
     );
     if (size >= 16 * 2 ** 20) {

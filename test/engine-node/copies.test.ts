@@ -102,6 +102,20 @@ describe('copies', () => {
     }
   });
 
+  it('of very many small pieces are what slicing gives', async () => {
+    const size = 1_500_000;
+    const tensors: PlainTensor[] = [{ bytes: pattern(size), mode: 'encrypt' }];
+    const file = seal(engine, tensors, { algorithm: 'aes256gcm', chunkSize: 1_000_000 });
+    const pieces = Array.from({ length: 200_000 }, (_, i) => ({ tensor: 0, start: i * 7, length: 3 }));
+    const { rows, byteLength } = rowsOf(pieces);
+    for (const shared of [false, true]) {
+      const destination = engine.allocate(byteLength, shared).fill(UNTOUCHED);
+      const request = { table: openTable(engine, file), source: engine.openBytes(file.stored), destination };
+      await engine.read({ ...request, copies: rows, ...PLAINLY });
+      expect(Buffer.compare(destination, expected(tensors, rows, byteLength))).toBe(0);
+    }
+  });
+
   it('of nothing at all read nothing', async () => {
     const file = seal(engine, [{ bytes: pattern(10), mode: 'encrypt' }], { algorithm: 'aes256gcm', chunkSize: 4 });
     file.stored.fill(0);

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { getPriority } from 'node:os';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 
@@ -110,4 +111,18 @@ describe('a process', () => {
         console.log((await sealing()).length);`),
     ).toBe(`InvalidOption a worker thread ended unexpectedly\n${32 + 12 + 16 + 12 + 64 * 16}`);
   });
+
+  it.skipIf(process.platform !== 'linux' || getPriority() !== 0)(
+    'keeps its event loop at its own priority, ahead of the threads',
+    async () => {
+      const printed = await program(`
+      const { readFileSync, readdirSync } = await import('node:fs');
+      await sealing();
+      // Field 19 of the line, counted from after the name.
+      const nice = (file) => Number(readFileSync(file, 'utf8').split(') ')[1].split(' ')[16]);
+      const threads = readdirSync('/proc/self/task').map((id) => nice('/proc/self/task/' + id + '/stat'));
+      console.log(nice('/proc/self/stat'), threads.filter((value) => value === 10).length === engine.info().threads);`);
+      expect(printed).toBe('0 true');
+    },
+  );
 });

@@ -183,6 +183,8 @@ describe('a spec that contradicts itself', () => {
     ['ends without beginnings', { begin: spec.begin.slice(1) }],
     ['an end before its beginning', { begin: Float64Array.of(0, 74, 73) }],
     ['a tensor beyond every file', { dataStart: 2 ** 53 - 1 }],
+    ['a data section before the file', { dataStart: -1 }],
+    ['half a byte', { begin: spec.begin.map((value) => value + 0.5) }],
     ['a third version', { encryption: { ...encryption, version: 3 as 2 } }],
     ['version 1 with a chunk size', { encryption: { ...encryption, version: 1 } }],
     ['version 2 without a chunk size', { encryption: { ...encryption, chunkSize: 0 } }],
@@ -203,5 +205,17 @@ describe('a spec that contradicts itself', () => {
     ],
   ])('is refused: %s', (_, change) => {
     expect(() => engine.createTable({ ...spec, ...change })).toThrow(RangeError);
+  });
+
+  it('is a TypeError where something is of another kind', () => {
+    const wrong: Record<string, unknown>[] = [
+      { begin: [0, 40, 73] },
+      { encryption: { ...encryption, algorithm: 'rot13' } },
+      { encryption: { ...encryption, algorithm: 'toString' } },
+      { encryption: { ...encryption, records: [...encryption.records] } },
+      { encryption: { ...encryption, document: 'text' } },
+      { integrity: { ...integrity, algorithm: 'md5' } },
+    ];
+    for (const change of wrong) expect(() => engine.createTable({ ...spec, ...change })).toThrow(TypeError);
   });
 });

@@ -22,7 +22,7 @@ export const OpenColumn = {
   targetsEnd: 6,
 } as const;
 
-/** Values of `OpenColumn.check`, and how many bytes of `checks` each takes. */
+/** Values of `OpenColumn.check`. */
 export const Check = { none: 0, tag: 1, digest: 2 } as const;
 
 /** Numbers per row of `OpenPiece.targets`: start in the chunk, length, offset in the destination. */

@@ -1,7 +1,7 @@
 import { randomFillSync, randomInt } from 'node:crypto';
 import { AEAD_KEY_BYTES, DIGEST_BYTES, IV_BYTES, SEAL_STRIDE, SealMode, TAG_BYTES } from '../types.js';
 import type { SealRequest } from '../types.js';
-import { checkAeadAlgorithm, checkDigestAlgorithm } from './arguments.js';
+import { checkAeadAlgorithm, checkDigestAlgorithm, isOffset } from './arguments.js';
 import { maxMessageBytes, sealMessage } from './aead.js';
 import { COUNTER_VALUES, PIECE_BYTES, chunkCount, longestChunk, setCounter, writeChunkIv } from './chunks.js';
 import { BytePacker } from './packer.js';
@@ -48,7 +48,7 @@ export function checkItems(
   const checked: SealItem[] = [];
   for (let at = 0; at < items.length; at += SEAL_STRIDE) {
     const row = items.subarray(at, at + SEAL_STRIDE);
-    require(row.every((value) => Number.isSafeInteger(value) && value >= 0), 'items must be exact offsets');
+    require(row.every(isOffset), 'items must be exact offsets');
     const [source, offset, length, destination, mode] = row as unknown as [number, number, number, number, number];
     require(source < sources.length, 'an item names a source that is not there');
     require(offset + length <= sources[source]!.size, 'an item runs past the end of its source');

@@ -144,7 +144,8 @@ function checkLayout({ dataStart, begin, end, encryption, integrity }: TableSpec
   if (begin.length !== end.length) throw new RangeError('a table needs as many ends as beginnings');
   if (!isOffset(dataStart)) throw new RangeError('dataStart must be an exact offset');
   for (let i = 0; i < begin.length; i++) {
-    if (!isOffset(begin[i]!) || !isOffset(end[i]!)) throw new RangeError('a tensor has bounds that are no exact offsets');
+    if (!isOffset(begin[i]!) || !isOffset(end[i]!))
+      throw new RangeError('a tensor has bounds that are no exact offsets');
     if (end[i]! < begin[i]!) throw new RangeError('a tensor ends before it begins');
     if (!isOffset(dataStart + end[i]!)) throw new RangeError('a tensor ends beyond every file');
   }

@@ -1,3 +1,5 @@
+import { constants, getPriority, setPriority } from 'node:os';
+import { platform } from 'node:process';
 import { parentPort, workerData } from 'node:worker_threads';
 import { aborted, asFault, toPlain } from './fault.js';
 import { openInput, openOutput } from './io.js';
@@ -16,6 +18,12 @@ const scratch = new Scratch();
 
 /** Thrown to leave a piece that is not wanted any more. */
 const STOPPED = aborted();
+
+/** Bytes of `outgoing` that were written to since it was wiped. */
+let outgoingUsed = 0;
+
+/** The window holds so many small parts at the most, as two numbers each: a message has its limits too. */
+const MAX_ROW_NUMBERS = 2 * 65_536;
 
 /** Progress within a piece is worth a message only for a long one. */
 const REPORT_BYTES = 4 * 1024 * 1024;
@@ -58,22 +66,27 @@ class RelayOutput implements Output {
   readonly revocable = true;
   #rows: number[] = [];
   #filled = 0;
+  /** Offset behind the last row; -1 if there is none. */
+  #next = -1;
 
   write(offset: number, bytes: Uint8Array): void {
     for (let done = 0; done < bytes.byteLength;) {
-      if (this.#filled === outgoing.byteLength) ask({ kind: 'deliver', rows: this.take() });
+      if (this.#filled === outgoing.byteLength || this.#rows.length === MAX_ROW_NUMBERS) {
+        ask({ kind: 'deliver', rows: this.take() });
+      }
       const part = bytes.subarray(done, done + outgoing.byteLength - this.#filled);
       outgoing.set(part, this.#filled);
       this.#note(offset + done, part.byteLength);
       this.#filled += part.byteLength;
+      outgoingUsed = Math.max(outgoingUsed, this.#filled);
       done += part.byteLength;
     }
   }
 
   #note(offset: number, length: number): void {
-    const [lastOffset = -1, lastLength = 0] = this.#rows.slice(-2);
-    if (lastOffset + lastLength === offset) this.#rows[this.#rows.length - 1] = lastLength + length;
+    if (offset === this.#next) this.#rows[this.#rows.length - 1]! += length;
     else this.#rows.push(offset, length);
+    this.#next = offset + length;
   }
 
   /** Rows of what is in the window, for the main thread. */
@@ -81,6 +94,7 @@ class RelayOutput implements Output {
     const rows = Float64Array.from(this.#rows);
     this.#rows = [];
     this.#filled = 0;
+    this.#next = -1;
     return rows;
   }
 }
@@ -106,7 +120,6 @@ function work({ piece, inputs, output }: ToWorker & { kind: 'work' }): void {
   };
   let ended: FromWorker & { kind: 'ended' };
   try {
-    assertWanted();
     const result = performPiece(piece, thread);
     ended = { kind: 'ended', rows: relay?.take() ?? new Float64Array(0), bytes, result, fault: null };
   } catch (error) {
@@ -121,12 +134,24 @@ function work({ piece, inputs, output }: ToWorker & { kind: 'work' }): void {
   post(ended);
 }
 
+/** Lets the event loop go first. On Linux a thread has a nice value of its own; elsewhere this would be the process's. */
+function becomeBackgroundThread(): void {
+  const { PRIORITY_BELOW_NORMAL } = constants.priority;
+  try {
+    if (platform === 'linux' && getPriority() < PRIORITY_BELOW_NORMAL) setPriority(PRIORITY_BELOW_NORMAL);
+  } catch {
+    // A sandbox may forbid it; the work is the same.
+  }
+}
+
+becomeBackgroundThread();
+
 port.on('message', (message: ToWorker) => {
   if (message.kind === 'work') {
     work(message);
     return;
   }
   scratch.wipe();
-  incoming.fill(0);
-  outgoing.fill(0);
+  outgoing.fill(0, 0, outgoingUsed);
+  outgoingUsed = 0;
 });
