@@ -72,7 +72,7 @@ function parseSizes(text) {
  * @param {string} title
  * @param {readonly Competitor[]} all
  * @param {number} count rounds
- * @param {number} [touch] bytes of memory that each needs
+ * @param {number} [touch] bytes of memory that each needs; twice as many are touched before
  */
 async function compare(title, all, count, touch = 0) {
   const competitors = all.filter(({ name }) => only === null || only.test(name));
@@ -92,11 +92,10 @@ async function compare(title, all, count, touch = 0) {
   const peaks = new Map();
   for (let round = 0; round < count; round++) {
     // Another order each round: nobody always follows the same neighbour.
-    for (let i = 0; i < competitors.length; i++) {
-      const { name, child, request } = competitors[(i + round) % competitors.length];
+    for (const { name, child, request } of shuffled(competitors)) {
       children[child].resetPeak();
       const before = children[child].memory().now;
-      const { ms } = await children[child].ask({ ...request, touch });
+      const { ms } = await children[child].ask({ ...request, touch: 2 * touch });
       times.get(name).push(ms);
       peaks.set(name, Math.max(peaks.get(name) ?? 0, children[child].memory().peak - before));
     }
@@ -111,6 +110,14 @@ async function compare(title, all, count, touch = 0) {
   }));
   print(title, rows);
   return { title, baseline: competitors[0].name, agreed: digests.size, rows };
+}
+
+/** @template Item @param {readonly Item[]} items */
+function shuffled(items) {
+  return items
+    .map((item) => ({ item, key: Math.random() }))
+    .sort((a, b) => a.key - b.key)
+    .map(({ item }) => item);
 }
 
 function print(title, rows) {

@@ -138,21 +138,25 @@ function sha256(parts) {
   return hash.digest('hex');
 }
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const request = JSON.parse(line);
-  let answer;
+/** One request. A function of its own, so that nothing of it is alive when the garbage collector is called. */
+async function answer(request) {
   try {
     touchMemory(request.touch ?? 0);
     const start = performance.now();
     const finish = await work[request.do](request);
     const ms = performance.now() - start;
     // Digests cost more than loads: computed only where they are asked for, off the clock.
-    answer = { ms, ...(request.digest && { digest: finish() }) };
-    if (!request.digest && request.target) finish();
+    const digest = request.digest || request.target ? finish() : undefined;
+    return { ms, ...(request.digest && { digest }) };
   } catch (error) {
-    answer = { error: String(error?.stack ?? error) };
+    return { error: String(error?.stack ?? error) };
   }
-  // The last buffer is gone before the next measurement begins.
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const text = JSON.stringify(await answer(JSON.parse(line)));
+  // The last buffer is gone before the next measurement begins; twice, because the first may only mark it.
   globalThis.gc?.();
-  process.stdout.write(`${JSON.stringify(answer)}\n`);
+  globalThis.gc?.();
+  process.stdout.write(`${text}\n`);
 }
