@@ -15,6 +15,14 @@ import { encryptFile, loadFile, safeOpen } from 'cryptotensors';
 const recycled = new Map();
 
 const work = {
+  /**
+   * Takes, touches and gives back memory. A virtual machine gets its memory from the host page by page at the first touch, and
+   * gives it back when it lies idle: without this, whoever comes first pays for all.
+   */
+  touch({ bytes }) {
+    new Uint8Array(bytes).fill(1);
+    return () => undefined;
+  },
   /** What people write today. */
   readSync({ path }) {
     const file = openSync(path, 'r');
@@ -106,15 +114,6 @@ async function cached(path, keys) {
   return open.get(path);
 }
 
-/**
- * Takes, touches and gives back as much memory as the work will need. A virtual machine gets its memory from the host page by
- * page at the first touch, and gives it back when it lies idle: without this, whoever comes first pays for all.
- */
-function touchMemory(byteLength) {
-  if (byteLength > 0) new Uint8Array(byteLength).fill(1);
-  globalThis.gc?.();
-}
-
 async function watch(run) {
   const delay = monitorEventLoopDelay({ resolution: 1 });
   delay.enable();
@@ -141,7 +140,6 @@ function sha256(parts) {
 /** One request. A function of its own, so that nothing of it is alive when the garbage collector is called. */
 async function answer(request) {
   try {
-    touchMemory(request.touch ?? 0);
     const start = performance.now();
     const finish = await work[request.do](request);
     const ms = performance.now() - start;

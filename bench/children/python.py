@@ -65,7 +65,13 @@ def save_reference(request):
     return lambda: os.remove(request["target"])
 
 
-WORK = {f.__name__: f for f in (load_reference, load_safetensors, slice_reference, open_reference, save_reference)}
+def touch(request):
+    """As in node.mjs: whoever comes first would pay for the memory of all."""
+    numpy.ones(request["bytes"], numpy.uint8)
+    return lambda: None
+
+
+WORK = {f.__name__: f for f in (touch, load_reference, load_safetensors, slice_reference, open_reference, save_reference)}
 
 
 def main():
@@ -76,9 +82,6 @@ def main():
                 cryptotensors.register_direct_key_provider(keys=request["keys"])
                 answer = {}
             else:
-                if request.get("touch"):
-                    # As in node.mjs: whoever comes first would pay for the memory of all.
-                    numpy.ones(request["touch"], numpy.uint8)
                 start = time.perf_counter()
                 finish = WORK[request["do"]](request)
                 answer = {"ms": request.get("ms", (time.perf_counter() - start) * 1000)}
