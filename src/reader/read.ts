@@ -7,6 +7,7 @@ import { publicError } from './faults.js';
 import type { Model } from './model.js';
 import { intoBytes } from './options.js';
 import type { ReadOptions } from './options.js';
+import { linkSignals } from './signals.js';
 import { Tensor, TensorMemory } from './tensor.js';
 
 /** Rows of `ReadRequest.copies` for one file, and the part of the destination that they fill. */
@@ -81,7 +82,7 @@ async function readConcurrently(
   context: ReadContext,
 ): Promise<void> {
   const stop = new AbortController();
-  const signal = context.signal === undefined ? stop.signal : AbortSignal.any([context.signal, stop.signal]);
+  const { signal, unlink } = linkSignals([context.signal, stop.signal]);
   const done = plans.map(() => 0);
   const total = plans.reduce((sum, plan) => sum + plan.byteLength, 0);
   const report = context.onProgress;
@@ -105,6 +106,7 @@ async function readConcurrently(
       }
     }),
   );
+  unlink();
   if (first !== undefined) throw first.error;
 }
 

@@ -5,8 +5,6 @@ import { compareUtf8 } from '../format/canonical.js';
 import { getEngine } from '../engine/load.js';
 import type { Engine } from '../engine/types.js';
 import { checkInteger, checkOptionNames, checkSignal } from '../options.js';
-import { runAsync, runSync } from '../twin.js';
-import type { Twin } from '../twin.js';
 import { isReserved, metadataOf } from './metadata.js';
 import type { Check, Model } from './model.js';
 import { MAX_THREADS, checkReadOptions } from './options.js';
@@ -15,7 +13,9 @@ import { readTensors } from './read.js';
 import { attachModels, shareModels, unshareModels } from './share.js';
 import type { SharedModel } from './share.js';
 import type { ShardIndex } from './shards.js';
-import type { ReadContext, TensorRef } from './read.js';
+import type { TensorRef } from './read.js';
+import { Reads } from './reads.js';
+import type { ReadDefaults } from './reads.js';
 import { SafeSlice } from './safe-slice.js';
 import type { TensorIndex } from './tensor-index.js';
 import type { Tensor } from './tensor.js';
@@ -68,20 +68,16 @@ export class SafeFile implements Disposable, AsyncDisposable {
   readonly #models: readonly Model[];
   readonly #index: TensorIndex;
   readonly #shards: ShardIndex | null;
+  readonly #reads: Reads;
   #shared: SharedModel | null = null;
-  readonly #threads: number;
-  readonly #closing = new AbortController();
-  readonly #running = new Set<Promise<unknown>>();
-  readonly #signal: AbortSignal | undefined;
 
   /** @internal Use `safeOpen`. */
-  constructor({ engine, models, index, shards }: SafeFileParts, options: { threads?: number; signal?: AbortSignal }) {
+  constructor({ engine, models, index, shards }: SafeFileParts, options: ReadDefaults) {
     this.#engine = engine;
     this.#models = models;
     this.#index = index;
     this.#shards = shards;
-    this.#threads = options.threads ?? 0;
-    this.#signal = options.signal;
+    this.#reads = new Reads(engine, options);
   }
 
   /** Tensor names in ascending UTF-8 byte order, as in safetensors for Python. */
@@ -162,13 +158,13 @@ export class SafeFile implements Disposable, AsyncDisposable {
    */
   async getTensor(name: string, options: ReadOptions = {}): Promise<Tensor> {
     checkReadOptions(options, 'getTensor');
-    return (await this.#reads.run(readTensors([this.#find(name)], options, this.#context(options))))[0]!;
+    return (await this.#read([this.#find(name)], options))[0]!;
   }
 
   /** The same, blocking the calling thread. */
   getTensorSync(name: string, options: ReadOptions = {}): Tensor {
     checkReadOptions(options, 'getTensorSync');
-    return this.#reads.runSync(readTensors([this.#find(name)], options, this.#context(options)))[0]!;
+    return this.#readSync([this.#find(name)], options)[0]!;
   }
 
   /**
@@ -179,13 +175,13 @@ export class SafeFile implements Disposable, AsyncDisposable {
    */
   async getTensors(options: GetTensorsOptions = {}): Promise<Map<string, Tensor>> {
     const refs = this.#select(options, 'getTensors');
-    return byName(await this.#reads.run(readTensors(refs, options, this.#context(options))));
+    return byName(await this.#read(refs, options));
   }
 
   /** The same, blocking the calling thread. */
   getTensorsSync(options: GetTensorsOptions = {}): Map<string, Tensor> {
     const refs = this.#select(options, 'getTensorsSync');
-    return byName(this.#reads.runSync(readTensors(refs, options, this.#context(options))));
+    return byName(this.#readSync(refs, options));
   }
 
   /**
@@ -206,7 +202,7 @@ export class SafeFile implements Disposable, AsyncDisposable {
    * engine
    */
   share(): SharedModel {
-    this.#assertOpen();
+    this.#reads.assertOpen();
     this.#shared ??= shareModels(this.#engine, this.#models, this.#shards);
     return this.#shared;
   }
@@ -233,13 +229,13 @@ export class SafeFile implements Disposable, AsyncDisposable {
    */
   async close(): Promise<void> {
     this[Symbol.dispose]();
-    await Promise.allSettled(this.#running);
+    await this.#reads.settled();
   }
 
   /** Closes without waiting for reads that are under way. */
   [Symbol.dispose](): void {
-    if (this.#closing.signal.aborted) return;
-    this.#closing.abort();
+    if (this.#reads.closed) return;
+    this.#reads.close();
     if (this.#shared !== null) unshareModels(this.#engine, this.#shared);
     for (const model of this.#models) {
       model.table.dispose();
@@ -253,7 +249,7 @@ export class SafeFile implements Disposable, AsyncDisposable {
 
   [inspect.custom](): string {
     const files = this.#models.map((model) => (model.path === undefined ? 'bytes' : quote(model.path)));
-    const state = this.#closing.signal.aborted ? 'closed' : `${this.#index.size} tensors`;
+    const state = this.#reads.closed ? 'closed' : `${this.#index.size} tensors`;
     return `SafeFile { ${files.join(', ')}, ${this.encrypted ? 'encrypted' : 'plain'}, ${state} }`;
   }
 
@@ -267,13 +263,13 @@ export class SafeFile implements Disposable, AsyncDisposable {
 
   /** @internal The files, for whole-file work. */
   models(): readonly Model[] {
-    this.#assertOpen();
+    this.#reads.assertOpen();
     return this.#models;
   }
 
   #find(name: string): TensorRef {
     if (typeof name !== 'string') throw argumentError('name', 'a string', name);
-    this.#assertOpen();
+    this.#reads.assertOpen();
     const ref = this.#index.get(name);
     if (ref !== undefined) return ref;
     throw new CryptoTensorsError(
@@ -285,7 +281,7 @@ export class SafeFile implements Disposable, AsyncDisposable {
 
   #select(options: GetTensorsOptions, where: string): TensorRef[] {
     checkReadOptions(options, where, ['names']);
-    this.#assertOpen();
+    this.#reads.assertOpen();
     if (options.names === undefined) return [...this.#index.values()];
     const names: unknown = options.names;
     if (typeof names === 'string' || typeof (names as Iterable<string> | null)?.[Symbol.iterator] !== 'function') {
@@ -294,47 +290,13 @@ export class SafeFile implements Disposable, AsyncDisposable {
     return [...new Set(options.names)].map((name) => this.#find(name));
   }
 
-  #context(options: ReadOptions): ReadContext {
-    const signals = [this.#closing.signal, this.#signal, options.signal].filter((signal) => signal !== undefined);
-    return {
-      engine: this.#engine,
-      threads: options.threads ?? this.#threads,
-      signal: AbortSignal.any(signals),
-      onProgress: options.onProgress,
-    };
+  #read(refs: readonly TensorRef[], options: ReadOptions): Promise<Tensor[]> {
+    return this.#reads.run(options, (context) => readTensors(refs, options, context));
   }
 
-  readonly #reads = {
-    context: (options: ReadOptions): ReadContext => {
-      this.#assertOpen();
-      return this.#context(options);
-    },
-    run: async <Result>(procedure: Twin<Result>): Promise<Result> => {
-      this.#assertOpen();
-      const running = runAsync(procedure);
-      this.#running.add(running);
-      try {
-        return await running;
-      } catch (error) {
-        if (this.#closing.signal.aborted) throw closed(error);
-        throw error;
-      } finally {
-        this.#running.delete(running);
-      }
-    },
-    runSync: <Result>(procedure: Twin<Result>): Result => {
-      this.#assertOpen();
-      return runSync(procedure);
-    },
-  };
-
-  #assertOpen(): void {
-    if (this.#closing.signal.aborted) throw closed();
+  #readSync(refs: readonly TensorRef[], options: ReadOptions): Tensor[] {
+    return this.#reads.runSync(options, (context) => readTensors(refs, options, context));
   }
-}
-
-function closed(cause?: unknown): CryptoTensorsError {
-  return new CryptoTensorsError('Closed', 'the model was closed; open it again to read from it', { cause });
 }
 
 function byName(tensors: readonly Tensor[]): Map<string, Tensor> {

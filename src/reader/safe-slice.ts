@@ -8,14 +8,8 @@ import { checkReadOptions } from './options.js';
 import type { ReadOptions } from './options.js';
 import { destinationOf, readPlans } from './read.js';
 import type { ReadContext, TensorRef } from './read.js';
+import type { Reads } from './reads.js';
 import { Tensor, TensorMemory } from './tensor.js';
-
-/** Runs a read for a file that may be closed meanwhile; `SafeFile` provides it. */
-export interface Reads {
-  context(options: ReadOptions): ReadContext;
-  run<Result>(procedure: Twin<Result>): Promise<Result>;
-  runSync<Result>(procedure: Twin<Result>): Result;
-}
 
 /** Ranges, one per dimension, and options behind them if need be. */
 export type SliceArguments = readonly (SliceIndex | ReadOptions)[];
@@ -56,18 +50,17 @@ export class SafeSlice {
    */
   async read(...args: SliceArguments): Promise<Tensor> {
     const { ranges, options } = splitArguments(args);
-    return this.#reads.run(this.#read(ranges, options));
+    return this.#reads.run(options, (context) => this.#read(ranges, options, context));
   }
 
   /** The same, blocking the calling thread. */
   readSync(...args: SliceArguments): Tensor {
     const { ranges, options } = splitArguments(args);
-    return this.#reads.runSync(this.#read(ranges, options));
+    return this.#reads.runSync(options, (context) => this.#read(ranges, options, context));
   }
 
-  *#read(ranges: readonly SliceIndex[], options: ReadOptions): Twin<Tensor> {
+  *#read(ranges: readonly SliceIndex[], options: ReadOptions, context: ReadContext): Twin<Tensor> {
     const { model, index } = this.#ref;
-    const context = this.#reads.context(options);
     const plan = planSlice(model.header, index, normalizeSlice(model.header.shape(index), ranges));
     const { bytes, owned } = destinationOf(context.engine, plan.byteLength, options);
     yield* readPlans([{ model, copies: plan.copies, start: 0, byteLength: plan.byteLength }], bytes, context);
