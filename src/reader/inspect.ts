@@ -6,14 +6,14 @@ import { scanIntegrity } from '../format/integrity.js';
 import { scanRecords } from '../format/records.js';
 import { getEngine } from '../engine/load.js';
 import { RECORD_STRIDE } from '../engine/types.js';
-import { runAsync, runSync, step } from '../twin.js';
+import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { publicError } from './faults.js';
 import { userMetadata } from './metadata.js';
-import { readHeader } from './model.js';
 import type { Check } from './model.js';
 import { resolveInput } from './open.js';
 import type { OpenInput } from './open.js';
+import { openSource, readHeader } from './source.js';
 
 /** What a header says, **unverified**: anybody could have written it. */
 export interface Inspection {
@@ -47,13 +47,7 @@ function* inspectInput(input: OpenInput): Twin<Inspection> {
   const target = resolveInput(input);
   const engine = getEngine();
   try {
-    const source =
-      typeof target === 'string'
-        ? yield* step(
-            () => engine.openFileSync(target),
-            () => engine.openFile(target),
-          )
-        : engine.openBytes(target);
+    const source = yield* openSource(target, engine);
     try {
       return describe(yield* readHeader(engine, source), source.size);
     } finally {

@@ -1,5 +1,4 @@
 import { CryptoTensorsError, quote } from '../errors.js';
-import { parseHeader, readHeaderLength } from '../format/header.js';
 import type { Header } from '../format/header.js';
 import { parseCryptoKeys, parsePolicy, parseSignature, protection } from '../format/crypto-metadata.js';
 import type { CryptoKeys, PolicyTexts } from '../format/crypto-metadata.js';
@@ -13,7 +12,7 @@ import { runPolicy } from './access.js';
 import type { Access } from './access.js';
 import { publicError, recordError } from './faults.js';
 import { startVerification } from './signature.js';
-import { step } from '../twin.js';
+import { openSource, readHeader } from './source.js';
 import type { Twin } from '../twin.js';
 
 /** What an encrypted file's header says beside its tensors. */
@@ -51,13 +50,7 @@ export function* openModel(input: string | Uint8Array, engine: Engine, access: A
   const path = typeof input === 'string' ? input : undefined;
   let source: Source | undefined;
   try {
-    source =
-      typeof input === 'string'
-        ? yield* step(
-            () => engine.openFileSync(input),
-            () => engine.openFile(input),
-          )
-        : engine.openBytes(input);
+    source = yield* openSource(input, engine);
     const header = yield* readHeader(engine, source);
     const opened = yield* openHeader(engine, source, header, access);
     return { engine, path, source, header, memory: typeof input === 'string' ? null : input, ...opened };
@@ -67,20 +60,10 @@ export function* openModel(input: string | Uint8Array, engine: Engine, access: A
   }
 }
 
-export function* readHeader(engine: Engine, source: Source): Twin<Header> {
-  const prefix = new Uint8Array(Math.min(8, source.size));
-  yield* readRaw(engine, source, 0, prefix);
-  const bytes = new Uint8Array(readHeaderLength(prefix, source.size));
-  yield* readRaw(engine, source, 8, bytes);
-  return parseHeader(bytes, source.size);
-}
-
-function* readRaw(engine: Engine, source: Source, offset: number, destination: Uint8Array): Twin<void> {
-  if (destination.byteLength === 0) return;
-  yield* step(
-    () => engine.readRawSync(source, offset, destination),
-    () => engine.readRaw(source, offset, destination),
-  );
+/** Gives back what an open file holds. Reads that are under way keep what they need. */
+export function closeModel({ table, source }: Model): void {
+  table.dispose();
+  source.close();
 }
 
 /** What is found out about a file from its header and the caller's keys. */

@@ -5,7 +5,7 @@ import { checkPath } from '../options.js';
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { createAccess } from './access.js';
-import { openModel } from './model.js';
+import { closeModel, openModel } from './model.js';
 import type { Model } from './model.js';
 import { checkOpenOptions } from './options.js';
 import type { OpenOptions } from './options.js';
@@ -75,9 +75,4 @@ export function resolveInput(input: unknown, name = 'input'): string | Uint8Arra
   }
   checkPath(input, name);
   return typeof input === 'string' ? input : fileURLToPath(input);
-}
-
-function closeModel({ table, source }: Model): void {
-  table.dispose();
-  source.close();
 }

@@ -6,6 +6,7 @@ import { getEngine } from '../engine/load.js';
 import type { Engine } from '../engine/types.js';
 import { checkInteger, checkOptionNames, checkSignal } from '../options.js';
 import { isReserved, metadataOf } from './metadata.js';
+import { closeModel } from './model.js';
 import type { Check, Model } from './model.js';
 import { MAX_THREADS, checkReadOptions } from './options.js';
 import type { ReadOptions } from './options.js';
@@ -237,10 +238,7 @@ export class SafeFile implements Disposable, AsyncDisposable {
     if (this.#reads.closed) return;
     this.#reads.close();
     if (this.#shared !== null) unshareModels(this.#engine, this.#shared);
-    for (const model of this.#models) {
-      model.table.dispose();
-      model.source.close();
-    }
+    for (const model of this.#models) closeModel(model);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -2,11 +2,11 @@ import { basename, dirname, join } from 'node:path';
 import { CryptoTensorsError, quote } from '../errors.js';
 import { parseJsonDocument } from '../format/json.js';
 import type { Engine } from '../engine/types.js';
-import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { publicError } from './faults.js';
 import type { Model } from './model.js';
 import type { TensorRef } from './read.js';
+import { openSource, readRaw } from './source.js';
 import type { TensorIndex } from './tensor-index.js';
 
 /** An index of a sharded model is a few megabytes at the most. */
@@ -33,21 +33,13 @@ export interface ShardIndex {
 export function* readShardIndex(path: string, engine: Engine): Twin<ShardIndex> {
   let bytes: Uint8Array;
   try {
-    const source = yield* step(
-      () => engine.openFileSync(path),
-      () => engine.openFile(path),
-    );
+    const source = yield* openSource(path, engine);
     try {
       if (source.size > MAX_INDEX_BYTES) {
         throw invalid(path, `is ${source.size} bytes; an index has at most ${MAX_INDEX_BYTES}`);
       }
       bytes = new Uint8Array(source.size);
-      if (source.size > 0) {
-        yield* step(
-          () => engine.readRawSync(source, 0, bytes),
-          () => engine.readRaw(source, 0, bytes),
-        );
-      }
+      yield* readRaw(engine, source, 0, bytes);
     } finally {
       source.close();
     }

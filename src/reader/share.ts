@@ -2,6 +2,7 @@ import { CryptoTensorsError, argumentError } from '../errors.js';
 import { parseHeader } from '../format/header.js';
 import type { Engine, EngineSharing } from '../engine/types.js';
 import { publicError } from './faults.js';
+import { closeModel } from './model.js';
 import type { Encryption, Check, Model } from './model.js';
 import { indexShards } from './shards.js';
 import type { ShardIndex } from './shards.js';
@@ -77,10 +78,7 @@ export function attachModels(shared: unknown, engine: Engine): { models: Model[]
     if (shared.shards === null && first !== undefined) return { models, index: indexFile(first) };
     return { models, index: indexShards(models, shared.shards!) };
   } catch (error) {
-    for (const { table, source } of models) {
-      table.dispose();
-      source.close();
-    }
+    for (const model of models) closeModel(model);
     throw publicError(error, { path: undefined, names: [] });
   }
 }

@@ -5,10 +5,10 @@ import type { Header } from '../format/header.js';
 import { getEngine } from '../engine/load.js';
 import type { Engine, Source } from '../engine/types.js';
 import { publicError } from '../reader/faults.js';
-import { readHeader } from '../reader/model.js';
 import { isShardIndex } from '../reader/shards.js';
+import { openSource, readHeader } from '../reader/source.js';
 import { checkOptionNames, checkPath } from '../options.js';
-import { runAsync, step } from '../twin.js';
+import { runAsync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { writeAtomically } from './atomic-file.js';
 import { PROTECT_OPTIONS, WORK_OPTIONS, checkProtectOptions, checkWorkOptions } from './options.js';
@@ -48,10 +48,7 @@ function* encrypt(from: string, to: string, options: EncryptOptions, engine: Eng
   let protection: Protection | null = null;
   try {
     protection = yield* createProtection(options, engine);
-    source = yield* step(
-      () => engine.openFileSync(from),
-      () => engine.openFile(from),
-    );
+    source = yield* openSource(from, engine);
     const header = yield* readHeader(engine, source);
     names = header.names;
     const prepared = planEncryption(source, header, protection, options);

@@ -49,10 +49,6 @@ export interface WorkOptions {
   onProgress?: (done: number, total: number) => void;
 }
 
-export const DEFAULT_CHUNK_BYTES = 2 * 1024 * 1024;
-/** What the reference writes where none is given. */
-export const DEFAULT_POLICY = 'package model\nallow = true';
-
 export const PROTECT_OPTIONS: readonly (keyof ProtectOptions)[] = [
   'keys', 'encKid', 'signKid', 'algorithm', 'version', 'chunkSize', 'tensors', 'policy', 'integrity',
 ]; // prettier-ignore

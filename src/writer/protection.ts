@@ -1,12 +1,13 @@
 import { CryptoTensorsError } from '../errors.js';
+import { DEFAULT_CHUNK_SIZE } from '../format/crypto-metadata.js';
 import type { CryptoKeysToWrite, PolicyTexts } from '../format/crypto-metadata.js';
 import type { DigestAlgorithm, Engine, SealRequest } from '../engine/types.js';
 import { algorithmOf } from '../keys/algorithm.js';
 import { openKeyRing } from '../keys/load.js';
 import { lookUpSigningKey, lookUpWritingMasterKey } from '../keys/lookup.js';
 import { signMessage } from '../keys/sign.js';
+import { DEFAULT_POLICY } from '../policy/evaluate.js';
 import type { Twin } from '../twin.js';
-import { DEFAULT_CHUNK_BYTES, DEFAULT_POLICY } from './options.js';
 import type { ProtectOptions, WorkOptions } from './options.js';
 
 /** How a file is to be protected, with the keys at hand. */
@@ -41,13 +42,13 @@ export function* createProtection(
     const signer = yield* lookUpSigningKey(ring, options.signKid, lookUp);
     const algorithm = options.algorithm ?? algorithmOf(master);
     const version = options.version ?? 2;
-    const chunkSize = version === 1 ? 0 : (options.chunkSize ?? DEFAULT_CHUNK_BYTES);
+    const chunkSize = version === 1 ? 0 : (options.chunkSize ?? DEFAULT_CHUNK_SIZE);
     return {
       encryption: { algorithm, version, chunkSize, master: master.secret },
       integrity:
         options.integrity === false
           ? null
-          : { algorithm: options.integrity ?? 'sha256', chunkSize: options.chunkSize ?? DEFAULT_CHUNK_BYTES },
+          : { algorithm: options.integrity ?? 'sha256', chunkSize: options.chunkSize ?? DEFAULT_CHUNK_SIZE },
       cryptoKeys: {
         version,
         chunkSize,

@@ -52,7 +52,9 @@ export interface PreparedSeal {
  */
 export function prepareSeal(plan: SealPlan): PreparedSeal {
   const packed = new Uint8Array(packedLength(plan));
-  const dataStart = headerOf(plan, packed, new Uint8Array(SIGNATURE_BYTES)).byteLength;
+  const unsigned = unsignedMetadata(plan, packed);
+  const metadata = plan.protection === null ? unsigned : signed(unsigned, new Uint8Array(SIGNATURE_BYTES));
+  const dataStart = headerOf(plan, metadata).byteLength;
   const dataBytes = plan.tensors.at(-1)?.end ?? 0;
   return { plan, dataStart, byteLength: dataStart + dataBytes };
 }
@@ -138,23 +140,19 @@ function packedLength(plan: SealPlan): number {
 }
 
 function* signedHeader(plan: SealPlan, packed: Uint8Array): Twin<Uint8Array> {
-  if (plan.protection === null) return headerOf(plan, packed, null);
-  const message = encodeCanonical({ metadata: metadataOf(plan, packed, null), tensors: plan.tensors });
-  return headerOf(plan, packed, yield* plan.protection.sign(message));
+  const unsigned = unsignedMetadata(plan, packed);
+  if (plan.protection === null) return headerOf(plan, unsigned);
+  const message = encodeCanonical({ metadata: unsigned, tensors: plan.tensors });
+  return headerOf(plan, signed(unsigned, yield* plan.protection.sign(message)));
 }
 
-function headerOf(plan: SealPlan, packed: Uint8Array, signature: Uint8Array | null): Uint8Array {
-  const header = { metadata: metadataOf(plan, packed, signature), tensors: plan.tensors };
-  if (plan.protection === null) return encodeHeader(header, { align: PLAIN_ALIGNMENT });
-  return encodeHeader(header, { align: DATA_ALIGNMENT, slack: HEADER_SLACK });
+function headerOf({ protection, tensors }: SealPlan, metadata: ReadonlyMap<string, string> | null): Uint8Array {
+  if (protection === null) return encodeHeader({ metadata, tensors }, { align: PLAIN_ALIGNMENT });
+  return encodeHeader({ metadata, tensors }, { align: DATA_ALIGNMENT, slack: HEADER_SLACK });
 }
 
-/** The user's metadata and the reserved keys (FORMAT.md §2). Without a signature: what is to be signed. */
-function metadataOf(
-  plan: SealPlan,
-  packed: Uint8Array,
-  signature: Uint8Array | null,
-): ReadonlyMap<string, string> | null {
+/** The user's metadata and, for a protected file, the reserved keys (FORMAT.md §2) without the signature. */
+function unsignedMetadata(plan: SealPlan, packed: Uint8Array): ReadonlyMap<string, string> | null {
   const { protection } = plan;
   if (protection === null) return plan.metadata;
   const metadata = new Map(plan.metadata);
@@ -165,8 +163,11 @@ function metadataOf(
   if (protection.integrity !== null && digests.length > 0) {
     metadata.set('__integrity__', encodeIntegrity({ ...protection.integrity, tensors: digests }));
   }
-  if (signature !== null) metadata.set('__signature__', encodeBase64(signature));
   return metadata;
+}
+
+function signed(metadata: ReadonlyMap<string, string> | null, signature: Uint8Array): ReadonlyMap<string, string> {
+  return new Map(metadata).set('__signature__', encodeBase64(signature));
 }
 
 interface PackedTensor {
