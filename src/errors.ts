@@ -25,6 +25,7 @@ export type ErrorCode =
   | 'BadDigest'
   | 'KeyNotFound'
   | 'InvalidKey'
+  | 'KeyRevoked'
   | 'PolicyDenied'
   | 'PolicyError'
   | 'NotEncrypted'

@@ -34,6 +34,7 @@ export { generateKeys, loadKeys, loadKeysSync, publicJwks } from './key-tools.js
 export type { GenerateKeysOptions, JwkFormat } from './keys/generate.js';
 export { KeyRing } from './keys/keyring.js';
 export type { KeysInput, MasterKeyInfo, SigningKeyInfo } from './keys/keyring.js';
+export type { KeyState } from './keys/state.js';
 export type { Jwk, JwkSet, RemoteSigner } from './keys/types.js';
 export type {
   KeyAnswer,

@@ -18,6 +18,7 @@ export const ExitCode = {
 const REFUSALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'KeyNotFound',
   'InvalidKey',
+  'KeyRevoked',
   'UntrustedSigner',
   'PolicyDenied',
   'PolicyError',

@@ -1,12 +1,14 @@
 import type { Engine } from '../engine/types.js';
 import { invalidKey } from './jwk-document.js';
 import type { JwkMembers } from './jwk-document.js';
+import { stricterState, toldApart } from './state.js';
 import { disposeKeys } from './types.js';
 import type { KeyName, MasterKey, SigningKey } from './types.js';
 
 /**
  * Gathers the keys of one document. A `kid` names one key of a role: the same key listed twice counts once; two keys
- * under one `kid` are refused, unless each has a `jku` of its own that tells them apart.
+ * under one `kid` are refused, unless each has a `jku` of its own that tells them apart. Of a key that is listed in several
+ * states, the strictest holds.
  */
 export class KeyCollector {
   readonly keys: { masterKeys: MasterKey[]; signingKeys: SigningKey[] } = { masterKeys: [], signingKeys: [] };
@@ -21,11 +23,16 @@ export class KeyCollector {
   /** Takes the key over, also when it throws. */
   addMasterKey(key: MasterKey, jwk: JwkMembers): void {
     const namesakes = namesakesOf(this.#mastersByKid, key);
-    for (const other of namesakes) {
+    for (const [at, other] of namesakes.entries()) {
+      // A revoked key has no material to compare: it stands beside the other, and counts for both (`statesAmong`).
+      if ((key.state === 'revoked') !== (other.state === 'revoked')) continue;
       const same =
         key.secret.byteLength === other.secret.byteLength && this.#engine.secretsEqual(key.secret, other.secret);
       if (same && key.algorithm === other.algorithm) {
         key.secret.dispose();
+        const stricter = { ...other, state: stricterState(key.state, other.state) };
+        namesakes[at] = stricter;
+        this.keys.masterKeys[this.keys.masterKeys.indexOf(other)] = stricter;
         return;
       }
       if (!same && !toldApart(key, other)) {
@@ -43,12 +50,11 @@ export class KeyCollector {
     for (const [at, other] of namesakes.entries()) {
       if (Buffer.compare(key.publicKey, other.publicKey) === 0) {
         // Of a public half and the whole key, the whole key stays.
-        if (other.seed !== null || key.seed === null) {
-          key.seed?.dispose();
-        } else {
-          namesakes[at] = key;
-          this.keys.signingKeys[this.keys.signingKeys.indexOf(other)] = key;
-        }
+        const [kept, dropped] = other.seed !== null || key.seed === null ? [other, key] : [key, other];
+        dropped.seed?.dispose();
+        const stricter = { ...kept, state: stricterState(key.state, other.state) };
+        namesakes[at] = stricter;
+        this.keys.signingKeys[this.keys.signingKeys.indexOf(other)] = stricter;
         return;
       }
       if (!toldApart(key, other)) {
@@ -71,8 +77,4 @@ function namesakesOf<Key extends KeyName>(byKid: Map<string, Key[]>, { kid }: Ke
   let keys = byKid.get(kid);
   if (keys === undefined) byKid.set(kid, (keys = []));
   return keys;
-}
-
-function toldApart(a: KeyName, b: KeyName): boolean {
-  return a.jku !== null && b.jku !== null && a.jku !== b.jku;
 }

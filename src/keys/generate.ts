@@ -93,12 +93,13 @@ export function publicJwks(jwks: Jwk | JwkSet, engine: Engine): JwkSet {
   }
 }
 
-function publicJwk({ kid, jku, publicKey }: SigningKey, format: JwkFormat): Jwk {
+function publicJwk({ kid, jku, state, publicKey }: SigningKey, format: JwkFormat): Jwk {
   const kind = format === 'reference' ? { kty: 'okp', alg: 'ed25519' } : { kty: 'OKP', crv: 'Ed25519', alg: 'EdDSA' };
   return {
     ...kind,
     ...(kid === null ? {} : { kid }),
     ...(jku === null ? {} : { jku }),
+    ...(state === 'active' ? {} : { state }),
     x: encodeBase64(publicKey, format),
   };
 }

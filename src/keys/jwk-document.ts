@@ -16,6 +16,7 @@ export interface JwkMembers {
   readonly alg: string | null;
   readonly jku: string | null;
   readonly crv: string | null;
+  readonly state: string | null;
   readonly k: JsonRange | null;
   readonly x: JsonRange | null;
   readonly d: JsonRange | null;
@@ -105,6 +106,7 @@ function readMembers(jwk: JsonObject, label: string, origin: KeyOrigin): JwkMemb
     alg: string('alg', owner),
     jku: string('jku', owner),
     crv: string('crv', owner),
+    state: string('state', owner),
     k: range('k'),
     x: range('x'),
     d: range('d'),

@@ -7,6 +7,8 @@ import { withPlainBase64 } from './escapes.js';
 import { invalidKey, readJwkDocument } from './jwk-document.js';
 import type { JwkMembers, KeyOrigin } from './jwk-document.js';
 import { decodePublicMember, importMember } from './material.js';
+import { KEY_STATES, isKeyState } from './state.js';
+import type { KeyState } from './state.js';
 import type { KeySet, MasterKey, SigningKey } from './types.js';
 
 export const ED25519_BYTES = 32;
@@ -53,6 +55,10 @@ function refuseOtherKind(jwk: JwkMembers, isSet: boolean): void {
 
 function parseMasterKey(bytes: Uint8Array, jwk: JwkMembers, engine: Engine): MasterKey {
   const algorithm = masterAlgorithm(jwk);
+  const state = stateOf(jwk);
+  const name = { kid: jwk.kid, jku: jwk.jku };
+  // What says that a key is revoked need not hold the key; and what is never used is not loaded.
+  if (state === 'revoked') return { ...name, state, algorithm, secret: engine.importSecret(new Uint8Array(0)) };
   if (jwk.k === null) throw invalidKey(jwk, '"k" is missing: a master key needs its base64 key bytes there');
   const secret = importMember(bytes, jwk.k, engine);
   if (secret === null) throw invalidKey(jwk, '"k" is not base64 (standard or URL-safe)');
@@ -64,7 +70,7 @@ function parseMasterKey(bytes: Uint8Array, jwk: JwkMembers, engine: Engine): Mas
     const expected = algorithm === null ? '16 or 32 bytes' : `${AEAD_KEY_BYTES[algorithm]} bytes for ${algorithm}`;
     throw invalidKey(jwk, `"k" must be ${expected}, but is ${byteLength}`);
   }
-  return { kid: jwk.kid, jku: jwk.jku, algorithm, secret };
+  return { ...name, state, algorithm, secret };
 }
 
 function masterAlgorithm(jwk: JwkMembers): AeadAlgorithm | null {
@@ -83,16 +89,26 @@ function parseSigningKey(bytes: Uint8Array, jwk: JwkMembers, engine: Engine): Si
   if (jwk.x === null && jwk.d === null)
     throw invalidKey(jwk, '"x" is missing: a signing key needs its public key there');
 
+  const key = { kid: jwk.kid, jku: jwk.jku, state: stateOf(jwk), remote: null };
   const stated = jwk.x === null ? null : parsePublicKey(bytes, jwk, jwk.x, engine);
   const seed = jwk.d === null ? null : parseSeed(bytes, jwk, jwk.d, engine);
-  if (seed === null) return { kid: jwk.kid, jku: jwk.jku, publicKey: stated!, seed, remote: null };
+  if (seed === null) return { ...key, publicKey: stated!, seed };
 
   const publicKey = engine.ed25519PublicKey(seed);
   if (stated !== null && Buffer.compare(stated, publicKey) !== 0) {
     seed.dispose();
     throw invalidKey(jwk, '"x" is not the public key of "d": they are halves of different keys');
   }
-  return { kid: jwk.kid, jku: jwk.jku, publicKey, seed, remote: null };
+  return { ...key, publicKey, seed };
+}
+
+function stateOf(jwk: JwkMembers): KeyState {
+  const state = jwk.state ?? 'active';
+  if (!isKeyState(state)) throw invalidKey(jwk, `"state" must be one of ${KEY_STATES.join(', ')} or absent`);
+  if (state === 'revoked' && jwk.kid === null) {
+    throw invalidKey(jwk, '"kid" is missing: a key is revoked by its name');
+  }
+  return state;
 }
 
 function parsePublicKey(bytes: Uint8Array, jwk: JwkMembers, x: JsonRange, engine: Engine): Uint8Array {

@@ -2,6 +2,8 @@ import { CryptoTensorsError } from '../errors.js';
 import type { AeadAlgorithm, Secret } from '../engine/types.js';
 import { describeKids, describeNames } from './describe.js';
 import type { KeyProvider } from './providers/types.js';
+import { statesAmong } from './state.js';
+import type { KeyState } from './state.js';
 import { hasPrivatePart } from './types.js';
 import type { Jwk, JwkSet, KeySet } from './types.js';
 
@@ -15,6 +17,8 @@ export type KeysInput = string | URL | Uint8Array | Jwk | JwkSet | KeyRing | Key
 export interface MasterKeyInfo {
   readonly kid: string | null;
   readonly algorithm: AeadAlgorithm | null;
+  /** The strictest state of all keys of this name in the ring. */
+  readonly state: KeyState;
 }
 
 /** What is shown of a signing key. */
@@ -23,6 +27,8 @@ export interface SigningKeyInfo {
   readonly algorithm: 'ed25519';
   /** Whether it can sign, or only verify. */
   readonly hasPrivate: boolean;
+  /** The strictest state of all keys of this name in the ring. */
+  readonly state: KeyState;
 }
 
 /** What a ring holds. */
@@ -70,15 +76,20 @@ export class KeyRing {
 
   /** The master keys, without their material. Empty once the ring is disposed. */
   get masterKeys(): readonly MasterKeyInfo[] {
-    return (this.#parts?.masterKeys ?? []).map(({ kid, algorithm }) => ({ kid, algorithm }));
+    const keys = this.#parts?.masterKeys ?? [];
+    const stateOf = statesAmong(keys);
+    return keys.map((key) => ({ kid: key.kid, algorithm: key.algorithm, state: stateOf(key) }));
   }
 
   /** The signing and verifying keys, without their material. Empty once the ring is disposed. */
   get signingKeys(): readonly SigningKeyInfo[] {
-    return (this.#parts?.signingKeys ?? []).map((key) => ({
+    const keys = this.#parts?.signingKeys ?? [];
+    const stateOf = statesAmong(keys);
+    return keys.map((key) => ({
       kid: key.kid,
       algorithm: 'ed25519',
       hasPrivate: hasPrivatePart(key),
+      state: stateOf(key),
     }));
   }
 

@@ -15,13 +15,13 @@ import type { KeySet, MasterKey, SigningKey } from './types.js';
 
 /*
  * Selection, with the ring's providers behind the keys that it holds. They are asked in order, and only if no key at hand
- * fits. A secret that a provider gave becomes the ring's, which wipes it when it is disposed.
+ * fits and none is revoked under the name that is looked for. A secret that a provider gave becomes the ring's, which wipes it when it is disposed.
  */
 
 /**
  * The master key of a file.
  *
- * @throws KeyNotFound, AbortError, Closed
+ * @throws KeyNotFound, KeyRevoked, AbortError, Closed
  */
 export function* lookUpMasterKey(ring: KeyRing, query: MasterKeyQuery, options: LookUpOptions): Twin<MasterKey> {
   const selector: KeySelector = { role: 'master', ...effectiveName(query), algorithm: query.algorithm };
@@ -33,7 +33,7 @@ export function* lookUpMasterKey(ring: KeyRing, query: MasterKeyQuery, options: 
 /**
  * The trusted keys that may verify a file's signature; where the header names none, all of them, to be tried in turn.
  *
- * @throws KeyNotFound if nothing is trusted, UntrustedSigner if the signer is not; AbortError, Closed
+ * @throws KeyNotFound if nothing is trusted, UntrustedSigner if the signer is not; KeyRevoked, AbortError, Closed
  */
 export function* lookUpVerifyingKeys(
   trust: KeyRing,
@@ -42,7 +42,10 @@ export function* lookUpVerifyingKeys(
 ): Twin<readonly SigningKey[]> {
   const contents = ringContents(trust);
   const selector: KeySelector = { role: 'verifying', ...effectiveName(query), algorithm: null };
-  const found = [...matchVerifyingKeys(contents, query)];
+  // Gathered, not matched answer by answer: a key that one source revokes is not to be taken from another.
+  const gathered: SigningKey[] = [...contents.signingKeys];
+  const match = (): readonly SigningKey[] => matchVerifyingKeys({ masterKeys: [], signingKeys: gathered }, query);
+  let found = match();
   const failures: ProviderFailure[] = [];
   for (const provider of contents.providers) {
     if (found.length > 0 && selector.kid !== null) break;
@@ -51,8 +54,9 @@ export function* lookUpVerifyingKeys(
       failures.push(answer);
       continue;
     }
-    for (const key of matchVerifyingKeys(answer, query)) found.push(publicHalf(key));
+    for (const key of answer.signingKeys) gathered.push(publicHalf(key));
     for (const secret of answer.owned) secret.dispose();
+    found = match();
   }
   if (found.length === 0) throw verifyingKeyNotFound(contents, query, inquiryOf(failures));
   return found;
@@ -61,7 +65,7 @@ export function* lookUpVerifyingKeys(
 /**
  * The key that a writer signs with: the first that can sign, of the given `kid` if there is one.
  *
- * @throws KeyNotFound, AbortError, Closed
+ * @throws KeyNotFound, KeyRevoked, AbortError, Closed
  */
 export function* lookUpSigningKey(ring: KeyRing, kid: string | undefined, options: LookUpOptions): Twin<SigningKey> {
   const selector: KeySelector = { role: 'signing', kid: kid ?? null, jku: null, algorithm: null };
@@ -74,7 +78,7 @@ export function* lookUpSigningKey(ring: KeyRing, kid: string | undefined, option
 /**
  * The key that a writer wraps DEKs with: the first that fits.
  *
- * @throws KeyNotFound, AbortError, Closed
+ * @throws KeyNotFound, KeyRevoked, AbortError, Closed
  */
 export function* lookUpWritingMasterKey(
   ring: KeyRing,
@@ -108,11 +112,15 @@ function* search<Key>(
       failures.push(answer);
       continue;
     }
-    const found = match(answer);
-    const kept = found === null ? null : secretOfKey(found);
-    for (const secret of answer.owned) {
-      if (secret === kept) adoptSecret(ring, secret);
-      else secret.dispose();
+    let found: Key | null = null;
+    try {
+      found = match(answer);
+    } finally {
+      const kept = found === null ? null : secretOfKey(found);
+      for (const secret of answer.owned) {
+        if (secret === kept) adoptSecret(ring, secret);
+        else secret.dispose();
+      }
     }
     if (found !== null) return { found, inquiry: inquiryOf([]) };
   }

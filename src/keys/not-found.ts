@@ -2,6 +2,8 @@ import { CryptoTensorsError, quote } from '../errors.js';
 import { AEAD_KEY_BYTES } from '../engine/types.js';
 import { describeKids } from './describe.js';
 import type { KeyQuery, MasterKeyQuery, WritingKeyQuery } from './select.js';
+import { statesAmong } from './state.js';
+import type { StatedKey } from './state.js';
 import { hasPrivatePart } from './types.js';
 import type { KeySet, MasterKey } from './types.js';
 
@@ -14,6 +16,15 @@ export interface Inquiry {
 }
 
 const NOBODY_ASKED: Inquiry = { notes: '' };
+
+/** A name that was asked for is that of a revoked key. */
+export function keyRevoked(kid: string): CryptoTensorsError {
+  return new CryptoTensorsError(
+    'KeyRevoked',
+    `the key ${quote(kid)} is revoked, and so it is used for nothing. Get the file under another key; if the revocation is a mistake, correct "state" where the key comes from`,
+    { kid },
+  );
+}
 
 export function masterKeyNotFound(keys: KeySet, query: MasterKeyQuery, inquiry = NOBODY_ASKED): CryptoTensorsError {
   const kid = query.override ?? query.kid;
@@ -49,7 +60,11 @@ export function verifyingKeyNotFound(trust: KeySet, query: KeyQuery, inquiry = N
       inquiry,
     );
   }
-  const problem = `the key ${quote(kid ?? '')}, ${whoAsked(query)}, is not trusted; trusted: ${describeKids(trust.signingKeys)}`;
+  if (kid === null) {
+    const problem = `the header names no signer, and no key at hand may verify it: ${describeKids(trust.signingKeys)}`;
+    return notFound('KeyNotFound', `${problem}. Pass the signer's public key in the trust option`, kid, inquiry);
+  }
+  const problem = `the key ${quote(kid)}, ${whoAsked(query)}, is not trusted; trusted: ${describeKids(trust.signingKeys)}`;
   return notFound(
     'UntrustedSigner',
     `${problem}. If you do trust this signer, add its public key to the trust option`,
@@ -61,9 +76,12 @@ export function verifyingKeyNotFound(trust: KeySet, query: KeyQuery, inquiry = N
 export function signingKeyNotFound(keys: KeySet, kid: string | undefined, inquiry = NOBODY_ASKED): CryptoTensorsError {
   const verifiesOnly = keys.signingKeys.some((key) => (kid === undefined || key.kid === kid) && !hasPrivatePart(key));
   const name = kid === undefined ? '' : ` ${quote(kid)}`;
+  const retired = retiredAmong(keys.signingKeys, kid);
   const problem = verifiesOnly
     ? `the key${name} at hand can verify but not sign: its private part "d" is missing`
-    : `there is no signing key${name} at hand; at hand: ${describeKids(keys.signingKeys)}`;
+    : retired
+      ? `the key${name} at hand is decrypt-only: it verifies, but signs nothing any more`
+      : `there is no signing key${name} at hand; at hand: ${describeKids(keys.signingKeys)}`;
   return notFound('KeyNotFound', `${problem}. ${MAKE_KEYS}, and pass them in the keys option`, kid ?? null, inquiry);
 }
 
@@ -74,8 +92,17 @@ export function writingMasterKeyNotFound(
 ): CryptoTensorsError {
   const name = kid === undefined ? '' : ` ${quote(kid)}`;
   const purpose = algorithm === undefined ? '' : ` for ${algorithm}`;
-  const problem = `there is no master key${name}${purpose} at hand; at hand: ${describeKids(keys.masterKeys)}`;
+  const problem = retiredAmong(keys.masterKeys, kid)
+    ? `the master key${name} at hand is decrypt-only: it opens files, but encrypts none any more`
+    : `there is no master key${name}${purpose} at hand; at hand: ${describeKids(keys.masterKeys)}`;
   return notFound('KeyNotFound', `${problem}. ${MAKE_KEYS}, and pass them in the keys option`, kid ?? null, inquiry);
+}
+
+/** Whether there is a key of that name, or any key where none was asked for, but only to decrypt or verify. */
+function retiredAmong(keys: readonly StatedKey[], kid: string | undefined): boolean {
+  const stateOf = statesAmong(keys);
+  const namesakes = keys.filter((key) => kid === undefined || key.kid === kid);
+  return namesakes.length > 0 && namesakes.every((key) => stateOf(key) === 'decrypt-only');
 }
 
 function notFound(

@@ -1,6 +1,14 @@
 import type { AeadAlgorithm } from '../engine/types.js';
 import { keyFits } from './algorithm.js';
-import { masterKeyNotFound, signingKeyNotFound, verifyingKeyNotFound, writingMasterKeyNotFound } from './not-found.js';
+import {
+  keyRevoked,
+  masterKeyNotFound,
+  signingKeyNotFound,
+  verifyingKeyNotFound,
+  writingMasterKeyNotFound,
+} from './not-found.js';
+import { statesAmong } from './state.js';
+import type { StatedKey } from './state.js';
 import { hasPrivatePart } from './types.js';
 import type { KeyName, KeySet, MasterKey, SigningKey } from './types.js';
 
@@ -8,7 +16,7 @@ import type { KeyName, KeySet, MasterKey, SigningKey } from './types.js';
  * Which key, of those at hand. Pure: `lookup.ts` asks providers too.
  *
  * A header's `kid` and `jku` do no more than select (DESIGN rule: they never add a key). A `kid` selects exactly the keys of
- * that name. A `jku` decides only between keys that share a `kid`.
+ * that name. A `jku` decides only between keys that share a `kid`. A name that is revoked selects nothing: `KeyRevoked`.
  */
 export interface KeyQuery extends KeyName {
   /** Kid that the caller asks for in place of the header's. */
@@ -29,7 +37,7 @@ export interface WritingKeyQuery {
 /**
  * The master key of a file.
  *
- * @throws KeyNotFound
+ * @throws KeyNotFound, KeyRevoked
  */
 export function findMasterKey(keys: KeySet, query: MasterKeyQuery): MasterKey {
   const key = matchMasterKey(keys, query);
@@ -38,20 +46,13 @@ export function findMasterKey(keys: KeySet, query: MasterKeyQuery): MasterKey {
 }
 
 export function matchMasterKey({ masterKeys }: KeySet, query: MasterKeyQuery): MasterKey | null {
-  const { kid, jku } = effectiveName(query);
-  return (
-    named(
-      masterKeys.filter((key) => keyFits(key, query.algorithm)),
-      kid,
-      jku,
-    )[0] ?? null
-  );
+  return usable(masterKeys, effectiveName(query), (key) => keyFits(key, query.algorithm))[0] ?? null;
 }
 
 /**
  * The trusted keys that may verify a file's signature; where the header names none, all of them, to be tried in turn.
  *
- * @throws KeyNotFound if nothing is trusted, UntrustedSigner if the signer is not
+ * @throws KeyNotFound if nothing is trusted, UntrustedSigner if the signer is not; KeyRevoked
  */
 export function findVerifyingKeys(trust: KeySet, query: KeyQuery): readonly SigningKey[] {
   const keys = matchVerifyingKeys(trust, query);
@@ -60,14 +61,13 @@ export function findVerifyingKeys(trust: KeySet, query: KeyQuery): readonly Sign
 }
 
 export function matchVerifyingKeys({ signingKeys }: KeySet, query: KeyQuery): readonly SigningKey[] {
-  const { kid, jku } = effectiveName(query);
-  return named(signingKeys, kid, jku);
+  return usable(signingKeys, effectiveName(query), () => true);
 }
 
 /**
- * The key that a writer signs with: the first that can sign, of the given `kid` if there is one.
+ * The key that a writer signs with: the first active one that can sign, of the given `kid` if there is one.
  *
- * @throws KeyNotFound
+ * @throws KeyNotFound, KeyRevoked
  */
 export function findSigningKey(keys: KeySet, kid?: string): SigningKey {
   const key = matchSigningKey(keys, kid);
@@ -76,13 +76,13 @@ export function findSigningKey(keys: KeySet, kid?: string): SigningKey {
 }
 
 export function matchSigningKey({ signingKeys }: KeySet, kid?: string): SigningKey | null {
-  return signingKeys.find((key) => hasPrivatePart(key) && (kid === undefined || key.kid === kid)) ?? null;
+  return active(signingKeys, kid, hasPrivatePart)[0] ?? null;
 }
 
 /**
- * The key that a writer wraps DEKs with: the first that fits.
+ * The key that a writer wraps DEKs with: the first active one that fits.
  *
- * @throws KeyNotFound
+ * @throws KeyNotFound, KeyRevoked
  */
 export function findWritingMasterKey(keys: KeySet, query: WritingKeyQuery = {}): MasterKey {
   const key = matchWritingMasterKey(keys, query);
@@ -91,14 +91,42 @@ export function findWritingMasterKey(keys: KeySet, query: WritingKeyQuery = {}):
 }
 
 export function matchWritingMasterKey({ masterKeys }: KeySet, { kid, algorithm }: WritingKeyQuery): MasterKey | null {
-  const fits = (key: MasterKey): boolean =>
-    (kid === undefined || key.kid === kid) && (algorithm === undefined || keyFits(key, algorithm));
-  return masterKeys.find(fits) ?? null;
+  return active(masterKeys, kid, (key) => algorithm === undefined || keyFits(key, algorithm))[0] ?? null;
 }
 
 /** The name to look for. A header's `jku` says nothing about a key that the caller names instead. */
 export function effectiveName({ kid, jku, override }: KeyQuery): KeyName {
   return override === undefined || override === kid ? { kid, jku } : { kid: override, jku: null };
+}
+
+/** The keys of a name that may decrypt or verify. @throws KeyRevoked */
+function usable<Key extends StatedKey>(
+  keys: readonly Key[],
+  { kid, jku }: KeyName,
+  fits: (key: Key) => boolean,
+): readonly Key[] {
+  const stateOf = statesAmong(keys);
+  if (kid !== null && named(keys, kid, jku).some((key) => stateOf(key) === 'revoked')) throw keyRevoked(kid);
+  return named(
+    keys.filter((key) => stateOf(key) !== 'revoked' && fits(key)),
+    kid,
+    jku,
+  );
+}
+
+/** The keys that may encrypt or sign, of a name if one is given. @throws KeyRevoked */
+function active<Key extends StatedKey>(
+  keys: readonly Key[],
+  kid: string | undefined,
+  fits: (key: Key) => boolean,
+): readonly Key[] {
+  const stateOf = statesAmong(keys);
+  const namesakes = kid === undefined ? keys : keys.filter((key) => key.kid === kid);
+  const found = namesakes.filter((key) => stateOf(key) === 'active' && fits(key));
+  if (kid !== undefined && found.length === 0 && namesakes.some((key) => stateOf(key) === 'revoked')) {
+    throw keyRevoked(kid);
+  }
+  return found;
 }
 
 function named<Key extends KeyName>(keys: readonly Key[], kid: string | null, jku: string | null): readonly Key[] {

@@ -7,31 +7,34 @@ import type { SigningKey } from './types.js';
 
 /**
  * The keys that may have signed a file: those in `input`, by default the signing keys of `keys`. Private parts and master
- * keys that come along are not kept.
+ * keys that come along are not kept. A signing key that `keys` lists as revoked is not trusted, whatever `input` says.
  *
  * @throws TypeError, InvalidKey, FileError, Closed
  */
 export function* openTrust(input: KeysInput | undefined, keys: KeyRing, engine: Engine): Twin<KeyRing> {
-  if (input === undefined) return verifyingRing(keys);
+  if (input === undefined) return verifyingRing(keys, []);
   const ring = yield* openKeyRing(input, engine, 'trust');
   try {
-    return verifyingRing(ring);
+    return verifyingRing(
+      ring,
+      ringContents(keys).signingKeys.filter(({ state }) => state === 'revoked'),
+    );
   } finally {
     ring.dispose();
   }
 }
 
-function verifyingRing(ring: KeyRing): KeyRing {
+function verifyingRing(ring: KeyRing, revoked: readonly SigningKey[]): KeyRing {
   const { signingKeys, providers } = ringContents(ring);
   return createKeyRing({
     masterKeys: [],
-    signingKeys: signingKeys.map(publicHalf),
+    signingKeys: [...signingKeys, ...revoked].map(publicHalf),
     providers,
     owned: [],
     borrowed: [],
   });
 }
 
-export function publicHalf({ kid, jku, publicKey }: SigningKey): SigningKey {
-  return { kid, jku, publicKey, seed: null, remote: null };
+export function publicHalf({ kid, jku, state, publicKey }: SigningKey): SigningKey {
+  return { kid, jku, state, publicKey, seed: null, remote: null };
 }

@@ -1,4 +1,5 @@
 import type { AeadAlgorithm, Secret } from '../engine/types.js';
+import type { KeyState, StatedKey } from './state.js';
 
 /** A JSON Web Key (RFC 7517, RFC 8037) of the kinds that this library uses. Other members are ignored. */
 export interface Jwk {
@@ -15,6 +16,8 @@ export interface Jwk {
   readonly x?: string;
   /** Ed25519 seed, base64. */
   readonly d?: string;
+  /** What the key may still be used for. Default: `active`. */
+  readonly state?: KeyState;
   readonly [member: string]: unknown;
 }
 
@@ -30,9 +33,10 @@ export interface KeyName {
 }
 
 /** A key that wraps DEKs. */
-export interface MasterKey extends KeyName {
+export interface MasterKey extends StatedKey {
   /** The one algorithm the key is for; null if its JWK does not say, and then its length decides what it fits. */
   readonly algorithm: AeadAlgorithm | null;
+  /** Empty for a revoked key, whose material is not loaded. */
   readonly secret: Secret;
 }
 
@@ -40,7 +44,7 @@ export interface MasterKey extends KeyName {
 export type RemoteSigner = (message: Uint8Array, options: { signal: AbortSignal }) => Promise<Uint8Array>;
 
 /** An Ed25519 key: for verifying, and for signing where a private part is there. */
-export interface SigningKey extends KeyName {
+export interface SigningKey extends StatedKey {
   /** 32 bytes. */
   readonly publicKey: Uint8Array;
   readonly seed: Secret | null;

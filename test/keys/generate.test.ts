@@ -25,8 +25,8 @@ describe('generated keys', () => {
       const [enc, signing] = generate({ format, algorithm });
       expect(fake.live.size).toBe(0);
       const ring = ringOf(fake.engine, json({ keys: [enc, signing] }));
-      expect(ring.masterKeys).toEqual([{ kid: enc.kid, algorithm }]);
-      expect(ring.signingKeys).toEqual([{ kid: signing.kid, algorithm: 'ed25519', hasPrivate: true }]);
+      expect(ring.masterKeys).toEqual([{ kid: enc.kid, algorithm, state: 'active' }]);
+      expect(ring.signingKeys).toEqual([{ kid: signing.kid, algorithm: 'ed25519', hasPrivate: true, state: 'active' }]);
       const { masterKeys, signingKeys } = ringContents(ring);
       expect(base64(fake.exportSecret(masterKeys[0]!.secret))).toBe(bytes(enc.k).toString('base64'));
       expect(base64(signingKeys[0]!.publicKey)).toBe(bytes(signing.x).toString('base64'));
@@ -107,7 +107,7 @@ describe('the verifying half', () => {
     expect(half({ keys: [enc, signing] })).toEqual([rest]);
     expect(JSON.stringify(half({ keys: [enc, signing] }))).not.toContain(d!.slice(0, 8));
     const ring = ringOf(fake.engine, publicJwks({ keys: [enc, signing] }, fake.engine));
-    expect(ring.signingKeys).toEqual([{ kid: signing.kid, algorithm: 'ed25519', hasPrivate: false }]);
+    expect(ring.signingKeys).toEqual([{ kid: signing.kid, algorithm: 'ed25519', hasPrivate: false, state: 'active' }]);
   });
 
   test('keeps kid and jku, derives what is missing, and drops what else is in the JWK', () => {

@@ -56,8 +56,8 @@ describe('takes keys from', () => {
   ];
   test.each(inputs)('%s', async (_, input) => {
     const ring = await load(input);
-    expect(ring.masterKeys).toEqual([{ kid: 'm', algorithm: 'aes256gcm' }]);
-    expect(ring.signingKeys).toEqual([{ kid: 's', algorithm: 'ed25519', hasPrivate: true }]);
+    expect(ring.masterKeys).toEqual([{ kid: 'm', algorithm: 'aes256gcm', state: 'active' }]);
+    expect(ring.signingKeys).toEqual([{ kid: 's', algorithm: 'ed25519', hasPrivate: true, state: 'active' }]);
     expect(base64(fake.engine.exportSecret(ringContents(ring).masterKeys[0]!.secret))).toBe(K256);
     expect(hasKeySources(ring)).toBe(true);
     ring.dispose();

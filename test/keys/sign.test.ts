@@ -35,7 +35,7 @@ test('a seed at hand signs, both ways', async () => {
 });
 
 test('a public key does not', async () => {
-  const key: SigningKey = { kid: 's', jku: null, publicKey: secret(X_A), seed: null, remote: null };
+  const key: SigningKey = { kid: 's', jku: null, state: 'active', publicKey: secret(X_A), seed: null, remote: null };
   const error = await refusal('KeyNotFound', () => runSync(signMessage(key, MESSAGE, { engine: fake.engine })));
   expect(error.message).toContain('can verify but not sign');
 });

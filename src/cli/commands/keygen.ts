@@ -26,7 +26,8 @@ export function addKeygenCommand(program: Command): void {
     .description(
       'Makes a master key, which encrypts, and an Ed25519 signing key, which vouches for the file, and writes them ' +
         'as a JWK set that only its owner can read (mode 0600). Never writes over a file, nor through a symbolic ' +
-        'link; writes both files or neither. Shows key ids only.',
+        'link; writes both files or neither. Shows key ids only. To retire a key later, give its JWK in the file a ' +
+        'member "state": "decrypt-only" (opens and verifies, writes nothing new) or "revoked" (used for nothing).',
     )
     .requiredOption('-o, --output <file>', 'file for the secret keys (required)')
     .option('--public <file>', 'file for the public part of the signing key, to give to others (default: not written)')

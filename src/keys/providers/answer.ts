@@ -5,6 +5,8 @@ import { invalidKey } from '../jwk-document.js';
 import { jwksFromObject, isJwk, isJwkSet } from '../jwk-object.js';
 import { ED25519_BYTES, parseJwks } from '../jwk.js';
 import { KeyRing, ringContents } from '../keyring.js';
+import { KEY_STATES, isKeyState } from '../state.js';
+import type { KeyState } from '../state.js';
 import type { KeySet, MasterKey, SigningKey } from '../types.js';
 import type { KeyAnswer, KeyProvider, KeySelector, RawMasterKey, RawSigningKey } from './types.js';
 
@@ -76,8 +78,9 @@ class AnswerReader implements Answered {
     for (const { seed } of keys.signingKeys) if (seed !== null) this.owned.push(seed);
   }
 
-  #addMasterKey({ key, kid, algorithm = null }: RawMasterKey): void {
+  #addMasterKey({ key, kid, algorithm = null, state }: RawMasterKey): void {
     const name = this.#checkKid(kid);
+    const checkedState = this.#checkState(state, name);
     this.#checkBytes(key, 'key');
     const lengths = lengthsOf(algorithm);
     if (lengths === undefined) {
@@ -86,12 +89,14 @@ class AnswerReader implements Answered {
     if (!lengths.includes(key.byteLength)) {
       throw this.#invalid(name, `"key" must be ${lengths.join(' or ')} bytes, but is ${key.byteLength}`);
     }
-    const secret = this.#own(key);
-    this.masterKeys.push({ kid: name, jku: null, algorithm, secret });
+    // What is never used is not loaded.
+    const secret = this.#own(checkedState === 'revoked' ? new Uint8Array(0) : key);
+    this.masterKeys.push({ kid: name, jku: null, state: checkedState, algorithm, secret });
   }
 
-  #addSigningKey({ publicKey, seed, sign, kid }: RawSigningKey): void {
+  #addSigningKey({ publicKey, seed, sign, kid, state }: RawSigningKey): void {
     const name = this.#checkKid(kid);
+    const checkedState = this.#checkState(state, name);
     for (const [member, bytes] of Object.entries({ publicKey, seed })) {
       if (bytes === undefined) continue;
       this.#checkBytes(bytes, member);
@@ -112,7 +117,14 @@ class AnswerReader implements Answered {
     if (stated !== undefined && Buffer.compare(stated, derived) !== 0) {
       throw this.#invalid(name, '"publicKey" is not the public key of "seed": they are halves of different keys');
     }
-    this.signingKeys.push({ kid: name, jku: null, publicKey: derived, seed: secret, remote: sign ?? null });
+    this.signingKeys.push({
+      kid: name,
+      jku: null,
+      state: checkedState,
+      publicKey: derived,
+      seed: secret,
+      remote: sign ?? null,
+    });
   }
 
   #add({ masterKeys, signingKeys }: KeySet): void {
@@ -131,6 +143,13 @@ class AnswerReader implements Answered {
     if (kid === undefined || kid === null) return this.selector.kid;
     if (typeof kid !== 'string') throw argumentError(`kid in ${this.#name}`, 'a string', kid);
     return kid;
+  }
+
+  #checkState(state: unknown, kid: string | null): KeyState {
+    if (state === undefined) return 'active';
+    if (typeof state !== 'string') throw argumentError(`state in ${this.#name}`, 'a string', state);
+    if (!isKeyState(state)) throw this.#invalid(kid, `"state" must be one of ${KEY_STATES.join(', ')}`);
+    return state;
   }
 
   #checkBytes(bytes: unknown, member: string): asserts bytes is Uint8Array {

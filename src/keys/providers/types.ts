@@ -1,5 +1,6 @@
 import type { AeadAlgorithm } from '../../engine/types.js';
 import type { KeyRing } from '../keyring.js';
+import type { KeyState } from '../state.js';
 import type { Jwk, JwkSet, KeyName, RemoteSigner } from '../types.js';
 
 /**
@@ -29,6 +30,8 @@ export interface RawMasterKey {
   readonly algorithm?: AeadAlgorithm | null;
   /** 16 or 32 bytes. */
   readonly key: Uint8Array;
+  /** Default: `active`. */
+  readonly state?: KeyState;
 }
 
 /** An Ed25519 key as bytes. Without a `kid` it answers for the kid that was asked for. */
@@ -40,6 +43,8 @@ export interface RawSigningKey {
   readonly seed?: Uint8Array;
   /** Signs in place of a seed, where that never leaves an HSM or a key service. `publicKey` must be there. */
   readonly sign?: RemoteSigner;
+  /** Default: `active`. */
+  readonly state?: KeyState;
 }
 
 /** Keys as a provider hands them over; a `Uint8Array` is the JSON text of a JWK or JWK set. */
