@@ -14,7 +14,7 @@ const order = {
     ['secret'],
     ['file', 'base64', 'digest', 'signature'],
     ['aead'],
-    ['self', 'chunks'],
+    ['self', 'chunks', 'deks'],
     ['batches'],
     ['table'],
     ['shares'],
@@ -28,7 +28,7 @@ const order = {
     ['handles'],
     ['pending'],
     ['environment', 'library', 'exports'],
-    ['crypto', 'files', 'jobs', 'memory', 'secrets', 'shares', 'tables'],
+    ['crypto', 'deks', 'files', 'jobs', 'memory', 'secrets', 'shares', 'tables'],
     ['addon'],
   ],
 };

@@ -25,6 +25,7 @@ Napi::Object set_up(Napi::Env env, Napi::Object exports) {
   }
   Environment::set_up(env);
   export_crypto(exports);
+  export_deks(exports);
   export_files(exports);
   export_jobs(exports);
   export_memory(exports);

@@ -6,6 +6,7 @@
 namespace cryptotensors::binding {
 
 void export_crypto(Napi::Object exports);
+void export_deks(Napi::Object exports);
 void export_files(Napi::Object exports);
 void export_jobs(Napi::Object exports);
 void export_memory(Napi::Object exports);

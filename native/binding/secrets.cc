@@ -6,11 +6,11 @@
 namespace cryptotensors::binding {
 namespace {
 
-// Far more than any key; a secret's memory is locked and so scarce.
-constexpr uint64_t max_secret_bytes = 1 << 20;
+// More than the data keys of the largest header.
+constexpr uint64_t max_secret_bytes = 64 << 20;
 
 size_t secret_size(uint64_t size) {
-  if (size > max_secret_bytes) throw std::invalid_argument("a secret has at most 1 MiB");
+  if (size > max_secret_bytes) throw std::invalid_argument("a secret has at most 64 MiB");
   return static_cast<size_t>(size);
 }
 

@@ -76,11 +76,29 @@ Napi::Value unwrap_table(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), row ? static_cast<double>(*row) : -1);
 }
 
+Napi::Value wrapped_deks(const Napi::CallbackInfo& info) {
+  return to_bytes(info.Env(), open_argument<Table>(info[0], "table")->wrapped_deks());
+}
+
+Napi::Value install_deks(const Napi::CallbackInfo& info) {
+  const auto table = open_argument<Table>(info[0], "table");
+  table->install_deks(std::as_const(*open_argument<Secret>(info[1], "deks")).span());
+  return info.Env().Undefined();
+}
+
+Napi::Value export_deks_of(const Napi::CallbackInfo& info) {
+  const auto table = open_argument<Table>(info[0], "table");
+  return make_handle(info.Env(), std::make_shared<Secret>(table->deks()));
+}
+
 }  // namespace
 
 void export_tables(Napi::Object exports) {
   export_function<create_table>(exports, "createTable");
   export_function<unwrap_table>(exports, "unwrapTable");
+  export_function<wrapped_deks>(exports, "wrappedDeks");
+  export_function<install_deks>(exports, "installDeks");
+  export_function<export_deks_of>(exports, "exportDeks");
   export_function<close_handle<Table>>(exports, "disposeTable");
 }
 

@@ -51,13 +51,11 @@ std::optional<RecordFault> append(std::string_view text, uint64_t expected, std:
   return RecordFault{row, field, RecordProblem::length, found, expected};
 }
 
-template <size_t Size>
-std::optional<RecordFault> append(std::string_view text, std::vector<std::array<uint8_t, Size>>& out, size_t row,
-                                  RecordField field) {
-  std::array<uint8_t, Size>& value = out.emplace_back();
-  if (decode_standard(text, value)) return std::nullopt;
+std::optional<RecordFault> append(std::string_view text, std::vector<Iv>& out, size_t row, RecordField field) {
+  Iv& iv = out.emplace_back();
+  if (decode_standard(text, iv)) return std::nullopt;
   std::vector<uint8_t> scratch;
-  return append(text, Size, scratch, row, field);
+  return append(text, iv_bytes, scratch, row, field);
 }
 
 }  // namespace
@@ -89,9 +87,7 @@ std::optional<RecordFault> Table::decode_encryption(const TableSpec::Encryption&
   sealed_.version = encryption.version;
   sealed_.chunk_bytes = encryption.chunk_bytes;
   const size_t rows = encryption.records.size() / TableSpec::record_stride;
-  sealed_.wrapped_keys.reserve(rows * key_bytes(encryption.algorithm));
-  sealed_.key_ivs.reserve(rows);
-  sealed_.key_tags.reserve(rows);
+  sealed_.wrapped_deks.reserve(rows * wrapped_dek_bytes(encryption.algorithm));
   sealed_.ivs.reserve(rows);
   sealed_.tags.reserve(rows * tag_bytes);
   sealed_.tags_begin.reserve(rows + 1);
@@ -109,12 +105,11 @@ std::optional<RecordFault> Table::decode_row(const TableSpec::Encryption& encryp
   };
   const ChunkGrid chunks(length(static_cast<size_t>(record[0])), encryption.chunk_bytes);
 
-  if (auto fault = append(text(RecordField::wrapped_key), key_bytes(encryption.algorithm), sealed_.wrapped_keys, row,
-                          RecordField::wrapped_key)) {
-    return fault;
+  constexpr std::array wrapped{RecordField::wrapped_key, RecordField::key_iv, RecordField::key_tag};
+  const std::array sizes{key_bytes(encryption.algorithm), iv_bytes, tag_bytes};
+  for (size_t i = 0; i < wrapped.size(); ++i) {
+    if (auto fault = append(text(wrapped[i]), sizes[i], sealed_.wrapped_deks, row, wrapped[i])) return fault;
   }
-  if (auto fault = append(text(RecordField::key_iv), sealed_.key_ivs, row, RecordField::key_iv)) return fault;
-  if (auto fault = append(text(RecordField::key_tag), sealed_.key_tags, row, RecordField::key_tag)) return fault;
 
   const std::string_view iv = text(RecordField::iv);
   const std::string_view tags = text(RecordField::tag);
@@ -158,21 +153,28 @@ std::optional<RecordFault> Table::decode_integrity(const TableSpec::Integrity& i
 
 std::optional<size_t> Table::unwrap(ByteSpan master) {
   if (sealed_.rows() == 0) return std::nullopt;
-  if (unwrapped()) throw std::logic_error("the data keys have been unwrapped already");
-  const size_t key = key_bytes(sealed_.algorithm);
-  require(master.size() == key, "the master key's length does not fit the algorithm");
-  Secret deks(sealed_.rows() * key);
-  const auto context = make_context(chosen_provider(sealed_.algorithm), sealed_.algorithm);
-  context->set_key(master);
-  for (size_t row = 0; row < sealed_.rows(); ++row) {
-    const size_t at = row * key;
-    if (!context->open(sealed_.key_ivs[row], &sealed_.wrapped_keys[at], deks.data() + at, key,
-                       sealed_.key_tags[row].data())) {
-      return row;
-    }
-  }
-  deks_ = std::move(deks);
+  require_wrapped();
+  auto unwrapped = unwrap_deks(sealed_.algorithm, master, sealed_.wrapped_deks);
+  if (const size_t* row = std::get_if<size_t>(&unwrapped)) return *row;
+  deks_ = std::get<Secret>(std::move(unwrapped));
   return std::nullopt;
+}
+
+void Table::install_deks(ByteSpan deks) {
+  require(deks.size() == sealed_.rows() * key_bytes(sealed_.algorithm),
+          "the data keys' length does not fit the records and the algorithm");
+  if (deks.empty()) return;
+  require_wrapped();
+  deks_ = Secret(deks);
+}
+
+ByteSpan Table::deks() const {
+  if (!unwrapped()) throw std::logic_error("the data keys have not been unwrapped");
+  return deks_.span();
+}
+
+void Table::require_wrapped() const {
+  if (unwrapped()) throw std::logic_error("the data keys have been unwrapped already");
 }
 
 Protection Table::protection(size_t tensor) const noexcept {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "chunks.h"
+#include "deks.h"
 #include "digest.h"
 #include "secret.h"
 
@@ -68,6 +69,13 @@ class Table {
   // Unwraps every DEK under the master key. The first row that does not unwrap, or nothing. Throws
   // std::invalid_argument for a master key of the wrong length, std::logic_error after it has succeeded once.
   std::optional<size_t> unwrap(ByteSpan master);
+  // The wrapped DEKs as the records hold them: rows as of deks.h, in the order of the records.
+  ByteSpan wrapped_deks() const noexcept { return sealed_.wrapped_deks; }
+  // Takes DEKs that were unwrapped elsewhere, concatenated in the order of the records: a copy. Throws std::invalid_argument
+  // for a wrong length, std::logic_error if there are DEKs already.
+  void install_deks(ByteSpan deks);
+  // All DEKs, concatenated in the order of the records. Throws std::logic_error before they are there.
+  ByteSpan deks() const;
   // Whether sealed tensors can be read.
   bool unwrapped() const noexcept { return sealed_.rows() == 0 || deks_.size() > 0; }
 
@@ -96,9 +104,7 @@ class Table {
     Algorithm algorithm = Algorithm::aes256gcm;
     unsigned version = 2;
     uint64_t chunk_bytes = 0;
-    std::vector<uint8_t> wrapped_keys;
-    std::vector<Iv> key_ivs;
-    std::vector<Tag> key_tags;
+    std::vector<uint8_t> wrapped_deks;
     std::vector<Iv> ivs;
     std::vector<uint8_t> tags;
     // Where the row's tags are in `tags`; one more than there are rows. A row without tags has nothing to check.
@@ -116,6 +122,7 @@ class Table {
   std::optional<RecordFault> decode_encryption(const TableSpec::Encryption& encryption);
   std::optional<RecordFault> decode_row(const TableSpec::Encryption& encryption, size_t row);
   std::optional<RecordFault> decode_integrity(const TableSpec::Integrity& integrity);
+  void require_wrapped() const;
 
   uint64_t data_start_ = 0;
   std::vector<uint64_t> begin_, end_;

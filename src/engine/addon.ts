@@ -32,6 +32,13 @@ export interface Addon {
   secretsEqual(a: SecretHandle, b: SecretHandle): boolean;
   disposeSecret(secret: SecretHandle): void;
 
+  wrapDeks(algorithm: AeadAlgorithm, master: SecretHandle, deks: SecretHandle): Uint8Array;
+  unwrapDeks(
+    algorithm: AeadAlgorithm,
+    master: SecretHandle,
+    rows: Uint8Array,
+  ): { deks: SecretHandle; row?: undefined } | { deks?: undefined; row: number };
+
   ed25519PublicKey(seed: SecretHandle): Uint8Array;
   ed25519Sign(seed: SecretHandle, message: Uint8Array): Uint8Array;
   ed25519VerifyJob(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): JobHandle<boolean>;
@@ -59,6 +66,9 @@ export interface Addon {
     integrity: RecordsOf<DigestAlgorithm> | null,
   ): { table: TableHandle; fault?: undefined } | { table?: undefined; fault: RecordFault };
   unwrapTable(table: TableHandle, master: SecretHandle): number;
+  wrappedDeks(table: TableHandle): Uint8Array;
+  installDeks(table: TableHandle, deks: SecretHandle): void;
+  exportDeks(table: TableHandle): SecretHandle;
   disposeTable(table: TableHandle): void;
 
   share(source: SourceHandle | null, table: TableHandle): string;

@@ -7,6 +7,7 @@ import { NativeSecret } from './secret.js';
 import { NativeSharing } from './sharing.js';
 import { NativeTable } from './table.js';
 import type {
+  AeadAlgorithm,
   DigestAlgorithm,
   Engine,
   EngineInfo,
@@ -60,6 +61,15 @@ export class NativeEngine implements Engine {
 
   secretsEqual(a: Secret, b: Secret): boolean {
     return guarded(() => this.#addon.secretsEqual(handleOf(a, 'secret'), handleOf(b, 'secret')));
+  }
+
+  wrapDeks(algorithm: AeadAlgorithm, master: Secret, deks: Secret): Uint8Array {
+    return guarded(() => this.#addon.wrapDeks(algorithm, handleOf(master, 'secret'), handleOf(deks, 'secret')));
+  }
+
+  unwrapDeks(algorithm: AeadAlgorithm, master: Secret, rows: Uint8Array): { deks: Secret } | { row: number } {
+    const { deks, row } = guarded(() => this.#addon.unwrapDeks(algorithm, handleOf(master, 'secret'), rows));
+    return deks === undefined ? { row } : { deks: new NativeSecret(this.#addon, deks) };
   }
 
   ed25519PublicKey(seed: Secret): Uint8Array {

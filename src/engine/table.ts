@@ -1,6 +1,7 @@
 import type { Addon, TableHandle } from './addon.js';
 import { guarded } from './fault.js';
 import { handleOf, NativeObject } from './native-object.js';
+import { NativeSecret } from './secret.js';
 import type { Secret, TensorTable } from './types.js';
 
 /** Offsets, DEKs, IVs, tags and digests of one file, in the addon's memory. */
@@ -14,6 +15,19 @@ export class NativeTable extends NativeObject<'table'> implements TensorTable {
 
   unwrap(master: Secret): number {
     return guarded(() => this.#addon.unwrapTable(this.handle, handleOf(master, 'secret')));
+  }
+
+  wrappedDeks(): Uint8Array {
+    return guarded(() => this.#addon.wrappedDeks(this.handle));
+  }
+
+  installDeks(deks: Secret): void {
+    guarded(() => this.#addon.installDeks(this.handle, handleOf(deks, 'secret')));
+  }
+
+  exportDeks(): Secret {
+    const handle = guarded(() => this.#addon.exportDeks(this.handle));
+    return new NativeSecret(this.#addon, handle);
   }
 
   dispose(): void {

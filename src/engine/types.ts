@@ -22,6 +22,10 @@ export const AEAD_KEY_BYTES: Readonly<Record<AeadAlgorithm, number>> = {
 export const IV_BYTES = 12;
 export const TAG_BYTES = 16;
 export const DIGEST_BYTES = 32;
+/** Bytes of a wrapped DEK: as many as the key has, then the IV, then the tag. */
+export function wrappedDekBytes(algorithm: AeadAlgorithm): number {
+  return AEAD_KEY_BYTES[algorithm] + IV_BYTES + TAG_BYTES;
+}
 
 /**
  * A secret in native memory: locked and out of core dumps where the system lets it, wiped on `dispose()`, on collection
@@ -116,6 +120,15 @@ export interface TensorTable {
    * A table with encrypted tensors reads none of them before this has succeeded.
    */
   unwrap(master: Secret): number;
+  /** The wrapped DEKs as the records hold them: rows of `wrappedDekBytes`, in the order of the records. A copy. */
+  wrappedDeks(): Uint8Array;
+  /**
+   * Takes DEKs that were unwrapped elsewhere, concatenated in the order of the records: a copy. In place of `unwrap`; as that
+   * it succeeds once. Whether they are the right ones shows at the first read, as `BadTag`.
+   */
+  installDeks(deks: Secret): void;
+  /** All DEKs, concatenated in the order of the records. They must be there. */
+  exportDeks(): Secret;
   dispose(): void;
 }
 
@@ -228,6 +241,14 @@ export interface Engine {
   exportSecret(secret: Secret): Uint8Array;
   /** Whether two secrets hold the same bytes, in constant time. */
   secretsEqual(a: Secret, b: Secret): boolean;
+
+  /**
+   * Encrypts each of the concatenated DEKs under the master key, each with an IV of its own from the CSPRNG.
+   * Returns rows of `wrappedDekBytes`.
+   */
+  wrapDeks(algorithm: AeadAlgorithm, master: Secret, deks: Secret): Uint8Array;
+  /** The inverse: the concatenated DEKs, or the first row that does not unwrap. */
+  unwrapDeks(algorithm: AeadAlgorithm, master: Secret, rows: Uint8Array): { deks: Secret } | { row: number };
 
   /** Ed25519 (RFC 8032, pure). 32-byte seed and public key, 64-byte signature. */
   ed25519PublicKey(seed: Secret): Uint8Array;

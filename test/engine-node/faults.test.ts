@@ -241,7 +241,7 @@ describe.each(FORMS)('%s', (_, read) => {
     const foreign = { size: 1, path: undefined, close: () => undefined };
     await expect((async () => read({ ...wanted, source: foreign }))()).rejects.toThrow('source made by this engine');
     await expect(
-      (async () => read({ ...wanted, table: { unwrap: () => -1, dispose: () => undefined } }))(),
+      (async () => read({ ...wanted, table: Object.create(null) as ReadRequest['table'] }))(),
     ).rejects.toThrow(TypeError);
   });
 

@@ -1,6 +1,7 @@
 import { versions } from 'node:process';
 import type { Engine, EngineInfo, ReadRequest, SealRequest, UnsealRequest } from '../types.js';
 import { checkJobBytes } from './arguments.js';
+import { unwrapDeks, wrapDeks } from './deks.js';
 import { digest } from './digest.js';
 import { EngineFault } from './fault.js';
 import { Job } from './job.js';
@@ -32,6 +33,8 @@ export function createNodeEngine(): Engine {
     randomSecret,
     exportSecret: (secret) => secretBytes(secret).slice(),
     secretsEqual,
+    wrapDeks,
+    unwrapDeks,
     ed25519PublicKey,
     ed25519Sign,
     ed25519Verify,

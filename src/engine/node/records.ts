@@ -1,4 +1,4 @@
-import { AEAD_KEY_BYTES, DIGEST_BYTES, IV_BYTES, RECORD_STRIDE, TAG_BYTES } from '../types.js';
+import { AEAD_KEY_BYTES, DIGEST_BYTES, IV_BYTES, RECORD_STRIDE, TAG_BYTES, wrappedDekBytes } from '../types.js';
 import type { AeadAlgorithm, DigestAlgorithm, RecordFault, RecordField, TableSpec } from '../types.js';
 import { checkAeadAlgorithm, checkDigestAlgorithm } from './arguments.js';
 import { decodeStrict } from './base64.js';
@@ -11,9 +11,8 @@ export interface DecodedRecords {
   rows: number;
   /** Row of each tensor, -1 for one that has none. */
   rowOf: Int32Array;
-  wrappedKeys: Uint8Array;
-  keyIvs: Uint8Array;
-  keyTags: Uint8Array;
+  /** Per row the wrapped DEK, its IV and its tag. */
+  wrappedDeks: Uint8Array;
   ivs: Uint8Array;
   tags: Uint8Array[];
 }
@@ -51,9 +50,7 @@ export function decodeRecords(encryption: Encryption, lengths: Float64Array): De
     chunkSize,
     rows,
     rowOf,
-    wrappedKeys: new Uint8Array(rows * keyBytes),
-    keyIvs: new Uint8Array(rows * IV_BYTES),
-    keyTags: new Uint8Array(rows * TAG_BYTES),
+    wrappedDeks: new Uint8Array(rows * wrappedDekBytes(algorithm)),
     ivs: new Uint8Array(rows * IV_BYTES),
     tags: [],
   };
@@ -62,19 +59,21 @@ export function decodeRecords(encryption: Encryption, lengths: Float64Array): De
     reader.row = row;
     const length = lengths[reader.tensor]!;
     const chunks = chunkCount(length, chunkSize);
+    const wrapped = decoded.wrappedDeks.subarray(row * wrappedDekBytes(algorithm));
     const fault =
-      reader.decodeInto('wrapped_key', 0, decoded.wrappedKeys, keyBytes) ??
-      reader.decodeInto('key_iv', 1, decoded.keyIvs, IV_BYTES) ??
-      reader.decodeInto('key_tag', 2, decoded.keyTags, TAG_BYTES);
+      reader.decodeInto('wrapped_key', 0, wrapped.subarray(0, keyBytes)) ??
+      reader.decodeInto('key_iv', 1, wrapped.subarray(keyBytes, keyBytes + IV_BYTES)) ??
+      reader.decodeInto('key_tag', 2, wrapped.subarray(keyBytes + IV_BYTES, wrappedDekBytes(algorithm)));
     if (fault !== null) return fault;
     // FORMAT.md §2, empty tensors: version 1 may have neither IV nor tag, and then there is nothing to check.
     if (version === 1 && length === 0 && reader.isEmpty(3) && reader.isEmpty(4)) {
       decoded.tags.push(new Uint8Array(0));
       continue;
     }
-    const ivFault = reader.decodeInto('iv', 3, decoded.ivs, IV_BYTES);
+    const iv = decoded.ivs.subarray(row * IV_BYTES, (row + 1) * IV_BYTES);
+    const ivFault = reader.decodeInto('iv', 3, iv);
     if (ivFault !== null) return ivFault;
-    if (!counterHasRoom(decoded.ivs.subarray(row * IV_BYTES, (row + 1) * IV_BYTES), chunks)) {
+    if (!counterHasRoom(iv, chunks)) {
       return { row, field: 'iv', problem: 'counter-overflow', found: 0, expected: 0 };
     }
     const tags = reader.decode('tag', 4, chunks * TAG_BYTES);
@@ -155,11 +154,11 @@ class RowReader {
     return bytes;
   }
 
-  /** The same into the row's place in an array of `size` bytes per row. */
-  decodeInto(field: RecordField, column: number, target: Uint8Array, size: number): RecordFault | null {
-    const bytes = this.decode(field, column, size);
+  /** The same into memory of the expected length. */
+  decodeInto(field: RecordField, column: number, target: Uint8Array): RecordFault | null {
+    const bytes = this.decode(field, column, target.byteLength);
     if (!(bytes instanceof Uint8Array)) return bytes;
-    target.set(bytes, this.row * size);
+    target.set(bytes);
     return null;
   }
 

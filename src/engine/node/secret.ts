@@ -5,8 +5,8 @@ import { checkBytes } from './arguments.js';
 import { decodeLenient } from './base64.js';
 import { closed } from './fault.js';
 
-/** Far more than any key. */
-const MAX_SECRET_BYTES = 1024 * 1024;
+/** More than the data keys of the largest header. */
+const MAX_SECRET_BYTES = 64 * 1024 * 1024;
 
 /** Wipes the bytes of secrets that were collected without having been disposed. */
 const forgotten = new FinalizationRegistry<Uint8Array>((bytes) => bytes.fill(0));
@@ -19,6 +19,13 @@ let reveal: (secret: NodeSecret) => Uint8Array | null;
  */
 export function keyMemory(byteLength: number): Uint8Array<ArrayBuffer> {
   return new Uint8Array(new ArrayBuffer(byteLength));
+}
+
+/** The bytes of keys, copied to memory of their own. */
+export function copyOfKeys(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const memory = keyMemory(bytes.byteLength);
+  memory.set(bytes);
+  return memory;
 }
 
 /** A key in memory of its own, wiped on `dispose()` and on collection. Shows its length and nothing else. */
@@ -69,7 +76,7 @@ export function secretBytes(secret: Secret, name = 'secret'): Uint8Array {
 
 /** Memory for a secret, whose size anybody may have chosen. */
 function secretMemory(byteLength: number): Uint8Array<ArrayBuffer> {
-  if (byteLength > MAX_SECRET_BYTES) throw new RangeError('a secret has at most 1 MiB');
+  if (byteLength > MAX_SECRET_BYTES) throw new RangeError('a secret has at most 64 MiB');
   return keyMemory(byteLength);
 }
 

@@ -1,11 +1,11 @@
-import { AEAD_KEY_BYTES, IV_BYTES, TAG_BYTES } from '../types.js';
+import { AEAD_KEY_BYTES, IV_BYTES } from '../types.js';
 import type { AeadAlgorithm, DigestAlgorithm, RecordFault, Secret, TableSpec, TensorTable } from '../types.js';
-import { openMessage } from './aead.js';
 import { checkBytes, checkFloat64, checkInt32, isOffset } from './arguments.js';
+import { openDeks } from './deks.js';
 import { Lease } from './lease.js';
 import { decodeDigests, decodeRecords } from './records.js';
 import type { DecodedDigests, DecodedRecords } from './records.js';
-import { keyMemory, secretBytes } from './secret.js';
+import { copyOfKeys, keyMemory, NodeSecret, secretBytes } from './secret.js';
 
 /** What protects a tensor's bytes. */
 export type Protection = 'tag' | 'digest' | 'none';
@@ -38,20 +38,40 @@ export class NodeTable implements TensorTable {
     this.lease.assertOpen();
     const key = secretBytes(master, 'master');
     if (this.#sealed === null || this.#sealed.rows === 0) return -1;
-    const { algorithm, rows, wrappedKeys, keyIvs, keyTags } = this.#sealed;
-    const size = AEAD_KEY_BYTES[algorithm];
-    if (key.byteLength !== size) throw new RangeError("the master key's length does not fit the algorithm");
-    const deks = keyMemory(rows * size);
-    for (let row = 0; row < rows; row++) {
-      const message = { ciphertext: slot(wrappedKeys, row, size), tag: slot(keyTags, row, TAG_BYTES) };
-      if (!openMessage(algorithm, key, slot(keyIvs, row, IV_BYTES), message, slot(deks, row, size))) {
-        deks.fill(0);
-        return row;
-      }
-    }
-    this.#deks.bytes.fill(0);
-    this.#deks.bytes = deks;
+    this.#assertWrapped();
+    const unwrapped = openDeks(this.#sealed.algorithm, key, this.#sealed.wrappedDeks);
+    if (typeof unwrapped === 'number') return unwrapped;
+    this.#deks.bytes = unwrapped;
     return -1;
+  }
+
+  wrappedDeks(): Uint8Array {
+    this.lease.assertOpen();
+    return this.#sealed?.wrappedDeks.slice() ?? new Uint8Array(0);
+  }
+
+  installDeks(deks: Secret): void {
+    this.lease.assertOpen();
+    const bytes = secretBytes(deks, 'deks');
+    const expected = this.#sealed === null ? 0 : this.#sealed.rows * AEAD_KEY_BYTES[this.#sealed.algorithm];
+    if (bytes.byteLength !== expected) {
+      throw new RangeError("the data keys' length does not fit the records and the algorithm");
+    }
+    if (expected === 0) return;
+    this.#assertWrapped();
+    this.#deks.bytes = copyOfKeys(bytes);
+  }
+
+  exportDeks(): Secret {
+    this.lease.assertOpen();
+    if (this.#sealed !== null && this.#sealed.rows > 0 && !this.unwrapped) {
+      throw new Error('the data keys have not been unwrapped');
+    }
+    return new NodeSecret(copyOfKeys(this.#deks.bytes));
+  }
+
+  #assertWrapped(): void {
+    if (this.unwrapped) throw new Error('the data keys have been unwrapped already');
   }
 
   dispose(): void {
