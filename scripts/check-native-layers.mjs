@@ -18,7 +18,7 @@ const order = {
     ['batches'],
     ['table'],
     ['shares'],
-    ['worker'],
+    ['worker', 'read'],
     ['pool'],
     ['open', 'seal'],
   ],

@@ -3,6 +3,7 @@
 // Offsets are absolute and every call names its own, so any number of threads may use one Source or Sink at a time.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <variant>
@@ -47,6 +48,10 @@ class Source {
 
   // Copies all of [offset, offset + out.size()) into `out`. Fewer bytes than that is Code::file_changed.
   virtual Fault read(uint64_t offset, MutableByteSpan out) const = 0;
+  // Has the system begin to fetch these bytes, without waiting for them. Best effort.
+  virtual void will_want(uint64_t, uint64_t) const noexcept {}
+  // How many reads have found bytes missing in the system's cache and waited for the disk, as far as the system tells.
+  uint64_t waits() const noexcept { return waits_.load(std::memory_order_relaxed); }
   // Code::file_changed if the file was written to or cut since it was opened, as far as the system tells.
   virtual Fault check_unchanged() const = 0;
   // Maps [offset, offset + length), which is not empty and lies within the source, privately. Code::invalid where that is
@@ -55,9 +60,11 @@ class Source {
 
  protected:
   explicit Source(uint64_t size) noexcept : size_(size) {}
+  void count_wait() const noexcept { waits_.fetch_add(1, std::memory_order_relaxed); }
 
  private:
   const uint64_t size_;
+  mutable std::atomic<uint64_t> waits_ = 0;
 };
 
 // Somewhere to write.

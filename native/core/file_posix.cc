@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -66,6 +67,9 @@ class FileSource final : public Source {
       : Source(static_cast<uint64_t>(status.st_size)), file_(std::move(file)), version_(version_of(status)) {}
 
   Fault read(uint64_t offset, MutableByteSpan out) const override {
+    const size_t cached = read_cached(offset, out);
+    out = out.subspan(cached);
+    offset += cached;
     while (!out.empty()) {
       const size_t wanted = std::min(out.size(), max_transfer);
       const ssize_t got =
@@ -79,6 +83,14 @@ class FileSource final : public Source {
       offset += static_cast<uint64_t>(got);
     }
     return {};
+  }
+
+  void will_want(uint64_t offset, uint64_t length) const noexcept override {
+#if defined(__linux__)
+    ::posix_fadvise(file_.get(), static_cast<off_t>(offset), static_cast<off_t>(length), POSIX_FADV_WILLNEED);
+#else
+    (void)offset, (void)length;
+#endif
   }
 
   Fault check_unchanged() const override {
@@ -100,6 +112,22 @@ class FileSource final : public Source {
   }
 
  private:
+  // What of the range is to be had without waiting for the disk, in bytes from its start.
+  size_t read_cached(uint64_t offset, MutableByteSpan out) const noexcept {
+    size_t done = 0;
+#if defined(__linux__) && defined(RWF_NOWAIT)
+    const iovec wanted{out.data(), std::min(out.size(), max_transfer)};
+    const ssize_t got = retry([&] { return ::preadv2(file_.get(), &wanted, 1, static_cast<off_t>(offset), RWF_NOWAIT); });
+    // Some file systems do not know the flag; then nothing is known.
+    if (got >= 0 || errno == EAGAIN) done = static_cast<size_t>(std::max<ssize_t>(got, 0));
+    else return 0;
+    if (done < wanted.iov_len) count_wait();
+#else
+    (void)offset, (void)out;
+#endif
+    return done;
+  }
+
   const Descriptor file_;
   const Version version_;
 };

@@ -52,10 +52,18 @@ size_t OpenJob::plan(Worker&) {
   }
   plan_ = plan_open(*table_, copies_);
   set_total(plan_.total);
+  waits_before_ = source_->waits();
   return plan_.batches.count();
 }
 
 Fault OpenJob::run(size_t item, Worker& worker) {
+  if (source_->waits() != waits_before_) {
+    ahead_.from(item, plan_.batches.count(), [&](size_t next, WantedRanges& ranges) {
+      for (const Span& span : plan_.batches.of(plan_.spans, next)) {
+        ranges.add(*source_, table_->position(span.tensor) + span.begin, span.length());
+      }
+    });
+  }
   const std::span<const Span> spans = plan_.batches.of(plan_.spans, item);
   for (size_t i = 0; i < spans.size() && !stopped();) {
     const size_t first = i++;

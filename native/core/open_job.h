@@ -4,6 +4,7 @@
 #include "file.h"
 #include "open_plan.h"
 #include "pool.h"
+#include "read_ahead.h"
 
 namespace cryptotensors {
 
@@ -39,6 +40,8 @@ class OpenJob final : public Job {
   const std::vector<Copy> copies_;
   OpenPlan plan_;
   Provider provider_ = Provider::ring;
+  uint64_t waits_before_ = 0;
+  ReadAhead ahead_;
 };
 
 }  // namespace cryptotensors

@@ -147,6 +147,14 @@ void SealJob::draw_secrets(Worker& worker) {
 
 Fault SealJob::run(size_t item, Worker& worker) {
   const std::span<const Part> parts = batches_.of(parts_, item);
+  if (spec_.sources[spec_.items[parts.front().item].source]->waits() > 0) {
+    ahead_.from(item, batches_.count(), [&](size_t next, WantedRanges& ranges) {
+      for (const Part& part : batches_.of(parts_, next)) {
+        const SealItem& from = spec_.items[part.item];
+        ranges.add(*spec_.sources[from.source], from.offset + part.begin, part.length());
+      }
+    });
+  }
   const auto destination = [&](const Part& part) { return spec_.items[part.item].destination + part.begin; };
   for (size_t i = 0; i < parts.size() && !stopped();) {
     // What lies together in the sink is written by one call.

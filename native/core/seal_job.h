@@ -7,6 +7,7 @@
 #include "digest.h"
 #include "file.h"
 #include "pool.h"
+#include "read_ahead.h"
 #include "secret.h"
 
 namespace cryptotensors {
@@ -82,6 +83,7 @@ class SealJob final : public Job {
   std::vector<Part> parts_;
   Batches batches_;
   Provider provider_ = Provider::ring;
+  ReadAhead ahead_;
   // Per item: where its bytes are in `packed_`, and its DEK's place in `deks_`.
   std::vector<size_t> packed_begin_, dek_begin_;
   std::vector<uint8_t> packed_;
