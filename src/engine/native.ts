@@ -24,6 +24,11 @@ import type {
 } from './types.js';
 
 const HUGE_PAGE_BYTES = 2 * 1024 * 1024;
+/**
+ * From here on C libraries take fresh pages from the system, which come zeroed at their first touch, on a pool thread. Smaller
+ * pieces are reused ones, which JavaScript would clear on the event loop only for the read to fill them again.
+ */
+const FRESH_PAGES_BYTES = 32 * 1024 * 1024;
 /** A cache line. */
 const SMALL_ALIGNMENT = 64;
 
@@ -202,12 +207,28 @@ export class NativeEngine implements Engine {
   }
 
   allocate(byteLength: number, shared: boolean): Uint8Array {
-    const alignment = byteLength < HUGE_PAGE_BYTES ? SMALL_ALIGNMENT : HUGE_PAGE_BYTES;
-    const buffer = shared ? new SharedArrayBuffer(byteLength + alignment) : new ArrayBuffer(byteLength + alignment);
-    return new Uint8Array(buffer, this.#addon.align(new Uint8Array(buffer), alignment), byteLength);
+    const size = byteLength + alignmentOf(byteLength);
+    return this.#align(shared ? new SharedArrayBuffer(size) : new ArrayBuffer(size), byteLength);
+  }
+
+  allocateUnsafe(byteLength: number): Uint8Array {
+    const size = byteLength + alignmentOf(byteLength);
+    if (size >= FRESH_PAGES_BYTES) return this.allocate(byteLength, false);
+    const whole = Buffer.allocUnsafeSlow(size);
+    const view = this.#align(whole.buffer, byteLength);
+    whole.fill(0, 0, view.byteOffset).fill(0, view.byteOffset + byteLength);
+    return view;
+  }
+
+  #align(buffer: ArrayBufferLike, byteLength: number): Uint8Array {
+    return new Uint8Array(buffer, this.#addon.align(new Uint8Array(buffer), alignmentOf(byteLength)), byteLength);
   }
 
   wipe(bytes: Uint8Array): void {
     this.#addon.wipe(bytes);
   }
+}
+
+function alignmentOf(byteLength: number): number {
+  return byteLength < HUGE_PAGE_BYTES ? SMALL_ALIGNMENT : HUGE_PAGE_BYTES;
 }

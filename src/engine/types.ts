@@ -298,6 +298,11 @@ export interface Engine {
    * otherwise), huge pages asked for before the first touch. The view starts at the aligned offset.
    */
   allocate(byteLength: number, shared: boolean): Uint8Array;
+  /**
+   * The same, not shared, for a caller that overwrites every byte of the view or wipes it: the view may come with anything in it.
+   * What lies around it in its buffer is zeroed.
+   */
+  allocateUnsafe(byteLength: number): Uint8Array;
   /** Overwrites with zeros in a way that is not optimised out. */
   wipe(bytes: Uint8Array): void;
 }

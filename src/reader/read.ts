@@ -27,14 +27,22 @@ export interface ReadContext {
   onProgress: ReadOptions['onProgress'];
 }
 
-/** The caller's memory, or new memory of the engine's. */
+/**
+ * The caller's memory, or new memory of the engine's.
+ *
+ * @param filled whether the read will write to all of it, so that it need not be cleared before
+ */
 export function destinationOf(
   engine: Engine,
   byteLength: number,
-  options: ReadOptions,
+  { shared = false, into }: ReadOptions,
+  filled: boolean,
 ): { bytes: Uint8Array; owned: boolean } {
-  if (options.into === undefined) return { bytes: engine.allocate(byteLength, options.shared ?? false), owned: true };
-  const bytes = intoBytes(options.into);
+  if (into === undefined) {
+    const unsafe = filled && !shared;
+    return { bytes: unsafe ? engine.allocateUnsafe(byteLength) : engine.allocate(byteLength, shared), owned: true };
+  }
+  const bytes = intoBytes(into);
   if (bytes.byteLength < byteLength) {
     throw new CryptoTensorsError(
       'InvalidOption',
@@ -149,16 +157,19 @@ export function* readTensors(refs: readonly TensorRef[], options: ReadOptions, c
   const plans: FilePlan[] = [];
   const placed: { ref: TensorRef; offset: number }[] = [];
   let total = 0;
+  let filled = 0;
   for (const [model, indices] of byModel) {
     indices.sort((a, b) => a - b);
     const plan = planTensors(model.header, indices, TENSOR_ALIGNMENT);
     total = Math.ceil(total / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
     plans.push({ model, copies: plan.copies, start: total, byteLength: plan.byteLength });
-    for (const [k, index] of indices.entries())
+    for (const [k, index] of indices.entries()) {
       placed.push({ ref: { model, index }, offset: total + plan.offsets[k]! });
+      filled += model.header.end[index]! - model.header.begin[index]!;
+    }
     total += plan.byteLength;
   }
-  const { bytes, owned } = destinationOf(context.engine, total, options);
+  const { bytes, owned } = destinationOf(context.engine, total, options, filled === total);
   yield* readPlans(plans, bytes, context);
   const memory = new TensorMemory(bytes.buffer, owned);
   return placed.map(({ ref: { model, index }, offset }) => {

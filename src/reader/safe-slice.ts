@@ -62,7 +62,7 @@ export class SafeSlice {
   *#read(ranges: readonly SliceIndex[], options: ReadOptions, context: ReadContext): Twin<Tensor> {
     const { model, index } = this.#ref;
     const plan = planSlice(model.header, index, normalizeSlice(model.header.shape(index), ranges));
-    const { bytes, owned } = destinationOf(context.engine, plan.byteLength, options);
+    const { bytes, owned } = destinationOf(context.engine, plan.byteLength, options, true);
     yield* readPlans([{ model, copies: plan.copies, start: 0, byteLength: plan.byteLength }], bytes, context);
     return new Tensor(this.name, this.dtype, plan.shape, bytes, new TensorMemory(bytes.buffer, owned));
   }

@@ -56,8 +56,7 @@ function* verify(input: OpenInput, { onProgress, ...options }: VerifyOptions): T
     };
     let scratch = new Uint8Array(0);
     for (const { copies, byteLength } of verificationBatches(model)) {
-      if (scratch.byteLength < byteLength)
-        scratch = model.engine.allocate(byteLength, false) as Uint8Array<ArrayBuffer>;
+      if (scratch.byteLength < byteLength) scratch = model.engine.allocateUnsafe(byteLength) as Uint8Array<ArrayBuffer>;
       yield* readPlans([{ model, copies, start: 0, byteLength }], scratch.subarray(0, byteLength), context);
       done += byteLength;
       onProgress?.(done, total);

@@ -29,6 +29,25 @@ describe.each([false, true])('allocating, shared: %s', (shared) => {
   });
 });
 
+describe('allocating what will be filled', () => {
+  it.each([0, 1, 64, 4095, HUGE_PAGE - 1, HUGE_PAGE, 10_000_001, 40_000_001])(
+    '%i bytes, aligned, in a buffer that shows nothing of what was there before',
+    (byteLength) => {
+      // Whatever the allocator hands out again is not zero.
+      for (let i = 0; i < 4; i++) Buffer.allocUnsafeSlow(byteLength + HUGE_PAGE).fill(0xaa);
+      const bytes = engine.allocateUnsafe(byteLength);
+      expect(bytes.byteLength).toBe(byteLength);
+      expect(bytes.buffer).toBeInstanceOf(ArrayBuffer);
+      const { buffer, byteOffset } = bytes;
+      expect(isZero(new Uint8Array(buffer, 0, byteOffset))).toBe(true);
+      expect(isZero(new Uint8Array(buffer, byteOffset + byteLength))).toBe(true);
+      const rest = new Uint8Array(buffer, byteOffset);
+      const alignment = byteLength < HUGE_PAGE ? 64 : HUGE_PAGE;
+      if (rest.byteLength >= alignment) expect(addon.align(rest, alignment)).toBe(0);
+    },
+  );
+});
+
 it('wipes', () => {
   const bytes = new Uint8Array(100).fill(1);
   engine.wipe(bytes.subarray(10, 90));

@@ -85,6 +85,7 @@ export function createNodeEngine(): Engine {
     },
     allocate: (byteLength, shared) =>
       new Uint8Array(shared ? new SharedArrayBuffer(byteLength) : new ArrayBuffer(byteLength)),
+    allocateUnsafe: (byteLength) => new Uint8Array(new ArrayBuffer(byteLength)),
     wipe: (bytes) => void bytes.fill(0),
   };
 }
