@@ -4,7 +4,7 @@
  * @packageDocumentation
  */
 export { safeOpen, safeOpenSync } from './reader/open.js';
-export type { OpenInput } from './reader/open.js';
+export type { OpenInput } from './reader/input.js';
 export type { OpenOptions, PolicyOptions, ReadOptions } from './reader/options.js';
 export { SafeFile } from './reader/safe-file.js';
 export type { AttachOptions, GetTensorsOptions, TensorInfo } from './reader/safe-file.js';
@@ -19,7 +19,7 @@ export type { LoadOptions } from './reader/eager.js';
 export { verifyFile, verifyFileSync } from './reader/verify.js';
 export type { Verification, VerifyOptions } from './reader/verify.js';
 export { inspectFile, inspectFileSync } from './reader/inspect.js';
-export type { Inspection } from './reader/inspect.js';
+export type { InspectOptions, Inspection } from './reader/inspect.js';
 
 export { save, saveFile, saveFileSync, saveSync } from './writer/save.js';
 export type { SaveOptions, TensorLike, TensorsInput } from './writer/save.js';

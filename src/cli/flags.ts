@@ -13,6 +13,7 @@ export interface OpenFlags extends OutputFlags {
   encKid?: string;
   signKid?: string;
   allowPlain?: true;
+  header?: string;
   claims?: string;
   policyEnv?: string[];
   policyDeadline?: number;
@@ -36,6 +37,9 @@ export function addThreadsFlag(command: Command): Command {
   );
 }
 
+export const HEADER_HELP =
+  "detached header to use in place of the file's own, of which only the length counts (default: the file's own)";
+
 export function addOpenFlags(command: Command): Command {
   command
     .option(
@@ -51,6 +55,7 @@ export function addOpenFlags(command: Command): Command {
     )
     .option('--enc-kid <kid>', 'use the master key of this id (default: the one that the file names)')
     .option('--sign-kid <kid>', 'verify with the key of this id (default: the one that the file names)')
+    .option('--header <file>', HEADER_HELP)
     .option(
       '--claims <json>',
       "facts for the file's policy, its input.claims: a JSON object, or @FILE to read one (default: none)",
@@ -77,6 +82,7 @@ export function openOptions(flags: OpenFlags): OpenOptions {
     encKid: flags.encKid,
     signKid: flags.signKid,
     allowPlain: flags.allowPlain,
+    header: flags.header,
     claims: flags.claims === undefined ? undefined : parseClaims(flags.claims),
     policy: policyOptions(flags),
     threads: flags.threads,

@@ -30,15 +30,15 @@ export function dataOrder({ begins, ends }: ScannedTensors): Uint32Array | null 
  * @param scan tensors in the order of the text
  * @param order as `dataOrder` returned it
  * @param names in data order
- * @param dataBytes length of the data section
+ * @param dataBytes length of the data section; null if it is not known
  * @throws {CryptoTensorsError} per tensor in data order `InvalidOffset`, `ValidationOverflow`, `MisalignedSlice`,
- * `TensorInvalidInfo`; then `MetadataIncompleteBuffer`
+ * `TensorInvalidInfo`; then `MetadataIncompleteBuffer`, or `ValidationOverflow` where that cannot be told
  */
 export function validateLayout(
   scan: ScannedTensors,
   order: Uint32Array | null,
   names: readonly string[],
-  dataBytes: number,
+  dataBytes: number | null,
 ): Layout {
   const count = names.length;
   const begin = new Float64Array(count);
@@ -54,7 +54,8 @@ export function validateLayout(
     end[k] = Number(to);
     position = to;
   }
-  if (position !== dataBytes) throw incompleteBuffer(position, dataBytes);
+  if (dataBytes !== null && position !== dataBytes) throw incompleteBuffer(position, dataBytes);
+  if (!Number.isSafeInteger(position)) throw beyondEveryFile(position);
   return { begin, end };
 }
 
@@ -89,6 +90,14 @@ function invalidOffset(
     'InvalidOffset',
     `the tensor ${quote(name)} has data_offsets ${found}, but must begin at ${position}, where the one before it ends, and not end before that: tensors may leave no hole and not overlap`,
     { tensor: name, expected: `[${position},…]`, found },
+  );
+}
+
+function beyondEveryFile(end: number | bigint): CryptoTensorsError {
+  return new CryptoTensorsError(
+    'ValidationOverflow',
+    `the tensors take ${end} bytes, which is more than any file holds: at most ${Number.MAX_SAFE_INTEGER}`,
+    { expected: `at most ${Number.MAX_SAFE_INTEGER} bytes`, found: `${end} bytes` },
   );
 }
 

@@ -38,11 +38,11 @@ export function readHeaderLength(prefix: Uint8Array, fileSize: number): number {
  * Parses and validates a whole header. Keeps `bytes`, which must not change afterwards.
  *
  * @param bytes the header, without the 8 bytes of length before it
- * @param fileSize size of the whole file
+ * @param fileSize size of the whole file; null if the data is elsewhere and its length unknown: a detached header
  * @throws {CryptoTensorsError} `InvalidHeader`, `InvalidHeaderDeserialization`, then in data order `InvalidOffset`,
  * `ValidationOverflow`, `MisalignedSlice`, `TensorInvalidInfo`, then `MetadataIncompleteBuffer`
  */
-export function parseHeader(bytes: Uint8Array, fileSize: number): Header {
+export function parseHeader(bytes: Uint8Array, fileSize: number | null): Header {
   return new Header(bytes, fileSize);
 }
 
@@ -52,7 +52,7 @@ export class Header {
   readonly bytes: Uint8Array;
   /** Length of the header in bytes: N. */
   readonly length: number;
-  /** Where the data section begins in the file: 8 + N. */
+  /** Where the data section begins in a file of this header: 8 + N. Of a detached header it begins elsewhere: `Model.dataStart`. */
   readonly dataStart: number;
   /** Number of tensors. */
   readonly count: number;
@@ -71,7 +71,7 @@ export class Header {
   readonly #table: NameTable;
 
   /** Use `parseHeader`. */
-  constructor(bytes: Uint8Array, fileSize: number) {
+  constructor(bytes: Uint8Array, fileSize: number | null) {
     this.length = bytes.length;
     this.dataStart = LENGTH_BYTES + bytes.length;
     const { names, ...scan } = scanHeader(bytes);
@@ -84,7 +84,12 @@ export class Header {
     this.#table = names;
     const strings = names.strings();
     this.names = this.#order === null ? strings : Array.from(this.#order, (i) => strings[i]!);
-    const { begin, end } = validateLayout(scan, this.#order, this.names, fileSize - this.dataStart);
+    const { begin, end } = validateLayout(
+      scan,
+      this.#order,
+      this.names,
+      fileSize === null ? null : fileSize - this.dataStart,
+    );
     this.begin = begin;
     this.end = end;
   }

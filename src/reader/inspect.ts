@@ -1,24 +1,40 @@
 import { parseCryptoKeys, parsePolicy, protection } from '../format/crypto-metadata.js';
 import type { CryptoKeys, PolicyTexts } from '../format/crypto-metadata.js';
 import type { Dtype } from '../format/dtype.js';
+import { LENGTH_BYTES } from '../format/canonical.js';
+import { parseHeader } from '../format/header.js';
 import type { Header } from '../format/header.js';
 import { scanIntegrity } from '../format/integrity.js';
 import { scanRecords } from '../format/records.js';
 import { getEngine } from '../engine/load.js';
 import { RECORD_STRIDE } from '../engine/types.js';
+import type { Engine, Source } from '../engine/types.js';
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
+import { checkOptionNames } from '../options.js';
+import { readDetachedHeader } from './detached.js';
 import { publicError } from './faults.js';
 import { userMetadata } from './metadata.js';
 import type { Check } from './model.js';
-import { resolveInput } from './open.js';
-import type { OpenInput } from './open.js';
-import { openSource, readHeader } from './source.js';
+import { resolveInput } from './input.js';
+import type { OpenInput } from './input.js';
+import { checkHeader } from './options.js';
+import type { OpenOptions } from './options.js';
+import { openSource, readHeaderText } from './source.js';
+
+/** Options of `inspectFile`. */
+export type InspectOptions = Pick<OpenOptions, 'header'>;
 
 /** What a header says, **unverified**: anybody could have written it. */
 export interface Inspection {
   /** Always false: nothing in here was checked against a key. `safeOpen` and `verifyFile` do that. */
   verified: false;
+  /**
+   * True for a header by itself, without the data that it describes: a detached header. (Or a file that was cut off exactly
+   * there.) Its tensors are not held against any data then.
+   */
+  detached: boolean;
+  /** Size of the input, of which the header is a part unless it is a detached one. */
   fileBytes: number;
   headerBytes: number;
   metadata: Record<string, string> | null;
@@ -30,26 +46,37 @@ export interface Inspection {
 
 /**
  * Reads a header without any key: what is in the file, who says to have signed it, which key it needs, which policy it
- * carries. The structure is validated wholly; the signature is not.
+ * carries. The structure is validated wholly; the signature is not. The input may be a detached header by itself.
  *
  * @throws {CryptoTensorsError} what `safeOpen` throws of the structure and of the encryption's syntax; `FileError`
  */
-export async function inspectFile(input: OpenInput): Promise<Inspection> {
-  return runAsync(inspectInput(input));
+export async function inspectFile(input: OpenInput, options: InspectOptions = {}): Promise<Inspection> {
+  checkInspectOptions(options, 'inspectFile');
+  return runAsync(inspectInput(input, options));
 }
 
 /** `inspectFile`, blocking the calling thread. */
-export function inspectFileSync(input: OpenInput): Inspection {
-  return runSync(inspectInput(input));
+export function inspectFileSync(input: OpenInput, options: InspectOptions = {}): Inspection {
+  checkInspectOptions(options, 'inspectFileSync');
+  return runSync(inspectInput(input, options));
 }
 
-function* inspectInput(input: OpenInput): Twin<Inspection> {
+function checkInspectOptions(options: InspectOptions, where: string): void {
+  checkOptionNames(options, ['header'], where);
+  checkHeader(options.header);
+}
+
+function* inspectInput(input: OpenInput, { header: given }: InspectOptions): Twin<Inspection> {
   const target = resolveInput(input);
+  const detached = given === undefined ? undefined : resolveInput(given, 'options.header');
   const engine = getEngine();
   try {
     const source = yield* openSource(target, engine);
     try {
-      return describe(yield* readHeader(engine, source), source.size);
+      const header = yield* detached === undefined
+        ? readUnplacedHeader(engine, source)
+        : readDetachedHeader(engine, source, detached);
+      return describe(header, source.size);
     } finally {
       source.close();
     }
@@ -58,10 +85,28 @@ function* inspectInput(input: OpenInput): Twin<Inspection> {
   }
 }
 
-function describe(header: Header, fileBytes: number): Inspection {
+interface UnplacedHeader {
+  header: Header;
+  /** Null where there is no data. */
+  dataStart: number | null;
+}
+
+/** The header of a file that may hold nothing but a header. */
+function* readUnplacedHeader(engine: Engine, source: Source): Twin<UnplacedHeader> {
+  const text = yield* readHeaderText(engine, source);
+  if (LENGTH_BYTES + text.length < source.size) {
+    const header = parseHeader(text, source.size);
+    return { header, dataStart: header.dataStart };
+  }
+  const header = parseHeader(text, null);
+  return { header, dataStart: (header.end.at(-1) ?? 0) === 0 ? header.dataStart : null };
+}
+
+function describe({ header, dataStart }: UnplacedHeader, fileBytes: number): Inspection {
   const { encryption, checks } = describeEncryption(header);
   return {
     verified: false,
+    detached: dataStart === null,
     fileBytes,
     headerBytes: header.dataStart,
     metadata: userMetadata(header),

@@ -10,9 +10,11 @@ import { RECORD_STRIDE } from '../engine/types.js';
 import type { Engine, Source, TableSpec, TensorTable } from '../engine/types.js';
 import { runPolicy } from './access.js';
 import type { Access } from './access.js';
+import { readPlacedHeader } from './detached.js';
+import type { PlacedHeader } from './detached.js';
 import { publicError, recordError } from './faults.js';
 import { startVerification } from './signature.js';
-import { openSource, readHeader } from './source.js';
+import { openSource } from './source.js';
 import type { Twin } from '../twin.js';
 
 /** What an encrypted file's header says beside its tensors. */
@@ -36,6 +38,8 @@ export interface Model {
   /** The bytes that it was opened from; null for a file. */
   memory: Uint8Array | null;
   header: Header;
+  /** Where the data begins in the source: behind the source's own header, also where `header` is a detached one. */
+  dataStart: number;
   /** Null for a plain file. */
   encryption: Encryption | null;
   table: TensorTable;
@@ -45,15 +49,24 @@ export interface Model {
   chunkSizes: Float64Array;
 }
 
-/** Opens a file or bytes, in the order of DESIGN §4: structure, signature, trust, policy, keys. */
-export function* openModel(input: string | Uint8Array, engine: Engine, access: Access): Twin<Model> {
+/**
+ * Opens a file or bytes, in the order of DESIGN §4: structure, signature, trust, policy, keys.
+ *
+ * @param detached a header in place of the file's own
+ */
+export function* openModel(
+  input: string | Uint8Array,
+  engine: Engine,
+  access: Access,
+  detached?: string | Uint8Array,
+): Twin<Model> {
   const path = typeof input === 'string' ? input : undefined;
   let source: Source | undefined;
   try {
     source = yield* openSource(input, engine);
-    const header = yield* readHeader(engine, source);
-    const opened = yield* openHeader(engine, source, header, access);
-    return { engine, path, source, header, memory: typeof input === 'string' ? null : input, ...opened };
+    const placed = yield* readPlacedHeader(engine, source, detached);
+    const opened = yield* openHeader(engine, source, placed, access);
+    return { engine, path, source, memory: typeof input === 'string' ? null : input, ...placed, ...opened };
   } catch (error) {
     source?.close();
     throw publicError(error, { path, names: [], signal: access.signal });
@@ -69,7 +82,8 @@ export function closeModel({ table, source }: Model): void {
 /** What is found out about a file from its header and the caller's keys. */
 type Opened = Pick<Model, 'encryption' | 'table' | 'checks' | 'chunkSizes'>;
 
-function* openHeader(engine: Engine, source: Source, header: Header, access: Access): Twin<Opened> {
+function* openHeader(engine: Engine, source: Source, placed: PlacedHeader, access: Access): Twin<Opened> {
+  const { header } = placed;
   const path = source.path;
   if (protection(header.metadata) === 'plain') {
     if (access.mustBeEncrypted) {
@@ -79,7 +93,7 @@ function* openHeader(engine: Engine, source: Source, header: Header, access: Acc
         path === undefined ? {} : { path },
       );
     }
-    const table = makeTable(engine, source, header, null, null, null);
+    const table = makeTable(engine, source, placed, null, null, null);
     return { encryption: null, table, ...describeChecks(header, null, null, null) };
   }
 
@@ -99,7 +113,7 @@ function* openHeader(engine: Engine, source: Source, header: Header, access: Acc
   const integrityText = metadata.getJson('__integrity__');
   const integrity =
     integrityText === undefined ? null : scanIntegrity(integrityText, header, (i) => encrypted[i] === 1);
-  const table = makeTable(engine, source, header, keys, records, integrity);
+  const table = makeTable(engine, source, placed, keys, records, integrity);
   try {
     const master = yield* access.masterKey({ kid: keys.enc.kid, jku: keys.enc.jku, algorithm: keys.enc.algorithm });
     const failed = table.unwrap(master);
@@ -132,13 +146,13 @@ function encryptedTensors(header: Header, records: RecordScan): Uint8Array {
 function makeTable(
   engine: Engine,
   source: Source,
-  header: Header,
+  { header, dataStart }: PlacedHeader,
   keys: CryptoKeys | null,
   records: RecordScan | null,
   integrity: IntegrityScan | null,
 ): TensorTable {
   const spec: TableSpec = {
-    dataStart: header.dataStart,
+    dataStart,
     begin: header.begin,
     end: header.end,
     encryption:

@@ -1,10 +1,10 @@
-import { fileURLToPath } from 'node:url';
-import { argumentError } from '../errors.js';
+import { CryptoTensorsError, quote } from '../errors.js';
 import { getEngine } from '../engine/load.js';
-import { checkPath } from '../options.js';
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { createAccess } from './access.js';
+import { resolveInput } from './input.js';
+import type { OpenInput } from './input.js';
 import { closeModel, openModel } from './model.js';
 import type { Model } from './model.js';
 import { checkOpenOptions } from './options.js';
@@ -12,9 +12,6 @@ import type { OpenOptions } from './options.js';
 import { SafeFile } from './safe-file.js';
 import { indexShards, isShardIndex, readShardIndex } from './shards.js';
 import { indexFile } from './tensor-index.js';
-
-/** A path or `file:` URL of a file or of a shard index (`*.index.json`), or a file's bytes. */
-export type OpenInput = string | URL | Uint8Array;
 
 /**
  * Opens a model: a safetensors or CryptoTensors file, a sharded model by its `*.safetensors.index.json`, or bytes in memory.
@@ -47,16 +44,18 @@ export function safeOpenSync(input: OpenInput, options: OpenOptions = {}): SafeF
 /** The procedure behind both; the caller has checked the options. */
 export function* open(input: OpenInput, options: OpenOptions): Twin<SafeFile> {
   const target = resolveInput(input);
+  const detached = options.header === undefined ? undefined : resolveInput(options.header, 'options.header');
   const engine = getEngine();
   const access = yield* createAccess(options, engine);
   const models: Model[] = [];
   try {
     if (typeof target === 'string' && isShardIndex(target)) {
+      if (detached !== undefined) throw headerForShards(target);
       const shards = yield* readShardIndex(target, engine);
       for (const path of shards.shardPaths) models.push(yield* openModel(path, engine, access));
       return new SafeFile({ engine, models, index: indexShards(models, shards), shards }, options);
     }
-    const model = yield* openModel(target, engine, access);
+    const model = yield* openModel(target, engine, access, detached);
     models.push(model);
     return new SafeFile({ engine, models, index: indexFile(model), shards: null }, options);
   } catch (error) {
@@ -67,12 +66,10 @@ export function* open(input: OpenInput, options: OpenOptions): Twin<SafeFile> {
   }
 }
 
-/** @throws TypeError if `input` is neither a path nor bytes */
-export function resolveInput(input: unknown, name = 'input'): string | Uint8Array {
-  if (input instanceof Uint8Array) return input;
-  if (typeof input !== 'string' && !(input instanceof URL)) {
-    throw argumentError(name, 'a path (string or file: URL) or a Uint8Array', input);
-  }
-  checkPath(input, name);
-  return typeof input === 'string' ? input : fileURLToPath(input);
+function headerForShards(path: string): CryptoTensorsError {
+  return new CryptoTensorsError(
+    'InvalidOption',
+    `options.header is for a single file, but ${quote(path)} is the index of a sharded model: open its shards one by one, each with its own header`,
+    { path },
+  );
 }

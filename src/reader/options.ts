@@ -2,6 +2,7 @@ import type { JsonValue, PolicyInput } from '../policy/input.js';
 import type { KeysInput } from '../keys/keyring.js';
 import { checkBoolean, checkFunction, checkInteger, checkOptionNames, checkSignal, checkString } from '../options.js';
 import { CryptoTensorsError, argumentError } from '../errors.js';
+import { resolveInput } from './input.js';
 
 /** Options of everything that opens a file. */
 export interface OpenOptions {
@@ -15,6 +16,12 @@ export interface OpenOptions {
   signKid?: string;
   /** Open a plain (unencrypted, unsigned) file although keys or trust are configured. */
   allowPlain?: boolean;
+  /**
+   * A detached header, which stands in for the file's own: the path of a file that holds nothing else, or its bytes. The file
+   * then gives its data only. Of its own header the length counts, the rest is not read; who signed what is said and
+   * checked in the detached one. For a single file, not for a sharded model.
+   */
+  header?: string | URL | Uint8Array;
   /** Facts for the file's policy, as plain JSON data: `input.claims`. */
   claims?: Record<string, JsonValue>;
   /** How the file's policy is evaluated. */
@@ -67,7 +74,7 @@ export interface ReadOptions {
 export const MAX_THREADS = 1024;
 
 const OPEN_OPTIONS: readonly (keyof OpenOptions)[] = [
-  'keys', 'trust', 'encKid', 'signKid', 'allowPlain', 'claims', 'policy', 'threads', 'signal',
+  'keys', 'trust', 'encKid', 'signKid', 'allowPlain', 'header', 'claims', 'policy', 'threads', 'signal',
 ]; // prettier-ignore
 const READ_OPTIONS: readonly (keyof ReadOptions)[] = ['shared', 'into', 'map', 'threads', 'signal', 'onProgress'];
 
@@ -77,9 +84,14 @@ export function checkOpenOptions(options: OpenOptions | undefined, where: string
   checkString(options?.encKid, 'options.encKid');
   checkString(options?.signKid, 'options.signKid');
   checkBoolean(options?.allowPlain, 'options.allowPlain');
+  checkHeader(options?.header);
   checkInteger(options?.threads, 'options.threads', 1, MAX_THREADS);
   checkSignal(options?.signal);
   checkPolicyOptions(options?.policy);
+}
+
+export function checkHeader(header: unknown): void {
+  if (header !== undefined) resolveInput(header, 'options.header');
 }
 
 function checkPolicyOptions(policy: PolicyOptions | undefined): void {

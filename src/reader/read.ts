@@ -182,7 +182,7 @@ export function* readTensors(refs: readonly TensorRef[], options: ReadOptions, c
 
 /** A view of the file's own bytes, for a tensor that nothing protects. */
 function mapTensor({ model, index }: TensorRef, { engine }: ReadContext): Tensor {
-  const { header, source, path } = model;
+  const { header, dataStart, source, path } = model;
   const name = header.names[index]!;
   if (model.checks[index] !== 'none') {
     throw new CryptoTensorsError(
@@ -195,7 +195,7 @@ function mapTensor({ model, index }: TensorRef, { engine }: ReadContext): Tensor
   const length = header.end[index]! - begin;
   let bytes: Uint8Array;
   try {
-    bytes = length === 0 ? new Uint8Array(0) : engine.map(source, header.dataStart + begin, length);
+    bytes = length === 0 ? new Uint8Array(0) : engine.map(source, dataStart + begin, length);
   } catch (error) {
     throw publicError(error, { path, names: header.names });
   }

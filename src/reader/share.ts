@@ -1,4 +1,5 @@
 import { CryptoTensorsError, argumentError } from '../errors.js';
+import { LENGTH_BYTES } from '../format/canonical.js';
 import { parseHeader } from '../format/header.js';
 import type { Engine, EngineSharing } from '../engine/types.js';
 import { publicError } from './faults.js';
@@ -27,6 +28,8 @@ interface SharedFile {
   /** The header, as verified, in a SharedArrayBuffer. */
   readonly header: Uint8Array;
   readonly byteLength: number;
+  /** Where the data begins in the file: not behind this header, if it is a detached one. */
+  readonly dataStart: number;
   /** The file's bytes, for a file that was opened from shared memory. */
   readonly memory: Uint8Array | null;
   readonly encryption: Encryption | null;
@@ -46,7 +49,7 @@ export function unshareModels(engine: Engine, shared: SharedModel): void {
 }
 
 function shareFile(sharing: EngineSharing, model: Model): SharedFile {
-  const { path, header, source, memory, table, encryption, checks, chunkSizes } = model;
+  const { path, header, dataStart, source, memory, table, encryption, checks, chunkSizes } = model;
   if (memory !== null && !(memory.buffer instanceof SharedArrayBuffer)) {
     throw new CryptoTensorsError(
       'InvalidOption',
@@ -60,6 +63,7 @@ function shareFile(sharing: EngineSharing, model: Model): SharedFile {
     token: sharing.share(memory === null ? source : null, table),
     header: bytes,
     byteLength: source.size,
+    dataStart,
     memory,
     encryption,
     checks,
@@ -84,14 +88,16 @@ export function attachModels(shared: unknown, engine: Engine): { models: Model[]
 }
 
 function attachFile(engine: Engine, sharing: EngineSharing, file: SharedFile): Model {
-  const { path, memory, encryption, checks, chunkSizes } = file;
+  const { path, dataStart, memory, encryption, checks, chunkSizes } = file;
   // A copy: the parsed header must not change under us.
-  const header = parseHeader(Uint8Array.from(file.header), file.byteLength);
+  const text = Uint8Array.from(file.header);
+  const header = parseHeader(text, LENGTH_BYTES + text.length + file.byteLength - dataStart);
   const { source, table } = sharing.attach(file.token, path);
   return {
     engine,
     path,
     header,
+    dataStart,
     memory,
     encryption,
     checks,

@@ -1,3 +1,4 @@
+import { LENGTH_BYTES } from '../format/canonical.js';
 import { parseHeader, readHeaderLength } from '../format/header.js';
 import type { Header } from '../format/header.js';
 import type { Engine, Source } from '../engine/types.js';
@@ -15,11 +16,21 @@ export function* openSource(input: string | Uint8Array, engine: Engine): Twin<So
 
 /** The header of a file, validated wholly; its signature is not verified. */
 export function* readHeader(engine: Engine, source: Source): Twin<Header> {
-  const prefix = new Uint8Array(Math.min(8, source.size));
+  return parseHeader(yield* readHeaderText(engine, source), source.size);
+}
+
+/** The text of a file's header: what its first 8 bytes count. */
+export function* readHeaderText(engine: Engine, source: Source): Twin<Uint8Array> {
+  const bytes = new Uint8Array(yield* readLength(engine, source));
+  yield* readRaw(engine, source, LENGTH_BYTES, bytes);
+  return bytes;
+}
+
+/** The length of a file's header, out of its first 8 bytes. */
+export function* readLength(engine: Engine, source: Source): Twin<number> {
+  const prefix = new Uint8Array(Math.min(LENGTH_BYTES, source.size));
   yield* readRaw(engine, source, 0, prefix);
-  const bytes = new Uint8Array(readHeaderLength(prefix, source.size));
-  yield* readRaw(engine, source, 8, bytes);
-  return parseHeader(bytes, source.size);
+  return readHeaderLength(prefix, source.size);
 }
 
 /** Fills `destination` with stored bytes, unverified. */

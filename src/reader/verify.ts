@@ -2,7 +2,7 @@ import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import type { Check, Model } from './model.js';
 import { open } from './open.js';
-import type { OpenInput } from './open.js';
+import type { OpenInput } from './input.js';
 import { checkOpenOptions } from './options.js';
 import type { OpenOptions, ReadOptions } from './options.js';
 import { readPlans } from './read.js';

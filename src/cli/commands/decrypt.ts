@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { decryptFile, inspectFile } from '../../index.js';
 import { EXIT_CODE_HELP } from '../exit-codes.js';
 import { refuseExisting } from '../files.js';
-import { addOpenFlags, addOutputFlags, openOptions } from '../flags.js';
+import { addOpenFlags, addOutputFlags, given, openOptions } from '../flags.js';
 import type { OpenFlags } from '../flags.js';
 import { interruptible } from '../interrupt.js';
 import { notEncrypted } from '../not-encrypted.js';
@@ -44,7 +44,7 @@ async function decrypt(source: string, target: string, flags: DecryptFlags): Pro
   const output = new Output(flags);
   const options = openOptions(flags);
   if (flags.force !== true) refuseExisting(target, 'Choose another target, or replace it with --force');
-  const { encryption, tensors } = await inspectFile(source);
+  const { encryption, tensors } = await inspectFile(source, given({ header: flags.header }));
   if (encryption === null && flags.allowPlain !== true) throw notEncrypted(source);
   const progress = new Progress('decrypting', output.quiet);
   await interruptible((signal) =>

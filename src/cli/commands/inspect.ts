@@ -3,7 +3,7 @@ import { inspectFile } from '../../index.js';
 import type { Inspection } from '../../index.js';
 import { usageError } from '../cli-error.js';
 import { EXIT_CODE_HELP } from '../exit-codes.js';
-import { addOutputFlags } from '../flags.js';
+import { HEADER_HELP, addOutputFlags, given } from '../flags.js';
 import { Output } from '../output.js';
 import type { OutputFlags } from '../output.js';
 import { count, formatBytes, formatChunkSize } from '../sizes.js';
@@ -19,7 +19,8 @@ export function addInspectCommand(program: Command): void {
         'Needs no key, and checks no signature: anybody could have written what it shows. Characters that could ' +
         'steer a terminal are shown as \\u escapes.',
     )
-    .argument('<file>', 'encrypted or plain file')
+    .argument('<file>', 'encrypted or plain file, or a detached header by itself')
+    .option('--header <file>', HEADER_HELP)
     .addHelpText(
       'after',
       `
@@ -31,16 +32,21 @@ ${EXIT_CODE_HELP}`,
   addOutputFlags(command).action(inspect);
 }
 
-async function inspect(path: string, flags: OutputFlags): Promise<void> {
+interface InspectFlags extends OutputFlags {
+  header?: string;
+}
+
+async function inspect(path: string, flags: InspectFlags): Promise<void> {
   const output = new Output(flags);
   if (path.endsWith('.index.json'))
     throw usageError('inspect shows one file: give it a shard, not the index of shards');
-  const found = await inspectFile(path);
+  const found = await inspectFile(path, given({ header: flags.header }));
   output.result({ path, ...found }, describe(path, found));
 }
 
 function describe(path: string, found: Inspection): string[] {
-  const kind = found.encryption === null ? 'plain' : `encrypted, format version ${found.encryption.keys.version}`;
+  const protection = found.encryption === null ? 'plain' : `encrypted, format version ${found.encryption.keys.version}`;
+  const kind = found.detached ? `a detached header without data; ${protection}` : protection;
   return [
     `${visibleName(path)}: ${kind}, ${formatBytes(found.fileBytes)}, ${count(found.tensors.length, 'tensor')}`,
     'UNVERIFIED: no signature was checked. Anybody could have written what follows.',
