@@ -38,6 +38,8 @@ export interface HeaderPadding {
   align?: 8 | 4096;
   /** Spaces to leave at the least, so that another header fits in its place later. */
   slack?: number;
+  /** Be exactly this many bytes instead, the 8 of the length among them, if the text fits: so that the data need not move. */
+  fit?: number | undefined;
 }
 
 /** The bytes that are signed: compact, metadata sorted, without `__signature__`, without padding. */
@@ -50,12 +52,19 @@ export function encodeCanonical({ metadata, tensors }: HeaderContent): Uint8Arra
  *
  * @throws {CryptoTensorsError} `HeaderTooLarge` if it exceeds 100,000,000 bytes
  */
-export function encodeHeader(
-  content: HeaderContent,
-  { align = 4096, slack = 0 }: HeaderPadding = {},
+export function encodeHeader(content: HeaderContent, padding: HeaderPadding = {}): Uint8Array<ArrayBuffer> {
+  return padHeader(encodeText(content.metadata === null ? null : [...content.metadata], content.tensors), padding);
+}
+
+/** The same from a text that is there already. Padding that it has is taken off first. */
+export function padHeader(
+  text: Uint8Array,
+  { align = 4096, slack = 0, fit = 0 }: HeaderPadding = {},
 ): Uint8Array<ArrayBuffer> {
-  const text = encodeText(content.metadata === null ? null : [...content.metadata], content.tensors);
-  const dataStart = Math.ceil((LENGTH_BYTES + text.length + slack) / align) * align;
+  let end = text.length;
+  while (end > 0 && text[end - 1] === SPACE) end--;
+  const natural = Math.ceil((LENGTH_BYTES + end + slack) / align) * align;
+  const dataStart = LENGTH_BYTES + end <= fit ? fit : natural;
   const length = dataStart - LENGTH_BYTES;
   if (length > MAX_HEADER_BYTES) {
     throw new CryptoTensorsError(
@@ -64,9 +73,9 @@ export function encodeHeader(
       { expected: `at most ${MAX_HEADER_BYTES} bytes`, found: `${length} bytes` },
     );
   }
-  const bytes = new Uint8Array(dataStart).fill(SPACE, LENGTH_BYTES + text.length);
+  const bytes = new Uint8Array(dataStart).fill(SPACE, LENGTH_BYTES + end);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true);
-  bytes.set(text, LENGTH_BYTES);
+  bytes.set(text.subarray(0, end), LENGTH_BYTES);
   return bytes;
 }
 

@@ -124,7 +124,7 @@ export class Header {
   canonical(): Uint8Array {
     const { cut } = this.#scan;
     if (cut === null || this.#order !== null) {
-      return encodeCanonical({ metadata: this.metadata, tensors: this.#tensors() });
+      return encodeCanonical({ metadata: this.metadata, tensors: this.tensors() });
     }
     const bytes = new Uint8Array(cut.length - (cut.end - cut.start));
     bytes.set(this.bytes.subarray(0, cut.start));
@@ -132,7 +132,8 @@ export class Header {
     return bytes;
   }
 
-  #tensors(): HeaderTensor[] {
+  /** The tensors in data order, as a header is written from them. */
+  tensors(): HeaderTensor[] {
     return this.names.map((name, i) => ({
       name,
       dtype: this.dtype(i),

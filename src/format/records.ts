@@ -39,7 +39,7 @@ const FIELDS = {
 const KEYS = { 1: FIELDS[1].map(toKey), 2: FIELDS[2].map(toKey) } as const;
 const FIELD_COUNT = 5;
 
-const WRAPPED_KEY_BYTES: Readonly<Record<FileAlgorithm, number>> = {
+export const WRAPPED_KEY_BYTES: Readonly<Record<FileAlgorithm, number>> = {
   aes128gcm: 16,
   aes256gcm: 32,
   chacha20poly1305: 32,
