@@ -35,7 +35,7 @@ export type { GenerateKeysOptions, JwkFormat } from './keys/generate.js';
 export { KeyRing } from './keys/keyring.js';
 export type { KeysInput, MasterKeyInfo, SigningKeyInfo } from './keys/keyring.js';
 export type { KeyState } from './keys/state.js';
-export type { Jwk, JwkSet, RemoteSigner } from './keys/types.js';
+export type { Jwk, JwkSet, RemoteMaster, RemoteSigner, WrappedDek } from './keys/types.js';
 export type {
   KeyAnswer,
   KeyMaterial,
@@ -44,6 +44,7 @@ export type {
   KeySelector,
   RawMasterKey,
   RawSigningKey,
+  RemoteMasterKey,
 } from './keys/providers/types.js';
 export {
   disableKeyProvider,

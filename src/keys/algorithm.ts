@@ -26,10 +26,10 @@ export function isEd25519Name(name: string): boolean {
 /** Whether a key may be used with an algorithm: its own `alg`, if it has one, must be that (FORMAT.md §2). */
 export function keyFits(key: MasterKey, algorithm: AeadAlgorithm): boolean {
   if (key.algorithm !== null) return key.algorithm === algorithm;
-  return key.secret.byteLength === AEAD_KEY_BYTES[algorithm];
+  return key.secret?.byteLength === AEAD_KEY_BYTES[algorithm];
 }
 
 /** The algorithm to encrypt with under a key, where nobody names one. */
 export function algorithmOf(key: MasterKey): AeadAlgorithm {
-  return key.algorithm ?? (key.secret.byteLength === AEAD_KEY_BYTES.aes128gcm ? 'aes128gcm' : 'aes256gcm');
+  return key.algorithm ?? (key.secret?.byteLength === AEAD_KEY_BYTES.aes128gcm ? 'aes128gcm' : 'aes256gcm');
 }

@@ -26,17 +26,16 @@ export class KeyCollector {
     for (const [at, other] of namesakes.entries()) {
       // A revoked key has no material to compare: it stands beside the other, and counts for both (`statesAmong`).
       if ((key.state === 'revoked') !== (other.state === 'revoked')) continue;
-      const same =
-        key.secret.byteLength === other.secret.byteLength && this.#engine.secretsEqual(key.secret, other.secret);
+      const same = this.#sameMaterial(key, other);
       if (same && key.algorithm === other.algorithm) {
-        key.secret.dispose();
+        key.secret?.dispose();
         const stricter = { ...other, state: stricterState(key.state, other.state) };
         namesakes[at] = stricter;
         this.keys.masterKeys[this.keys.masterKeys.indexOf(other)] = stricter;
         return;
       }
       if (!same && !toldApart(key, other)) {
-        key.secret.dispose();
+        key.secret?.dispose();
         throw invalidKey(jwk, 'another master key in this set has the same kid');
       }
     }
@@ -64,6 +63,10 @@ export class KeyCollector {
     }
     namesakes.push(key);
     this.keys.signingKeys.push(key);
+  }
+
+  #sameMaterial({ secret: a }: MasterKey, { secret: b }: MasterKey): boolean {
+    return a !== null && b !== null && a.byteLength === b.byteLength && this.#engine.secretsEqual(a, b);
   }
 
   dispose(): void {

@@ -58,7 +58,8 @@ function parseMasterKey(bytes: Uint8Array, jwk: JwkMembers, engine: Engine): Mas
   const state = stateOf(jwk);
   const name = { kid: jwk.kid, jku: jwk.jku };
   // What says that a key is revoked need not hold the key; and what is never used is not loaded.
-  if (state === 'revoked') return { ...name, state, algorithm, secret: engine.importSecret(new Uint8Array(0)) };
+  if (state === 'revoked')
+    return { ...name, state, algorithm, secret: engine.importSecret(new Uint8Array(0)), remote: null };
   if (jwk.k === null) throw invalidKey(jwk, '"k" is missing: a master key needs its base64 key bytes there');
   const secret = importMember(bytes, jwk.k, engine);
   if (secret === null) throw invalidKey(jwk, '"k" is not base64 (standard or URL-safe)');
@@ -70,7 +71,7 @@ function parseMasterKey(bytes: Uint8Array, jwk: JwkMembers, engine: Engine): Mas
     const expected = algorithm === null ? '16 or 32 bytes' : `${AEAD_KEY_BYTES[algorithm]} bytes for ${algorithm}`;
     throw invalidKey(jwk, `"k" must be ${expected}, but is ${byteLength}`);
   }
-  return { ...name, state, algorithm, secret };
+  return { ...name, state, algorithm, secret, remote: null };
 }
 
 function masterAlgorithm(jwk: JwkMembers): AeadAlgorithm | null {

@@ -59,7 +59,7 @@ class Gathered {
   addText(bytes: Uint8Array, origin: KeyOrigin): void {
     const keys = parseJwks(bytes, this.engine, origin);
     this.#add(keys);
-    for (const { secret } of keys.masterKeys) this.owned.push(secret);
+    for (const { secret } of keys.masterKeys) if (secret !== null) this.owned.push(secret);
     for (const { seed } of keys.signingKeys) if (seed !== null) this.owned.push(seed);
   }
 

@@ -127,7 +127,7 @@ function* search<Key>(
   return { found: null, inquiry: inquiryOf(failures) };
 }
 
-function secretOf({ secret }: MasterKey): Secret {
+function secretOf({ secret }: MasterKey): Secret | null {
   return secret;
 }
 

@@ -123,5 +123,5 @@ function whoAsked({ override }: KeyQuery): string {
 }
 
 function describeFit({ algorithm, secret }: MasterKey): string {
-  return algorithm === null ? `${secret.byteLength} bytes long` : `for ${algorithm}`;
+  return algorithm === null ? `${secret?.byteLength ?? 0} bytes long` : `for ${algorithm}`;
 }

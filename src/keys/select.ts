@@ -9,7 +9,7 @@ import {
 } from './not-found.js';
 import { statesAmong } from './state.js';
 import type { StatedKey } from './state.js';
-import { hasPrivatePart } from './types.js';
+import { canWrap, hasPrivatePart } from './types.js';
 import type { KeyName, KeySet, MasterKey, SigningKey } from './types.js';
 
 /**
@@ -91,7 +91,9 @@ export function findWritingMasterKey(keys: KeySet, query: WritingKeyQuery = {}):
 }
 
 export function matchWritingMasterKey({ masterKeys }: KeySet, { kid, algorithm }: WritingKeyQuery): MasterKey | null {
-  return active(masterKeys, kid, (key) => algorithm === undefined || keyFits(key, algorithm))[0] ?? null;
+  return (
+    active(masterKeys, kid, (key) => canWrap(key) && (algorithm === undefined || keyFits(key, algorithm)))[0] ?? null
+  );
 }
 
 /** The name to look for. A header's `jku` says nothing about a key that the caller names instead. */

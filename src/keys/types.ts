@@ -32,12 +32,35 @@ export interface KeyName {
   readonly jku: string | null;
 }
 
-/** A key that wraps DEKs. */
+/** A DEK as a record holds it. */
+export interface WrappedDek {
+  /** The encrypted DEK: as many bytes as the algorithm's keys have. */
+  readonly wrapped: Uint8Array;
+  /** 12 bytes. */
+  readonly iv: Uint8Array;
+  /** 16 bytes. */
+  readonly tag: Uint8Array;
+}
+
+/**
+ * Unwraps and wraps DEKs where the master key is: in an HSM or a key service. Both answer for every DEK, in the order given, and
+ * reject if they cannot. The additional data is empty.
+ */
+export interface RemoteMaster {
+  /** Resolves to the DEKs, in memory that is the caller's from then on and is wiped. */
+  unwrap(deks: readonly WrappedDek[], options: { signal: AbortSignal }): Promise<readonly Uint8Array[]>;
+  /** Encrypts each DEK with an IV that this key never used before. Without it the key opens files but writes none. */
+  wrap?(deks: readonly Uint8Array[], options: { signal: AbortSignal }): Promise<readonly WrappedDek[]>;
+}
+
+/** A key that wraps DEKs: at hand as `secret`, or used where it is as `remote`. Exactly one of the two is there. */
 export interface MasterKey extends StatedKey {
   /** The one algorithm the key is for; null if its JWK does not say, and then its length decides what it fits. */
   readonly algorithm: AeadAlgorithm | null;
   /** Empty for a revoked key, whose material is not loaded. */
-  readonly secret: Secret;
+  readonly secret: Secret | null;
+  /** A key like that names its algorithm. */
+  readonly remote: RemoteMaster | null;
 }
 
 /** Signs where the seed is not at hand: in an HSM or a key service. Resolves to the 64-byte Ed25519 signature. */
@@ -57,6 +80,11 @@ export interface KeySet {
   readonly signingKeys: readonly SigningKey[];
 }
 
+/** Whether the key can encrypt, beside decrypting. */
+export function canWrap(key: MasterKey): boolean {
+  return key.remote === null || key.remote.wrap !== undefined;
+}
+
 /** Whether the key can sign. */
 export function hasPrivatePart(key: SigningKey): boolean {
   return key.seed !== null || key.remote !== null;
@@ -64,6 +92,6 @@ export function hasPrivatePart(key: SigningKey): boolean {
 
 /** Wipes the secrets of a set that nobody else refers to. */
 export function disposeKeys(keys: KeySet): void {
-  for (const { secret } of keys.masterKeys) secret.dispose();
+  for (const { secret } of keys.masterKeys) secret?.dispose();
   for (const { seed } of keys.signingKeys) seed?.dispose();
 }

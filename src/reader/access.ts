@@ -1,13 +1,13 @@
 import { CryptoTensorsError } from '../errors.js';
 import type { Header } from '../format/header.js';
 import type { PolicyTexts } from '../format/crypto-metadata.js';
-import type { AeadAlgorithm, Engine, Secret } from '../engine/types.js';
+import type { AeadAlgorithm, Engine } from '../engine/types.js';
 import { hasKeySources } from '../keys/keyring.js';
 import type { KeyRing } from '../keys/keyring.js';
 import { openKeyRing } from '../keys/load.js';
 import { lookUpMasterKey, lookUpVerifyingKeys } from '../keys/lookup.js';
 import { openTrust } from '../keys/trust.js';
-import type { KeyName, SigningKey } from '../keys/types.js';
+import type { KeyName, MasterKey, SigningKey } from '../keys/types.js';
 import { evaluatePolicy, evaluatePolicySync } from '../policy/evaluate.js';
 import { buildPolicyInput } from '../policy/input.js';
 import type { PolicyInput } from '../policy/input.js';
@@ -24,7 +24,7 @@ export interface Access {
   /** Trusted keys that may verify a file's signature. @throws KeyNotFound, UntrustedSigner */
   verifyingKeys(name: KeyName): Twin<readonly SigningKey[]>;
   /** @throws KeyNotFound */
-  masterKey(query: KeyName & { algorithm: AeadAlgorithm }): Twin<Secret>;
+  masterKey(query: KeyName & { algorithm: AeadAlgorithm }): Twin<MasterKey>;
   /** The options that concern the policy. */
   policy: Pick<OpenOptions, 'policy' | 'claims'>;
   /** Wipes the keys that were loaded for this opening. */
@@ -47,10 +47,7 @@ export function* createAccess(options: OpenOptions, engine: Engine): Twin<Access
     mustBeEncrypted: configured && options.allowPlain !== true,
     signal: options.signal,
     verifyingKeys: (name) => lookUpVerifyingKeys(trust, { ...name, override: options.signKid }, lookUp),
-    *masterKey(query) {
-      const key = yield* lookUpMasterKey(ring, { ...query, override: options.encKid }, lookUp);
-      return key.secret;
-    },
+    masterKey: (query) => lookUpMasterKey(ring, { ...query, override: options.encKid }, lookUp),
     policy: options,
     dispose() {
       ring.dispose();

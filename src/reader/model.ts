@@ -8,6 +8,7 @@ import { scanRecords } from '../format/records.js';
 import type { RecordScan } from '../format/records.js';
 import { RECORD_STRIDE } from '../engine/types.js';
 import type { Engine, Source, TableSpec, TensorTable } from '../engine/types.js';
+import { unwrapTable } from '../keys/wrap.js';
 import { runPolicy } from './access.js';
 import type { Access } from './access.js';
 import { readPlacedHeader } from './detached.js';
@@ -116,7 +117,7 @@ function* openHeader(engine: Engine, source: Source, placed: PlacedHeader, acces
   const table = makeTable(engine, source, placed, keys, records, integrity);
   try {
     const master = yield* access.masterKey({ kid: keys.enc.kid, jku: keys.enc.jku, algorithm: keys.enc.algorithm });
-    const failed = table.unwrap(master);
+    const failed = yield* unwrapTable(table, master, keys.enc.algorithm, { engine, signal: access.signal });
     if (failed >= 0) throw unwrapError(header, records, failed, keys, path);
   } catch (error) {
     table.dispose();

@@ -1,11 +1,15 @@
 import { CryptoTensorsError } from '../errors.js';
 import { DEFAULT_CHUNK_SIZE } from '../format/crypto-metadata.js';
 import type { CryptoKeysToWrite, PolicyTexts } from '../format/crypto-metadata.js';
-import type { DigestAlgorithm, Engine, SealRequest } from '../engine/types.js';
+import { AEAD_KEY_BYTES } from '../engine/types.js';
+import type { AeadAlgorithm, DigestAlgorithm, Engine, SealRequest, Secret } from '../engine/types.js';
 import { algorithmOf } from '../keys/algorithm.js';
 import { openKeyRing } from '../keys/load.js';
 import { lookUpSigningKey, lookUpWritingMasterKey } from '../keys/lookup.js';
+import type { LookUpOptions } from '../keys/providers/ask.js';
 import { signMessage } from '../keys/sign.js';
+import type { MasterKey } from '../keys/types.js';
+import { refuseSync, wrapDeks } from '../keys/wrap.js';
 import { DEFAULT_POLICY } from '../policy/evaluate.js';
 import type { Twin } from '../twin.js';
 import type { ProtectOptions, WorkOptions } from './options.js';
@@ -15,6 +19,11 @@ export interface Protection {
   encryption: NonNullable<SealRequest['encryption']>;
   integrity: { algorithm: DigestAlgorithm; chunkSize: number } | null;
   cryptoKeys: CryptoKeysToWrite;
+  /**
+   * Rows of DEKs that were wrapped under `encryption.master`, wrapped under the file's master key instead. Null where the two are
+   * the same; otherwise that key stays where it is, and the file is sealed under one that lives no longer than the work.
+   */
+  moveDeks: ((rows: Uint8Array) => Twin<Uint8Array>) | null;
   policy: PolicyTexts;
   /** Ed25519 over the canonical header text. */
   sign(message: Uint8Array): Twin<Uint8Array>;
@@ -43,8 +52,11 @@ export function* createProtection(
     const algorithm = options.algorithm ?? algorithmOf(master);
     const version = options.version ?? 2;
     const chunkSize = version === 1 ? 0 : (options.chunkSize ?? DEFAULT_CHUNK_SIZE);
+    yield* refuseSync(master);
+    const sealing = master.secret ?? engine.randomSecret(AEAD_KEY_BYTES[algorithm]);
     return {
-      encryption: { algorithm, version, chunkSize, master: master.secret },
+      encryption: { algorithm, version, chunkSize, master: sealing },
+      moveDeks: master.secret === null ? (rows) => moveRows(rows, sealing, master, algorithm, lookUp) : null,
       integrity:
         options.integrity === false
           ? null
@@ -57,11 +69,30 @@ export function* createProtection(
       },
       policy: { local: options.policy?.local ?? DEFAULT_POLICY, remote: options.policy?.remote ?? DEFAULT_POLICY },
       sign: (message) => signMessage(signer, message, lookUp),
-      dispose: () => ring.dispose(),
+      dispose() {
+        if (master.secret === null) sealing.dispose();
+        ring.dispose();
+      },
     };
   } catch (error) {
     ring.dispose();
     throw error;
+  }
+}
+
+function* moveRows(
+  rows: Uint8Array,
+  sealing: Secret,
+  master: MasterKey,
+  algorithm: AeadAlgorithm,
+  lookUp: LookUpOptions,
+): Twin<Uint8Array> {
+  const unwrapped = lookUp.engine.unwrapDeks(algorithm, sealing, rows);
+  if ('row' in unwrapped) throw new Error(`the data key in row ${unwrapped.row}, sealed here, does not unwrap`);
+  try {
+    return yield* wrapDeks(master, algorithm, unwrapped.deks, lookUp);
+  } finally {
+    unwrapped.deks.dispose();
   }
 }
 

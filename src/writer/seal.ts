@@ -5,7 +5,15 @@ import { encodeCryptoKeys, encodePolicy } from '../format/crypto-metadata.js';
 import { encodeBase64 } from '../format/base64.js';
 import { encodeIntegrity } from '../format/integrity.js';
 import { encodeRecords } from '../format/records.js';
-import { AEAD_KEY_BYTES, DIGEST_BYTES, IV_BYTES, SEAL_STRIDE, SealMode, TAG_BYTES } from '../engine/types.js';
+import {
+  AEAD_KEY_BYTES,
+  DIGEST_BYTES,
+  IV_BYTES,
+  SEAL_STRIDE,
+  SealMode,
+  TAG_BYTES,
+  wrappedDekBytes,
+} from '../engine/types.js';
 import type { Engine, SealRequest, Sink, Source } from '../engine/types.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
@@ -66,6 +74,7 @@ export function* sealTo(prepared: PreparedSeal, sink: Sink, engine: Engine, opti
     () => engine.sealSync(request),
     () => engine.seal(request),
   );
+  yield* settleDeks(prepared.plan, packed);
   const header = yield* signedHeader(prepared.plan, packed);
   if (header.byteLength !== prepared.dataStart) {
     throw new Error(`the header is ${header.byteLength} bytes, but ${prepared.dataStart} were reserved for it`);
@@ -137,6 +146,18 @@ function packedLength(plan: SealPlan): number {
     );
   }
   return total;
+}
+
+/** Puts the DEKs under the file's own master key, where the data was sealed under another. */
+function* settleDeks(plan: SealPlan, packed: Uint8Array): Twin<void> {
+  const { encryption, moveDeks } = plan.protection ?? { moveDeks: null };
+  if (moveDeks === null) return;
+  const { records } = splitPacked(plan, packed);
+  const rowBytes = wrappedDekBytes(encryption.algorithm);
+  const rows = new Uint8Array(records.length * rowBytes);
+  for (const [i, { bytes }] of records.entries()) rows.set(bytes.subarray(0, rowBytes), i * rowBytes);
+  const moved = yield* moveDeks(rows);
+  for (const [i, { bytes }] of records.entries()) bytes.set(moved.subarray(i * rowBytes, (i + 1) * rowBytes));
 }
 
 function* signedHeader(plan: SealPlan, packed: Uint8Array): Twin<Uint8Array> {

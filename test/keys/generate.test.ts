@@ -28,7 +28,7 @@ describe('generated keys', () => {
       expect(ring.masterKeys).toEqual([{ kid: enc.kid, algorithm, state: 'active' }]);
       expect(ring.signingKeys).toEqual([{ kid: signing.kid, algorithm: 'ed25519', hasPrivate: true, state: 'active' }]);
       const { masterKeys, signingKeys } = ringContents(ring);
-      expect(base64(fake.exportSecret(masterKeys[0]!.secret))).toBe(bytes(enc.k).toString('base64'));
+      expect(base64(fake.exportSecret(masterKeys[0]!.secret!))).toBe(bytes(enc.k).toString('base64'));
       expect(base64(signingKeys[0]!.publicKey)).toBe(bytes(signing.x).toString('base64'));
       expect(base64(fake.exportSecret(signingKeys[0]!.seed!))).toBe(bytes(signing.d).toString('base64'));
     },

@@ -14,7 +14,7 @@ beforeEach(() => {
 });
 const parse = (text: Uint8Array, where = 'the keys option'): KeySet => parseJwks(text, fake.engine, { where });
 const exported = (keys: KeySet): string[] => [
-  ...keys.masterKeys.map(({ secret }) => base64(fake.engine.exportSecret(secret))),
+  ...keys.masterKeys.map(({ secret }) => base64(fake.engine.exportSecret(secret!))),
   ...keys.signingKeys.map(({ publicKey }) => base64(publicKey)),
 ];
 
@@ -69,7 +69,7 @@ describe('accepts', () => {
     const { masterKeys, signingKeys } = parse(json(jwk));
     expect(signingKeys).toEqual([]);
     expect(masterKeys).toMatchObject([{ kid: null, jku: null, algorithm }]);
-    expect([K128, K256]).toContain(base64(fake.engine.exportSecret(masterKeys[0]!.secret)));
+    expect([K128, K256]).toContain(base64(fake.engine.exportSecret(masterKeys[0]!.secret!)));
   });
 
   test.each([

@@ -58,7 +58,7 @@ describe('takes keys from', () => {
     const ring = await load(input);
     expect(ring.masterKeys).toEqual([{ kid: 'm', algorithm: 'aes256gcm', state: 'active' }]);
     expect(ring.signingKeys).toEqual([{ kid: 's', algorithm: 'ed25519', hasPrivate: true, state: 'active' }]);
-    expect(base64(fake.engine.exportSecret(ringContents(ring).masterKeys[0]!.secret))).toBe(K256);
+    expect(base64(fake.engine.exportSecret(ringContents(ring).masterKeys[0]!.secret!))).toBe(K256);
     expect(hasKeySources(ring)).toBe(true);
     ring.dispose();
     expect(fake.live.size).toBe(0);
@@ -88,7 +88,7 @@ describe('takes keys from', () => {
 
   test('sources that share a kid, in their order', async () => {
     const ring = await load([MASTER, { ...MASTER, k: K256_OTHER }]);
-    const keys = ringContents(ring).masterKeys.map(({ secret }) => base64(fake.engine.exportSecret(secret)));
+    const keys = ringContents(ring).masterKeys.map(({ secret }) => base64(fake.engine.exportSecret(secret!)));
     expect(keys).toEqual([K256, K256_OTHER]);
   });
 

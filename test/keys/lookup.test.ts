@@ -41,7 +41,7 @@ const master = (
 const masterSync = (ring: KeyRing): MasterKey => runSync(lookUpMasterKey(ring, QUERY, { engine: fake.engine }));
 const verifying = (ring: KeyRing, kid: string | null): Promise<readonly SigningKey[]> =>
   runAsync(lookUpVerifyingKeys(ring, { kid, jku: null }, { engine: fake.engine }));
-const material = ({ secret }: MasterKey): string => base64(fake.exportSecret(secret));
+const material = ({ secret }: MasterKey): string => base64(fake.exportSecret(secret!));
 
 describe('keys at hand', () => {
   test('come first: no provider is asked', async () => {

@@ -20,7 +20,7 @@ function outcome(text: Uint8Array, engine: Engine): unknown {
   try {
     const { masterKeys, signingKeys } = parseJwks(text, engine, { where: 'keys' });
     return [
-      masterKeys.map(({ secret, ...key }) => ({ ...key, k: base64(engine.exportSecret(secret)) })),
+      masterKeys.map(({ secret, ...key }) => ({ ...key, k: base64(engine.exportSecret(secret!)) })),
       signingKeys.map(({ seed, publicKey, ...key }) => ({
         ...key,
         x: base64(publicKey),
@@ -51,7 +51,7 @@ test('a ring in native memory shows nothing, and is gone once it is disposed', a
   expectNoMaterial(masterKeys);
   expectNoMaterial(signingKeys);
   ring.dispose();
-  expect(() => native.exportSecret(masterKeys[0]!.secret)).toThrow();
+  expect(() => native.exportSecret(masterKeys[0]!.secret!)).toThrow();
   expect(() => native.exportSecret(signingKeys[0]!.seed!)).toThrow();
 });
 

@@ -108,7 +108,7 @@ describe('jku', () => {
   const algorithm = 'aes256gcm';
   const withJku = (jku: string, k: string): Parameters<typeof ringOf>[1] => ({ ...MASTER, jku, k });
   const material = (keys: KeySet, jku: string | null, override?: string): string =>
-    base64(fake.exportSecret(findMasterKey(keys, { kid: 'm', jku, algorithm, override }).secret));
+    base64(fake.exportSecret(findMasterKey(keys, { kid: 'm', jku, algorithm, override }).secret!));
 
   test('does not matter where the kid says it all', () => {
     const keys = keysOf(withJku('file:///a', K256));

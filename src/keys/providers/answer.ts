@@ -7,8 +7,8 @@ import { ED25519_BYTES, parseJwks } from '../jwk.js';
 import { KeyRing, ringContents } from '../keyring.js';
 import { KEY_STATES, isKeyState } from '../state.js';
 import type { KeyState } from '../state.js';
-import type { KeySet, MasterKey, SigningKey } from '../types.js';
-import type { KeyAnswer, KeyProvider, KeySelector, RawMasterKey, RawSigningKey } from './types.js';
+import type { KeySet, MasterKey, RemoteMaster, SigningKey } from '../types.js';
+import type { KeyAnswer, KeyProvider, KeySelector, RawMasterKey, RawSigningKey, RemoteMasterKey } from './types.js';
 
 /** The keys of an answer. */
 export interface Answered extends KeySet {
@@ -64,6 +64,8 @@ class AnswerReader implements Answered {
       } finally {
         this.engine.wipe(text);
       }
+    } else if ('unwrap' in part) {
+      this.#addRemoteMasterKey(part as RemoteMasterKey);
     } else if ('key' in part) {
       this.#addMasterKey(part as RawMasterKey);
     } else {
@@ -74,7 +76,7 @@ class AnswerReader implements Answered {
   #addText(text: Uint8Array): void {
     const keys = parseJwks(text, this.engine, { where: this.#name });
     this.#add(keys);
-    for (const { secret } of keys.masterKeys) this.owned.push(secret);
+    for (const { secret } of keys.masterKeys) if (secret !== null) this.owned.push(secret);
     for (const { seed } of keys.signingKeys) if (seed !== null) this.owned.push(seed);
   }
 
@@ -91,7 +93,25 @@ class AnswerReader implements Answered {
     }
     // What is never used is not loaded.
     const secret = this.#own(checkedState === 'revoked' ? new Uint8Array(0) : key);
-    this.masterKeys.push({ kid: name, jku: null, state: checkedState, algorithm, secret });
+    this.masterKeys.push({ kid: name, jku: null, state: checkedState, algorithm, secret, remote: null });
+  }
+
+  #addRemoteMasterKey(key: RemoteMasterKey): void {
+    const name = this.#checkKid(key.kid);
+    const state = this.#checkState(key.state, name);
+    const { algorithm, unwrap, wrap } = key as { algorithm: unknown; unwrap: unknown; wrap?: unknown };
+    if (typeof algorithm !== 'string' || !Object.hasOwn(AEAD_KEY_BYTES, algorithm)) {
+      throw this.#invalid(name, `"algorithm" must be one of ${Object.keys(AEAD_KEY_BYTES).join(', ')}`);
+    }
+    if ('key' in key) throw this.#invalid(name, 'it has both "key" and "unwrap": a key is at hand or it is not');
+    this.#checkFunction(unwrap, 'unwrap');
+    if (wrap !== undefined) this.#checkFunction(wrap, 'wrap');
+    // As methods of what the provider gave, which may be of a class.
+    const remote: RemoteMaster = {
+      unwrap: key.unwrap.bind(key),
+      ...(key.wrap === undefined ? {} : { wrap: key.wrap.bind(key) }),
+    };
+    this.masterKeys.push({ kid: name, jku: null, state, algorithm: key.algorithm, secret: null, remote });
   }
 
   #addSigningKey({ publicKey, seed, sign, kid, state }: RawSigningKey): void {
@@ -104,9 +124,7 @@ class AnswerReader implements Answered {
         throw this.#invalid(name, `"${member}" must be ${ED25519_BYTES} bytes, but is ${bytes.byteLength}`);
       }
     }
-    if (sign !== undefined && typeof sign !== 'function') {
-      throw argumentError(`sign in ${this.#name}`, 'a function', sign);
-    }
+    if (sign !== undefined) this.#checkFunction(sign, 'sign');
     const secret = seed === undefined ? null : this.#own(seed);
     // A copy: the answer's own bytes may be wiped, or changed by the provider later.
     const stated = publicKey === undefined ? undefined : Uint8Array.from(publicKey);
@@ -150,6 +168,10 @@ class AnswerReader implements Answered {
     if (typeof state !== 'string') throw argumentError(`state in ${this.#name}`, 'a string', state);
     if (!isKeyState(state)) throw this.#invalid(kid, `"state" must be one of ${KEY_STATES.join(', ')}`);
     return state;
+  }
+
+  #checkFunction(value: unknown, member: string): void {
+    if (typeof value !== 'function') throw argumentError(`${member} in ${this.#name}`, 'a function', value);
   }
 
   #checkBytes(bytes: unknown, member: string): asserts bytes is Uint8Array {

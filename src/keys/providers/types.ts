@@ -1,7 +1,7 @@
 import type { AeadAlgorithm } from '../../engine/types.js';
 import type { KeyRing } from '../keyring.js';
 import type { KeyState } from '../state.js';
-import type { Jwk, JwkSet, KeyName, RemoteSigner } from '../types.js';
+import type { Jwk, JwkSet, KeyName, RemoteMaster, RemoteSigner } from '../types.js';
 
 /**
  * The reference's places: keys given directly, providers that are code, key files, the environment. The highest is asked
@@ -34,6 +34,14 @@ export interface RawMasterKey {
   readonly state?: KeyState;
 }
 
+/** A master key that stays where it is. Without a `kid` it answers for the kid that was asked for. */
+export interface RemoteMasterKey extends RemoteMaster {
+  readonly kid?: string;
+  readonly algorithm: AeadAlgorithm;
+  /** Default: `active`. */
+  readonly state?: KeyState;
+}
+
 /** An Ed25519 key as bytes. Without a `kid` it answers for the kid that was asked for. */
 export interface RawSigningKey {
   readonly kid?: string;
@@ -48,7 +56,7 @@ export interface RawSigningKey {
 }
 
 /** Keys as a provider hands them over; a `Uint8Array` is the JSON text of a JWK or JWK set. */
-export type KeyMaterial = Jwk | JwkSet | Uint8Array | KeyRing | RawMasterKey | RawSigningKey;
+export type KeyMaterial = Jwk | JwkSet | Uint8Array | KeyRing | RawMasterKey | RemoteMasterKey | RawSigningKey;
 
 /** Keys, or nothing. A provider may answer with more than was asked for; what does not fit is dropped. */
 export type KeyAnswer = KeyMaterial | readonly KeyMaterial[] | null | undefined;

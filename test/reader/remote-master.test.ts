@@ -1,0 +1,3 @@
+import { describeRemoteMaster } from './remote-master.js';
+
+describeRemoteMaster();
