@@ -1,8 +1,9 @@
 /** The files that the benchmark works on. */
 import { createCipheriv, randomBytes, randomFillSync } from 'node:crypto';
-import { closeSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { encryptFile, generateKeys, saveFile } from 'cryptotensors';
+import { obtainMiniLm } from '../examples/lib/minilm.mjs';
 
 const CHUNK = 2 * 2 ** 20;
 /** A 16 MiB F32 matrix, as in a transformer with 2,048 channels. */
@@ -37,10 +38,30 @@ export async function makeModel(folder, size) {
   const [enc, sign] = [jwks.keys.find(({ kty }) => kty === 'oct'), jwks.keys.find(({ kty }) => kty === 'okp')];
   return {
     ...paths,
+    bytes: size,
     jwks,
     handmade,
     reference: { enc_key: enc, sign_key: sign, enc_kid: enc.kid, sign_kid: sign.kid },
     remove: () => Object.values(paths).forEach((path) => rmSync(path)),
+  };
+}
+
+/** A real model: see examples/lib/minilm.mjs. Offline, and for a quick run, one of the same shape. */
+export async function makeMiniLm(folder, offline) {
+  const { path: plain, origin } = await obtainMiniLm({ offline });
+  const [encrypted, keys] = ['minilm', 'minilm-keys'].map((name) => join(folder, name));
+  const jwks = generateKeys();
+  writeFileSync(keys, JSON.stringify(jwks));
+  await encryptFile(plain, encrypted, { keys });
+  const label = `all-MiniLM-L6-v2${origin === 'generated' ? ' (its shape, generated)' : ''}`;
+  return {
+    plain,
+    encrypted,
+    keys,
+    jwks,
+    label,
+    bytes: statSync(plain).size,
+    remove: () => [encrypted, keys].forEach((file) => rmSync(file)),
   };
 }
 
