@@ -21,6 +21,7 @@ export type ErrorCode =
   // Encryption, trust and access.
   | 'BadSignature'
   | 'UntrustedSigner'
+  | 'PinMismatch'
   | 'BadTag'
   | 'BadDigest'
   | 'KeyNotFound'

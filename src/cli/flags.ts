@@ -14,6 +14,7 @@ export interface OpenFlags extends OutputFlags {
   signKid?: string;
   allowPlain?: true;
   header?: string;
+  pin?: string[];
   claims?: string;
   policyEnv?: string[];
   policyDeadline?: number;
@@ -55,6 +56,12 @@ export function addOpenFlags(command: Command): Command {
     )
     .option('--enc-kid <kid>', 'use the master key of this id (default: the one that the file names)')
     .option('--sign-kid <kid>', 'verify with the key of this id (default: the one that the file names)')
+    .option(
+      '--pin <sha256>',
+      'refuse any file but the one of this pin, as verify and inspect show it; for a sharded model repeated, one per file ' +
+        '(default: any file)',
+      collect,
+    )
     .option('--header <file>', HEADER_HELP)
     .option(
       '--claims <json>',
@@ -83,6 +90,7 @@ export function openOptions(flags: OpenFlags): OpenOptions {
     signKid: flags.signKid,
     allowPlain: flags.allowPlain,
     header: flags.header,
+    pin: flags.pin,
     claims: flags.claims === undefined ? undefined : parseClaims(flags.claims),
     policy: policyOptions(flags),
     threads: flags.threads,

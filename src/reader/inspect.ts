@@ -20,6 +20,7 @@ import { resolveInput } from './input.js';
 import type { OpenInput } from './input.js';
 import { checkHeader } from './options.js';
 import type { OpenOptions } from './options.js';
+import { pinOf } from './pin.js';
 import { openSource, readHeaderText } from './source.js';
 
 /** Options of `inspectFile`. */
@@ -37,6 +38,8 @@ export interface Inspection {
   /** Size of the input, of which the header is a part unless it is a detached one. */
   fileBytes: number;
   headerBytes: number;
+  /** SHA-256 of the canonical header, in hex: what the `pin` option compares. **Unverified** too: pin what you trust. */
+  pin: string;
   metadata: Record<string, string> | null;
   /** Null for a plain file. */
   encryption: { keys: CryptoKeys; policy: PolicyTexts; integrity: string | null } | null;
@@ -76,7 +79,7 @@ function* inspectInput(input: OpenInput, { header: given }: InspectOptions): Twi
       const header = yield* detached === undefined
         ? readUnplacedHeader(engine, source)
         : readDetachedHeader(engine, source, detached);
-      return describe(header, source.size);
+      return describe(engine, header, source.size);
     } finally {
       source.close();
     }
@@ -102,13 +105,14 @@ function* readUnplacedHeader(engine: Engine, source: Source): Twin<UnplacedHeade
   return { header, dataStart: (header.end.at(-1) ?? 0) === 0 ? header.dataStart : null };
 }
 
-function describe({ header, dataStart }: UnplacedHeader, fileBytes: number): Inspection {
+function describe(engine: Engine, { header, dataStart }: UnplacedHeader, fileBytes: number): Inspection {
   const { encryption, checks } = describeEncryption(header);
   return {
     verified: false,
     detached: dataStart === null,
     fileBytes,
     headerBytes: header.dataStart,
+    pin: pinOf(engine, header),
     metadata: userMetadata(header),
     encryption,
     tensors: header.names.map((name, i) => ({

@@ -14,6 +14,7 @@ import type { Access } from './access.js';
 import { readPlacedHeader } from './detached.js';
 import type { PlacedHeader } from './detached.js';
 import { publicError, recordError } from './faults.js';
+import type { PinCheck } from './pin.js';
 import { startVerification } from './signature.js';
 import { openSource } from './source.js';
 import type { Twin } from '../twin.js';
@@ -50,23 +51,29 @@ export interface Model {
   chunkSizes: Float64Array;
 }
 
+/** What is asked of one model beside the access to it. */
+export interface ModelOptions {
+  /** A header in place of the file's own. */
+  detached?: string | Uint8Array | undefined;
+  /** Which headers it may have; any, if there are none. */
+  pins?: PinCheck | undefined;
+}
+
 /**
- * Opens a file or bytes, in the order of DESIGN §4: structure, signature, trust, policy, keys.
- *
- * @param detached a header in place of the file's own
+ * Opens a file or bytes, in the order of DESIGN §4: structure, signature, trust, pin, policy, keys.
  */
 export function* openModel(
   input: string | Uint8Array,
   engine: Engine,
   access: Access,
-  detached?: string | Uint8Array,
+  { detached, pins }: ModelOptions = {},
 ): Twin<Model> {
   const path = typeof input === 'string' ? input : undefined;
   let source: Source | undefined;
   try {
     source = yield* openSource(input, engine);
     const placed = yield* readPlacedHeader(engine, source, detached);
-    const opened = yield* openHeader(engine, source, placed, access);
+    const opened = yield* openHeader(engine, source, placed, access, pins);
     return { engine, path, source, memory: typeof input === 'string' ? null : input, ...placed, ...opened };
   } catch (error) {
     source?.close();
@@ -83,7 +90,13 @@ export function closeModel({ table, source }: Model): void {
 /** What is found out about a file from its header and the caller's keys. */
 type Opened = Pick<Model, 'encryption' | 'table' | 'checks' | 'chunkSizes'>;
 
-function* openHeader(engine: Engine, source: Source, placed: PlacedHeader, access: Access): Twin<Opened> {
+function* openHeader(
+  engine: Engine,
+  source: Source,
+  placed: PlacedHeader,
+  access: Access,
+  pins: PinCheck | undefined,
+): Twin<Opened> {
   const { header } = placed;
   const path = source.path;
   if (protection(header.metadata) === 'plain') {
@@ -94,6 +107,7 @@ function* openHeader(engine: Engine, source: Source, placed: PlacedHeader, acces
         path === undefined ? {} : { path },
       );
     }
+    pins?.check(engine, header, path);
     const table = makeTable(engine, source, placed, null, null, null);
     return { encryption: null, table, ...describeChecks(header, null, null, null) };
   }
@@ -106,6 +120,7 @@ function* openHeader(engine: Engine, source: Source, placed: PlacedHeader, acces
   // Parsed while a pool thread verifies the signature, but neither used nor complained of before that has passed.
   const scan = attempt(() => scanRecords(metadata.getJson('__encryption__')!, header, keys.version));
   const signer = yield* verification.result();
+  pins?.check(engine, header, path);
   const policy = parsePolicy(metadata.get('__policy__')!);
   yield* runPolicy(policy, header, signer, access);
 

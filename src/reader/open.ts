@@ -9,6 +9,7 @@ import { closeModel, openModel } from './model.js';
 import type { Model } from './model.js';
 import { checkOpenOptions } from './options.js';
 import type { OpenOptions } from './options.js';
+import { PinCheck, parsePins } from './pin.js';
 import { SafeFile } from './safe-file.js';
 import { indexShards, isShardIndex, readShardIndex } from './shards.js';
 import { indexFile } from './tensor-index.js';
@@ -25,7 +26,7 @@ import { indexFile } from './tensor-index.js';
  * @throws {CryptoTensorsError} of the structure: `HeaderTooSmall`, `HeaderTooLarge`, `InvalidHeaderLength`, `InvalidHeader`,
  * `InvalidHeaderDeserialization`, `InvalidOffset`, `TensorInvalidInfo`, `ValidationOverflow`, `MisalignedSlice`,
  * `MetadataIncompleteBuffer`; of the encryption: `InvalidCryptoMetadata`, `UnsupportedVersion`, `UnsupportedAlgorithm`,
- * `BadSignature`, `UntrustedSigner`, `KeyNotFound`, `InvalidKey`, `BadTag` (a data key does not unwrap), `PolicyDenied`,
+ * `BadSignature`, `UntrustedSigner`, `PinMismatch`, `KeyNotFound`, `InvalidKey`, `BadTag` (a data key does not unwrap), `PolicyDenied`,
  * `PolicyError`; `NotEncrypted` for a plain file although keys or trust are configured; `FileError` with `systemCode`;
  * `FileChanged`; `InvalidIndex`; `InvalidOption`; `NativeUnavailable`
  * @throws {TypeError} for an argument or option of the wrong type or an unknown option
@@ -52,10 +53,11 @@ export function* open(input: OpenInput, options: OpenOptions): Twin<SafeFile> {
     if (typeof target === 'string' && isShardIndex(target)) {
       if (detached !== undefined) throw headerForShards(target);
       const shards = yield* readShardIndex(target, engine);
-      for (const path of shards.shardPaths) models.push(yield* openModel(path, engine, access));
+      const pins = pinCheck(options, shards.shardPaths.length);
+      for (const path of shards.shardPaths) models.push(yield* openModel(path, engine, access, { pins }));
       return new SafeFile({ engine, models, index: indexShards(models, shards), shards }, options);
     }
-    const model = yield* openModel(target, engine, access, detached);
+    const model = yield* openModel(target, engine, access, { detached, pins: pinCheck(options, 1) });
     models.push(model);
     return new SafeFile({ engine, models, index: indexFile(model), shards: null }, options);
   } catch (error) {
@@ -64,6 +66,11 @@ export function* open(input: OpenInput, options: OpenOptions): Twin<SafeFile> {
   } finally {
     access.dispose();
   }
+}
+
+function pinCheck({ pin }: OpenOptions, files: number): PinCheck | undefined {
+  const pins = parsePins(pin);
+  return pins && new PinCheck(pins, files);
 }
 
 function headerForShards(path: string): CryptoTensorsError {

@@ -3,6 +3,7 @@ import type { KeysInput } from '../keys/keyring.js';
 import { checkBoolean, checkFunction, checkInteger, checkOptionNames, checkSignal, checkString } from '../options.js';
 import { CryptoTensorsError, argumentError } from '../errors.js';
 import { resolveInput } from './input.js';
+import { parsePins } from './pin.js';
 
 /** Options of everything that opens a file. */
 export interface OpenOptions {
@@ -22,6 +23,12 @@ export interface OpenOptions {
    * checked in the detached one. For a single file, not for a sharded model.
    */
   header?: string | URL | Uint8Array;
+  /**
+   * What the file must be: the SHA-256 of its canonical header, as `SafeFile.pins()` and `inspectFile` tell it, with or without
+   * `sha256:` before it. Any other file is refused, however well it is signed: an older version too. Of a sharded model the pins
+   * of all its files. The pin of a plain file says nothing about the bytes of its tensors.
+   */
+  pin?: string | readonly string[];
   /** Facts for the file's policy, as plain JSON data: `input.claims`. */
   claims?: Record<string, JsonValue>;
   /** How the file's policy is evaluated. */
@@ -74,7 +81,7 @@ export interface ReadOptions {
 export const MAX_THREADS = 1024;
 
 const OPEN_OPTIONS: readonly (keyof OpenOptions)[] = [
-  'keys', 'trust', 'encKid', 'signKid', 'allowPlain', 'header', 'claims', 'policy', 'threads', 'signal',
+  'keys', 'trust', 'encKid', 'signKid', 'allowPlain', 'header', 'pin', 'claims', 'policy', 'threads', 'signal',
 ]; // prettier-ignore
 const READ_OPTIONS: readonly (keyof ReadOptions)[] = ['shared', 'into', 'map', 'threads', 'signal', 'onProgress'];
 
@@ -85,6 +92,7 @@ export function checkOpenOptions(options: OpenOptions | undefined, where: string
   checkString(options?.signKid, 'options.signKid');
   checkBoolean(options?.allowPlain, 'options.allowPlain');
   checkHeader(options?.header);
+  parsePins(options?.pin);
   checkInteger(options?.threads, 'options.threads', 1, MAX_THREADS);
   checkSignal(options?.signal);
   checkPolicyOptions(options?.policy);

@@ -10,6 +10,7 @@ import { closeModel } from './model.js';
 import type { Check, Model } from './model.js';
 import { MAX_THREADS, checkReadOptions } from './options.js';
 import type { ReadOptions } from './options.js';
+import { pinOf } from './pin.js';
 import { readTensors } from './read.js';
 import { attachModels, shareModels, unshareModels } from './share.js';
 import type { SharedModel } from './share.js';
@@ -71,6 +72,7 @@ export class SafeFile implements Disposable, AsyncDisposable {
   readonly #shards: ShardIndex | null;
   readonly #reads: Reads;
   #shared: SharedModel | null = null;
+  #pins: readonly string[] | null = null;
 
   /** @internal Use `safeOpen`. */
   constructor({ engine, models, index, shards }: SafeFileParts, options: ReadDefaults) {
@@ -125,6 +127,12 @@ export class SafeFile implements Disposable, AsyncDisposable {
   /** Key ids of the signers that were verified, one per file; empty for a plain model. */
   signers(): (string | null)[] {
     return this.#models.flatMap((model) => (model.encryption === null ? [] : [model.encryption.signer]));
+  }
+
+  /** SHA-256 of each file's canonical header, in hex: what the `pin` option compares. */
+  pins(): string[] {
+    this.#pins ??= this.#models.map(({ header }) => pinOf(this.#engine, header));
+    return [...this.#pins];
   }
 
   /**

@@ -16,6 +16,8 @@ export interface Verification {
   encrypted: boolean;
   /** Key ids of the signers, one per file. */
   signers: (string | null)[];
+  /** SHA-256 of each file's canonical header, as the `pin` option takes them. Verified now, as the rest of the header. */
+  pins: string[];
   tensors: number;
   bytes: number;
   /** Names of the tensors whose bytes nothing covers: stored in the clear, without a digest. */
@@ -63,7 +65,14 @@ function* verify(input: OpenInput, { onProgress, ...options }: VerifyOptions): T
     }
     unprotected.push(...model.header.names.filter((_, i) => model.checks[i] === 'none'));
   }
-  return { encrypted: file.encrypted, signers: file.signers(), tensors: file.size, bytes: total, unprotected };
+  return {
+    encrypted: file.encrypted,
+    signers: file.signers(),
+    pins: file.pins(),
+    tensors: file.size,
+    bytes: total,
+    unprotected,
+  };
 }
 
 interface Batch {

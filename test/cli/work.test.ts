@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { loadFileSync } from '#dist/index.js';
+import { inspectFileSync, loadFileSync } from '#dist/index.js';
 import { cli, document, encryptedWorkspace, errorOf, readJwks, sampleTensors, workspace } from './harness.js';
 
 function contents(path: string): Record<string, { dtype: string; shape: readonly number[]; hex: string }> {
@@ -88,6 +88,7 @@ describe('encrypt, verify, decrypt', () => {
       path: 'model.ct.safetensors',
       encrypted: true,
       signers: [sign!.kid],
+      pins: [inspectFileSync(join(cwd, 'model.ct.safetensors')).pin],
       tensors: 3,
       bytes: 8576,
       protected: 3,
@@ -177,7 +178,7 @@ describe('verify', () => {
       cwd,
     });
     expect(stdout).toBe(
-      `model.ct.safetensors: verified, signed by ${sign.kid!}\n  3 of 3 tensors verified, 8.6 kB in all\n`,
+      `model.ct.safetensors: verified, signed by ${sign.kid!}\n  3 of 3 tensors verified, 8.6 kB in all\n  pin ${inspectFileSync(join(cwd, 'model.ct.safetensors')).pin}\n`,
     );
     expect(stderr).toBe('');
   });

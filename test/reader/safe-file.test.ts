@@ -262,9 +262,14 @@ describe('verifyFile', () => {
   test('says what it covered', async () => {
     const partial = saveSmallModel(folder, 'partial.safetensors', { tensors: 'encoder.*', integrity: false });
     const full = { encrypted: true, signers: ['sign-a'], tensors: 6, bytes: 621 };
-    expect(await verifyFile(encrypted, { keys: KEYS })).toEqual({ ...full, unprotected: [] });
+    expect(await verifyFile(encrypted, { keys: KEYS })).toEqual({
+      ...full,
+      pins: [inspectFileSync(encrypted).pin],
+      unprotected: [],
+    });
     expect(verifyFileSync(partial, { keys: KEYS })).toEqual({
       ...full,
+      pins: [inspectFileSync(partial).pin],
       unprotected: ['position', 'empty', 'scale', 'mask'],
     });
     expect(await verifyFile(plain)).toMatchObject({ encrypted: false, signers: [] });

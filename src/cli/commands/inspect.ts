@@ -51,6 +51,7 @@ function describe(path: string, found: Inspection): string[] {
     `${visibleName(path)}: ${kind}, ${formatBytes(found.fileBytes)}, ${count(found.tensors.length, 'tensor')}`,
     'UNVERIFIED: no signature was checked. Anybody could have written what follows.',
     '',
+    `pin          ${found.pin} (nobody vouches for it: verify the file before you pin it)`,
     ...describeEncryption(found),
     ...describeMetadata(found),
     ...describeTensors(found),
@@ -58,7 +59,7 @@ function describe(path: string, found: Inspection): string[] {
 }
 
 function describeEncryption({ encryption }: Inspection): string[] {
-  if (encryption === null) return [];
+  if (encryption === null) return [''];
   const { keys, policy, integrity } = encryption;
   return [
     `master key   ${key(keys.enc)}, ${keys.enc.algorithm}`,

@@ -68,13 +68,23 @@ function judgeUnprotected({ unprotected, tensors }: Verification, flags: VerifyF
 }
 
 function report(path: string, found: Verification, output: Output): void {
-  const { encrypted, signers, tensors, bytes, unprotected } = found;
-  const document = { path, encrypted, signers, tensors, bytes, protected: tensors - unprotected.length, unprotected };
+  const { encrypted, signers, pins, tensors, bytes, unprotected } = found;
+  const document = {
+    path,
+    encrypted,
+    signers,
+    pins,
+    tensors,
+    bytes,
+    protected: tensors - unprotected.length,
+    unprotected,
+  };
   const kids = [...new Set(signers.map((kid) => (kid === null ? '(no kid)' : visibleName(kid))))].join(', ');
   output.result(document, [
     encrypted
       ? `${visibleName(path)}: verified, signed by ${kids}`
       : `${visibleName(path)}: a plain file; its structure is sound, nothing else could be checked`,
     `  ${tensors - unprotected.length} of ${count(tensors, 'tensor')} verified, ${formatBytes(bytes)} in all`,
+    ...pins.map((pin) => `  pin ${pin}`),
   ]);
 }
