@@ -31,11 +31,22 @@ export type { ProtectOptions, WorkOptions } from './writer/options.js';
 export type { TensorPattern, TensorSelection, TensorSummary } from './writer/select.js';
 
 export { generateKeys, loadKeys, loadKeysSync, publicJwks } from './key-tools.js';
+export {
+  cachedKeyProvider,
+  directKeyProvider,
+  directoryKeyProvider,
+  fileKeyProvider,
+  httpsKeyProvider,
+} from './key-providers.js';
+export type { NamedProviderOptions } from './key-providers.js';
+export type { CacheOptions, CachedKeyProvider } from './keys/providers/cached.js';
+export type { HttpsKeyOptions } from './keys/providers/https.js';
 export type { GenerateKeysOptions, JwkFormat } from './keys/generate.js';
 export { KeyRing } from './keys/keyring.js';
 export type { KeysInput, MasterKeyInfo, SigningKeyInfo } from './keys/keyring.js';
 export type { KeyState } from './keys/state.js';
 export type { Jwk, JwkSet, RemoteMaster, RemoteSigner, WrappedDek } from './keys/types.js';
+export { PROVIDER_PRIORITY } from './keys/providers/types.js';
 export type {
   KeyAnswer,
   KeyMaterial,

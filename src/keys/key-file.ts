@@ -26,7 +26,7 @@ export function* readKeyFile(path: string, engine: Engine): Twin<Uint8Array> {
 
 async function readWiping(path: string, engine: Engine): Promise<Uint8Array> {
   const file = await open(path, OPEN_FLAGS).catch((error: unknown) => {
-    throw fileError(path, error);
+    throw keyFileError(path, error);
   });
   let bytes: Uint8Array | undefined;
   try {
@@ -40,7 +40,7 @@ async function readWiping(path: string, engine: Engine): Promise<Uint8Array> {
     return bytes.subarray(0, length);
   } catch (error) {
     if (bytes !== undefined) engine.wipe(bytes);
-    throw fileError(path, error);
+    throw keyFileError(path, error);
   } finally {
     await file.close();
   }
@@ -61,7 +61,7 @@ function readSyncWiping(path: string, engine: Engine): Uint8Array {
     return bytes.subarray(0, length);
   } catch (error) {
     if (bytes !== undefined) engine.wipe(bytes);
-    throw fileError(path, error);
+    throw keyFileError(path, error);
   } finally {
     if (descriptor !== undefined) closeSync(descriptor);
   }
@@ -94,7 +94,8 @@ function kindOf(stats: Stats): string {
   return 'a device or socket';
 }
 
-function fileError(path: string, error: unknown): CryptoTensorsError {
+/** A failure of the file system, in this library's words. */
+export function keyFileError(path: string, error: unknown): CryptoTensorsError {
   if (error instanceof CryptoTensorsError) return error;
   const { code } = error as NodeJS.ErrnoException;
   const reason = code === 'ENOENT' ? 'there is no such file' : `the system says ${code ?? 'nothing more'}`;

@@ -49,6 +49,7 @@ const MAKER = Symbol('KeyRing');
 let construct: (parts: RingParts) => KeyRing;
 let partsOf: (ring: KeyRing) => RingParts;
 let adopt: (ring: KeyRing, secret: Secret) => void;
+let release: (ring: KeyRing) => RingParts;
 
 /**
  * Keys that were parsed and moved to native memory. Whatever prints or serialises a ring sees key ids only.
@@ -66,6 +67,11 @@ export class KeyRing {
     adopt = (ring, secret) => {
       ring.#open();
       ring.#adopted.push(secret);
+    };
+    release = (ring) => {
+      const parts = ring.#open();
+      ring.#parts = null;
+      return parts;
     };
   }
 
@@ -154,6 +160,12 @@ export function ringContents(ring: KeyRing): RingContents {
 /** Hands a secret over to a ring, which wipes it when it is disposed. @throws Closed */
 export function adoptSecret(ring: KeyRing, secret: Secret): void {
   adopt(ring, secret);
+}
+
+/** Ends a ring without wiping its keys: the caller takes them over. @throws Closed */
+export function releaseKeyRing(ring: KeyRing): KeySet & { readonly owned: readonly Secret[] } {
+  const { masterKeys, signingKeys, owned } = release(ring);
+  return { masterKeys, signingKeys, owned };
 }
 
 /** Whether there is any key or any provider to ask: whether the caller has said anything about keys. */

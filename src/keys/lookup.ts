@@ -15,7 +15,8 @@ import type { KeySet, MasterKey, SigningKey } from './types.js';
 
 /*
  * Selection, with the ring's providers behind the keys that it holds. They are asked in order, and only if no key at hand
- * fits and none is revoked under the name that is looked for. A secret that a provider gave becomes the ring's, which wipes it when it is disposed.
+ * fits and none is revoked under the name that is looked for. A secret that a provider gave becomes the ring's, which wipes
+ * it when it is disposed.
  */
 
 /**

@@ -4,10 +4,11 @@ import type { AeadAlgorithm, Engine, Secret } from '../../engine/types.js';
 import { invalidKey } from '../jwk-document.js';
 import { jwksFromObject, isJwk, isJwkSet } from '../jwk-object.js';
 import { ED25519_BYTES, parseJwks } from '../jwk.js';
-import { KeyRing, ringContents } from '../keyring.js';
+import { KeyRing, releaseKeyRing, ringContents } from '../keyring.js';
 import { KEY_STATES, isKeyState } from '../state.js';
 import type { KeyState } from '../state.js';
 import type { KeySet, MasterKey, RemoteMaster, SigningKey } from '../types.js';
+import { isHandedOver, originOf } from './material.js';
 import type { KeyAnswer, KeyProvider, KeySelector, RawMasterKey, RawSigningKey, RemoteMasterKey } from './types.js';
 
 /** The keys of an answer. */
@@ -54,7 +55,7 @@ class AnswerReader implements Answered {
     if (part instanceof Uint8Array) {
       this.#addText(part);
     } else if (part instanceof KeyRing) {
-      this.#add(ringContents(part));
+      this.#addRing(part);
     } else if (typeof part !== 'object') {
       throw argumentError(this.#name, 'key material', part);
     } else if (isJwk(part) || isJwkSet(part)) {
@@ -74,10 +75,20 @@ class AnswerReader implements Answered {
   }
 
   #addText(text: Uint8Array): void {
-    const keys = parseJwks(text, this.engine, { where: this.#name });
+    const keys = parseJwks(text, this.engine, originOf(text) ?? { where: this.#name });
     this.#add(keys);
     for (const { secret } of keys.masterKeys) if (secret !== null) this.owned.push(secret);
     for (const { seed } of keys.signingKeys) if (seed !== null) this.owned.push(seed);
+  }
+
+  #addRing(ring: KeyRing): void {
+    if (!isHandedOver(ring)) {
+      this.#add(ringContents(ring));
+      return;
+    }
+    const { owned, ...keys } = releaseKeyRing(ring);
+    this.#add(keys);
+    this.owned.push(...owned);
   }
 
   #addMasterKey({ key, kid, algorithm = null, state }: RawMasterKey): void {
@@ -188,8 +199,15 @@ function lengthsOf(algorithm: AeadAlgorithm | null): readonly number[] | undefin
   return Object.hasOwn(AEAD_KEY_BYTES, algorithm) ? [AEAD_KEY_BYTES[algorithm]] : undefined;
 }
 
+/** Wipes what was made for an answer that nobody waits for any more. */
+export function discardAnswer(answer: unknown, provider: KeyProvider, engine: Engine): void {
+  if (provider.wipeAnswers === true) wipeBytes(answer, engine);
+  const parts: unknown[] = Array.isArray(answer) ? answer : [answer];
+  for (const part of parts) if (part instanceof KeyRing && isHandedOver(part)) part.dispose();
+}
+
 /** Wipes the byte arrays that an answer consists of or holds as members. */
-export function wipeBytes(answer: unknown, engine: Engine): void {
+function wipeBytes(answer: unknown, engine: Engine): void {
   const parts: unknown[] = Array.isArray(answer) ? answer : [answer];
   for (const part of parts) {
     if (part instanceof Uint8Array) engine.wipe(part);

@@ -3,7 +3,7 @@ import type { Engine } from '../../engine/types.js';
 import { step } from '../../twin.js';
 import type { Twin } from '../../twin.js';
 import { withDeadline } from './deadline.js';
-import { readAnswer, wipeBytes } from './answer.js';
+import { discardAnswer, readAnswer } from './answer.js';
 import type { Answered } from './answer.js';
 import type { KeyAnswer, KeyProvider, KeySelector } from './types.js';
 
@@ -35,7 +35,7 @@ export function* askProvider(
   try {
     const answer = yield* step(
       () => askSync(provider, selector),
-      () => askWithin(provider, selector, engine, signal),
+      () => askAsync(provider, selector, { engine, signal }),
     );
     return readAnswer(answer, provider, selector, engine);
   } catch (error) {
@@ -44,25 +44,26 @@ export function* askProvider(
   }
 }
 
-function askSync(provider: KeyProvider, selector: KeySelector): KeyAnswer {
+/** @throws KeyNotFound if the provider cannot be asked that way; whatever it throws */
+export function askSync(provider: KeyProvider, selector: KeySelector): KeyAnswer {
   if (provider.findSync === undefined) {
     throw new CryptoTensorsError('KeyNotFound', 'it has no findSync: only the functions without Sync can ask it');
   }
   return provider.findSync(selector);
 }
 
-async function askWithin(
+/** Waits no longer than the provider's deadline. @throws KeyNotFound, AbortError; whatever the provider throws */
+export async function askAsync(
   provider: KeyProvider,
   selector: KeySelector,
-  engine: Engine,
-  signal: AbortSignal | undefined,
+  { engine, signal }: LookUpOptions,
 ): Promise<KeyAnswer> {
   return withDeadline<KeyAnswer>(
     (stop) => provider.find?.(selector, { signal: stop }) ?? provider.findSync?.(selector),
     {
       timeoutMs: provider.timeoutMs ?? DEFAULT_PROVIDER_TIMEOUT_MS,
       signal,
-      late: (answer) => provider.wipeAnswers === true && wipeBytes(answer, engine),
+      late: (answer) => discardAnswer(answer, provider, engine),
     },
   );
 }

@@ -1,10 +1,10 @@
-import { fileURLToPath } from 'node:url';
-import { argumentError } from '../../errors.js';
-import { checkPath } from '../../options.js';
+import { argumentError, quote } from '../../errors.js';
 import type { Engine } from '../../engine/types.js';
 import { runAsync, runSync } from '../../twin.js';
 import type { Twin } from '../../twin.js';
 import { readKeyFile } from '../key-file.js';
+import { checkKeyPath } from './arguments.js';
+import { fromOrigin } from './material.js';
 import { PROVIDER_PRIORITY } from './types.js';
 import type { KeyProvider } from './types.js';
 
@@ -14,10 +14,7 @@ import type { KeyProvider } from './types.js';
  */
 export function fileKeyProvider(paths: readonly (string | URL)[], engine: Engine, name = 'file'): KeyProvider {
   if (!Array.isArray(paths)) throw argumentError('paths', 'a list of paths', paths);
-  const files = paths.map((path: string | URL, index) => {
-    checkPath(path, `paths[${index}]`);
-    return typeof path === 'string' ? path : fileURLToPath(path);
-  });
+  const files = paths.map((path: string | URL, index) => checkKeyPath(path, `paths[${index}]`));
   return {
     name,
     priority: PROVIDER_PRIORITY.file,
@@ -31,7 +28,9 @@ export function fileKeyProvider(paths: readonly (string | URL)[], engine: Engine
 function* readAll(files: readonly string[], engine: Engine): Twin<Uint8Array[]> {
   const texts: Uint8Array[] = [];
   try {
-    for (const file of files) texts.push(yield* readKeyFile(file, engine));
+    for (const path of files) {
+      texts.push(fromOrigin(yield* readKeyFile(path, engine), { where: quote(path), path }));
+    }
     return texts;
   } catch (error) {
     for (const text of texts) engine.wipe(text);
