@@ -5,9 +5,12 @@ import type { JsonValue } from './claims.js';
 
 export type { JsonValue } from './claims.js';
 
-/** What a policy sees as `input` (DESIGN: documented and stable). Names of the fields are Rego's, hence the underscore. */
+/** What the policy is asked about: opening the file, reading one tensor of it, or giving it other keys. */
+export type PolicyAction = 'open' | 'read' | 'rewrap';
+
+/** What a policy sees as `input` (docs/policies.md: documented and stable). Names of the fields are Rego's, hence the underscore. */
 export interface PolicyInput {
-  readonly action: 'open';
+  readonly action: PolicyAction;
   readonly time: {
     /** Nanoseconds since 1970; `time.now_ns()` answers the same. */
     readonly now_ns: bigint;
@@ -19,6 +22,8 @@ export interface PolicyInput {
   /** Those of the listed environment variables that are set. */
   readonly env: Readonly<Record<string, string>>;
   readonly claims: Readonly<Record<string, JsonValue>>;
+  /** The licence that the file is opened with; absent without one. */
+  readonly license?: PolicyLicense;
   readonly model: {
     /** The user's metadata, without reserved keys. */
     readonly metadata: Readonly<Record<string, string>>;
@@ -27,8 +32,18 @@ export interface PolicyInput {
     /** `kid` of the key that signed the file. */
     readonly signer: string | null;
   };
-  /** The tensor that is asked for, for `allow_tensor`. */
+  /** The tensor that is asked for, for `allow_tensor`; absent otherwise. */
   readonly tensor?: PolicyTensor;
+}
+
+/** What a policy sees of a licence, whose signature has been verified. Times are nanoseconds since 1970. */
+export interface PolicyLicense {
+  readonly id: string;
+  /** What the vendor wrote into it. */
+  readonly claims: Readonly<Record<string, JsonValue>>;
+  readonly issued_ns: bigint;
+  readonly expires_ns: bigint | null;
+  readonly not_before_ns: bigint | null;
 }
 
 export interface PolicyTensor {
@@ -39,13 +54,14 @@ export interface PolicyTensor {
 
 /** What {@link buildPolicyInput} adds the host's own facts to. */
 export interface PolicyFacts {
-  action: PolicyInput['action'];
+  action: PolicyAction;
   claims: unknown;
   /** Names of environment variables that the policy may see. */
   env: readonly string[] | undefined;
   model: PolicyInput['model'];
   /** Default: the system's clock. */
   now?: (() => Date | bigint) | undefined;
+  license?: PolicyLicense | undefined;
   tensor?: PolicyTensor | undefined;
 }
 
@@ -60,7 +76,7 @@ const MIN_NS = -(2n ** 63n);
  * @throws InvalidOption if claims are cyclic, too deep or too large, or the time is out of range
  */
 export function buildPolicyInput(facts: PolicyFacts): PolicyInput {
-  const { action, claims, env, model, now, tensor } = facts;
+  const { action, claims, env, model, now, license, tensor } = facts;
   return {
     action,
     time: describeTime(readClock(now)),
@@ -68,6 +84,9 @@ export function buildPolicyInput(facts: PolicyFacts): PolicyInput {
     runtime: describeRuntime(),
     env: pickEnvironment(env),
     claims: copyClaims(claims, 'options.claims'),
+    ...(license === undefined
+      ? {}
+      : { license: { ...license, claims: copyClaims(license.claims, "the licence's claims") } }),
     model,
     ...(tensor === undefined ? {} : { tensor }),
   };

@@ -4,7 +4,7 @@ import type { Outcome } from './host.js';
 import type { PolicyInput } from './input.js';
 import type { PolicyRule } from './request.js';
 
-/** The engine's answer (native/rust/policy/src/policy.rs). */
+/** The engine's answer to one question (native/rust/policy/src/policy.rs). */
 type Answer =
   | { ok: true; value: boolean }
   | {
@@ -15,6 +15,14 @@ type Answer =
       column?: number;
     };
 
+/** What a policy says to a question. The words hold no value of the input. */
+export type Verdict =
+  | { outcome: 'allowed' }
+  /** It said something else than `true`: what. */
+  | { outcome: 'denied'; found: string }
+  /** It gave no answer: why. */
+  | { outcome: 'failed'; problem: string };
+
 /** What was asked, for messages. */
 export interface Question {
   policy: string;
@@ -23,58 +31,84 @@ export interface Question {
   deadlineMs: number;
 }
 
-/**
- * Returns if the policy said exactly `true`, or says nothing about single tensors when it is asked about one.
- *
- * @throws PolicyDenied for any other answer
- * @throws PolicyError if there is none
- */
-export function enforce(outcome: Outcome, question: Question): void {
-  switch (outcome.type) {
-    case 'answer':
-      enforceAnswer(JSON.parse(outcome.text) as Answer, question);
-      return;
-    case 'trap':
-      throw policyError(
-        question,
-        `it broke the limits of its sandbox (64 MiB of memory, 4 MiB of stack): ${outcome.reason}`,
-      );
-    case 'silence':
-      throw policyError(
-        question,
-        `it did not answer within ${question.deadlineMs} ms; if it is meant to take longer, raise options.policy.deadlineMs`,
-      );
-    case 'unavailable':
-      throw policyError(question, `the engine's worker thread is not available: ${outcome.reason}`);
-  }
+type Asked = Pick<Question, 'policy' | 'rule' | 'deadlineMs'>;
+
+/** What an evaluation says. Allowed is exactly `true`, and a policy that says nothing about single tensors when asked about one. */
+export function judge(outcome: Outcome, asked: Asked): Verdict {
+  return outcome.type === 'answer'
+    ? judgeAnswer(JSON.parse(outcome.text) as Answer, asked)
+    : judgeSilence(outcome, asked);
 }
 
-function enforceAnswer(answer: Answer, question: Question): void {
+/** The same of a request with `count` tensors: what is said of each, in their order, or of all of them at once. */
+export function judgeEach(outcome: Outcome, count: number, asked: Asked): readonly Verdict[] | Verdict {
+  if (outcome.type !== 'answer') return judgeSilence(outcome, asked);
+  const answer = JSON.parse(outcome.text) as Answer | { ok: true; answers: readonly Answer[] };
+  if (!('answers' in answer)) return judgeAnswer(answer, asked);
+  const { answers } = answer;
+  if (answers.length !== count) {
+    return { outcome: 'failed', problem: `the engine gave ${answers.length} answers about ${count} tensors` };
+  }
+  return answers.map((one) => judgeAnswer(one, asked));
+}
+
+function judgeAnswer(answer: Answer, { policy, rule }: Asked): Verdict {
   if (answer.ok) {
     // Strictly: whatever is not the value true refuses.
-    if ((answer.value as unknown) === true) return;
-    throw policyDenied(question, 'false');
+    return (answer.value as unknown) === true ? { outcome: 'allowed' } : { outcome: 'denied', found: 'false' };
   }
   switch (answer.kind) {
     case 'undefined':
-      throw policyDenied(question, 'undefined');
+      return { outcome: 'denied', found: 'undefined' };
     case 'not_boolean':
-      throw policyDenied(question, `${answer.message}, where only true opens`);
+      return { outcome: 'denied', found: `${answer.message}, where only true opens` };
     case 'no_rule':
       // DESIGN: `allow_tensor` is optional.
-      if (question.rule === 'allow_tensor') return;
-      throw policyError(question, answer.message);
+      if (rule === 'allow_tensor') return { outcome: 'allowed' };
+      return { outcome: 'failed', problem: answer.message };
     default:
-      throw policyError(question, `${place(answer, question.policy)}${quoteReason(answer.message)}`);
+      return { outcome: 'failed', problem: `${place(answer, policy)}${quoteReason(answer.message)}` };
   }
 }
 
-function policyDenied({ rule, input }: Question, found: string): CryptoTensorsError {
+function judgeSilence(outcome: Exclude<Outcome, { type: 'answer' }>, { deadlineMs }: Asked): Verdict {
+  switch (outcome.type) {
+    case 'trap':
+      return {
+        outcome: 'failed',
+        problem: `it broke the limits of its sandbox (64 MiB of memory, 4 MiB of stack): ${outcome.reason}`,
+      };
+    case 'silence':
+      return {
+        outcome: 'failed',
+        problem: `it did not answer within ${deadlineMs} ms; if it is meant to take longer, raise options.policy.deadlineMs`,
+      };
+    case 'unavailable':
+      return { outcome: 'failed', problem: `the engine's worker thread is not available: ${outcome.reason}` };
+  }
+}
+
+/**
+ * Returns if the verdict is that the file opens, or that the tensor may be read.
+ *
+ * @param advice what the caller can do about a refusal
+ * @throws PolicyDenied, PolicyError
+ */
+export function enforce(verdict: Verdict, question: Pick<Question, 'rule' | 'input'>, advice?: string): void {
+  if (verdict.outcome === 'denied') throw policyDenied(question, verdict.found, advice);
+  if (verdict.outcome === 'failed') throw policyError(question, verdict.problem);
+}
+
+function policyDenied(
+  { rule, input }: Pick<Question, 'rule' | 'input'>,
+  found: string,
+  advice: string | undefined,
+): CryptoTensorsError {
   const details: ErrorDetails = { expected: 'true', found };
   if (input.tensor !== undefined) details.tensor = input.tensor.name;
   return new CryptoTensorsError(
     'PolicyDenied',
-    `the file's policy refuses ${describeObject(input)}: data.model.${rule} is ${found}. It saw ${describeInput(input)}`,
+    `the file's policy refuses ${describeObject(input)}: data.model.${rule} is ${found}. It saw ${describeInput(input)}${advice === undefined ? '' : `. ${advice}`}`,
     details,
   );
 }
@@ -90,12 +124,13 @@ export function policyError({ input }: Pick<Question, 'input'>, problem: string,
   );
 }
 
-function describeObject({ tensor }: PolicyInput): string {
-  return tensor === undefined ? 'the file' : `tensor ${quote(tensor.name)}`;
+function describeObject({ action, tensor }: PolicyInput): string {
+  if (tensor !== undefined) return `tensor ${quote(tensor.name)}`;
+  return action === 'read' ? 'what is to be read' : 'the file';
 }
 
-/** The top level of what the policy saw: of `env` and `claims` the names, never the values. */
-function describeInput({ action, time, host, runtime, env, claims }: PolicyInput): string {
+/** The top level of what the policy saw: of `env` and of claims the names, never the values. */
+function describeInput({ action, time, host, runtime, env, claims, license }: PolicyInput): string {
   return [
     `action ${action}`,
     `time ${time.rfc3339}`,
@@ -103,6 +138,7 @@ function describeInput({ action, time, host, runtime, env, claims }: PolicyInput
     `runtime ${runtime.name} ${runtime.version}`,
     `env ${listNames(env)}`,
     `claims ${listNames(claims)}`,
+    ...(license === undefined ? [] : [`license ${quote(license.id)} with claims ${listNames(license.claims)}`]),
   ].join('; ');
 }
 

@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import { judgeTensors } from '#dist/policy/evaluate.js';
+import { runAsync, runSync } from '#dist/twin.js';
 import { SLACK_MS, ending, endingSync, inputWith, model } from './support.js';
 
 /*
@@ -90,6 +92,34 @@ describe.each(hostile)('%s', (_, policy) => {
 
     expect(await ending(model('allow if true'))).toMatchObject({ code: 'opens' });
     expect(endingSync(model('allow if true'))).toMatchObject({ code: 'opens' });
+  });
+});
+
+/* The same as rules about tensors, of which many are asked for at once: one deadline holds for all of them. */
+const tensors = Array.from({ length: 100 }, (_, i) => ({ name: `layer.${i}`, dtype: 'F32', shape: [1, 2, 3] }));
+
+describe.each(hostile)('%s, as allow_tensor about 100 tensors', (_, rules) => {
+  const policy = `${rules.replaceAll(/\ballow\b/g, 'allow_tensor')}\n# allow_tensor`;
+
+  test('lets none of them be read, in time, by both forms', async () => {
+    const request = { input: { ...input, action: 'read' as const }, deadlineMs: DEADLINE_MS };
+    const forms = [
+      () => runAsync(judgeTensors(policy, tensors, request)),
+      // eslint-disable-next-line @typescript-eslint/require-await -- so that it rejects as the other does
+      async () => runSync(judgeTensors(policy, tensors, request)),
+    ];
+    for (const form of forms) {
+      const started = performance.now();
+      const verdicts = await form().catch((error: unknown) => {
+        expect(error).toMatchObject({ code: 'PolicyError' });
+        return [];
+      });
+      expect(performance.now() - started).toBeLessThan(DEADLINE_MS + SLACK_MS);
+      // A policy of another package says nothing of tensors; but with it the file does not open at all.
+      const speaks = rules.startsWith('package model\n');
+      if (speaks) expect(verdicts.filter(({ outcome }) => outcome === 'allowed')).toEqual([]);
+    }
+    expect(await ending(model('allow if true'))).toMatchObject({ code: 'opens' });
   });
 });
 

@@ -1,4 +1,4 @@
-//! One evaluation: a request in, an answer out.
+//! One question, or the same one about many tensors: a request in, an answer out.
 
 use regorus::{Engine, Value};
 use serde::{Deserialize, Serialize};
@@ -19,12 +19,24 @@ struct Request {
     input: Value,
     /// What `time.now_ns()` answers, in nanoseconds since 1970.
     now_ns: i64,
+    /// The rule is asked once for each of these, as `input.tensor`; the policy is parsed once.
+    #[serde(default)]
+    tensors: Option<Vec<Value>>,
+    /// The policy is compiled, and nothing is asked. The answer is `true` if the rule could be.
+    #[serde(default)]
+    compile_only: bool,
 }
 
-/// `{"ok":true,"value":…}`, or `{"ok":false,"kind":…,"message":…}` with a line and a column where there is a place.
+/// `{"ok":true,"value":…}`, or `{"ok":false,"kind":…,"message":…}` with a line and a column where there is a place. For a
+/// request with tensors `{"ok":true,"answers":[…]}` with one of the two for each, in their order; a policy that cannot be
+/// compiled gets a single refusal there too.
 #[derive(Serialize, Debug, PartialEq)]
 #[serde(untagged)]
 pub enum Answer {
+    List {
+        ok: bool,
+        answers: Vec<Answer>,
+    },
     Value {
         ok: bool,
         value: bool,
@@ -69,38 +81,80 @@ impl Refusal {
     }
 }
 
+impl From<Result<bool, Refusal>> for Answer {
+    fn from(outcome: Result<bool, Refusal>) -> Self {
+        match outcome {
+            Ok(value) => Answer::Value { ok: true, value },
+            Err(refusal) => Answer::Refusal { ok: false, refusal },
+        }
+    }
+}
+
 /// Answers the JSON text of a [`Request`] with the JSON text of an [`Answer`].
 pub fn answer(request: &[u8]) -> Vec<u8> {
-    let outcome = serde_json::from_slice(request)
+    let answer = serde_json::from_slice(request)
         // The text of the error could quote the input.
         .map_err(|_| Refusal::new(Kind::Error, "the input is not JSON that the engine can read"))
-        .and_then(evaluate);
-    let answer = match outcome {
-        Ok(value) => Answer::Value { ok: true, value },
-        Err(refusal) => Answer::Refusal { ok: false, refusal },
-    };
+        .and_then(evaluate)
+        .unwrap_or_else(|refusal| Err(refusal).into());
     serde_json::to_vec(&answer).expect("an answer has string keys only")
 }
 
-fn evaluate(request: Request) -> Result<bool, Refusal> {
+fn evaluate(request: Request) -> Result<Answer, Refusal> {
     let mut engine = Engine::new();
     // As in the reference: a builtin that fails is an error, not undefined, so that `not f(x)` cannot open by a failure.
     engine.set_strict_builtin_errors(true);
     time::register(&mut engine, request.now_ns).map_err(|error| report::failure(&error))?;
     engine.add_policy(report::FILE.into(), request.policy).map_err(|error| report::syntax(&error))?;
-    engine.set_input(request.input);
-    match engine.eval_rule(format!("data.{PACKAGE}.{}", request.rule)) {
+    let rule = request.rule.as_str();
+    if request.compile_only {
+        return compile(&mut engine, rule).map(|()| Ok(true).into());
+    }
+    let Some(tensors) = request.tensors else {
+        return Ok(ask(&mut engine, rule, request.input).into());
+    };
+    // Whatever is wrong with the policy is said once, instead of found out for each tensor.
+    compile(&mut engine, rule)?;
+    let about = |tensor| {
+        let mut input = request.input.clone();
+        let fields = input.as_object_mut().map_err(|_| Refusal::new(Kind::Error, "the input is not an object"))?;
+        fields.insert("tensor".into(), tensor);
+        // An engine of its own for each, compiled already: an evaluation that fails half-way leaves traces.
+        ask(&mut engine.clone(), rule, input)
+    };
+    Ok(Answer::List { ok: true, answers: tensors.into_iter().map(about).map(Answer::from).collect() })
+}
+
+/// Parses and analyses the whole policy, so that what is wrong with it is known before anything is asked.
+fn compile(engine: &mut Engine, rule: &str) -> Result<(), Refusal> {
+    match engine.compile_with_entrypoint(&path(rule).into()) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(refusal(engine, rule, &error)),
+    }
+}
+
+fn ask(engine: &mut Engine, rule: &str, input: Value) -> Result<bool, Refusal> {
+    engine.set_input(input);
+    match engine.eval_rule(path(rule)) {
         Ok(Value::Bool(value)) => Ok(value),
         Ok(Value::Undefined) => Err(Refusal::new(Kind::Undefined, "the rule is undefined")),
         Ok(other) => Err(Refusal::new(Kind::NotBoolean, type_name(&other))),
-        Err(_) if !declares(&engine, &request.rule) => {
-            Err(Refusal::new(Kind::NoRule, format!("the policy does not define data.{PACKAGE}.{}", request.rule)))
-        }
-        Err(error) if error.to_string() == "not a valid rule path" => {
-            Err(Refusal::new(Kind::Error, format!("the policy defines only parts of data.{PACKAGE}.{}", request.rule)))
-        }
-        Err(error) => Err(report::failure(&error)),
+        Err(error) => Err(refusal(engine, rule, &error)),
     }
+}
+
+fn path(rule: &str) -> String {
+    format!("data.{PACKAGE}.{rule}")
+}
+
+fn refusal(engine: &Engine, rule: &str, error: &anyhow::Error) -> Refusal {
+    if !declares(engine, rule) {
+        return Refusal::new(Kind::NoRule, format!("the policy does not define {}", path(rule)));
+    }
+    if error.to_string() == "not a valid rule path" {
+        return Refusal::new(Kind::Error, format!("the policy defines only parts of {}", path(rule)));
+    }
+    report::failure(error)
 }
 
 /// Whether the policy says anything at all about `rule`. A part of it (`allow_tensor.x := true`) counts, and so does
