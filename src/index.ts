@@ -65,7 +65,7 @@ export {
   unregisterKeyProvider,
 } from './keys/providers/registry.js';
 export type { KeyProviderInfo } from './keys/providers/registry.js';
-export type { JsonValue, PolicyInput } from './policy/input.js';
+export type { JsonValue, PolicyAction, PolicyInput, PolicyLicense, PolicyTensor } from './policy/input.js';
 
 export { AbortError, CryptoTensorsError } from './errors.js';
 export type { ErrorCode, ErrorDetails } from './errors.js';

@@ -9,14 +9,15 @@ import type { RecordScan } from '../format/records.js';
 import { RECORD_STRIDE } from '../engine/types.js';
 import type { Engine, Source, TableSpec, TensorTable } from '../engine/types.js';
 import { unwrapTable } from '../keys/wrap.js';
-import { runPolicy } from './access.js';
 import type { Access } from './access.js';
 import { readPlacedHeader } from './detached.js';
 import type { PlacedHeader } from './detached.js';
 import { publicError, recordError } from './faults.js';
 import type { PinCheck } from './pin.js';
+import { runPolicy } from './policy.js';
 import { startVerification } from './signature.js';
 import { openSource } from './source.js';
+import type { TensorGuard } from './tensor-guard.js';
 import type { Twin } from '../twin.js';
 
 /** What an encrypted file's header says beside its tensors. */
@@ -45,6 +46,8 @@ export interface Model {
   /** Null for a plain file. */
   encryption: Encryption | null;
   table: TensorTable;
+  /** Whom to ask before a tensor is handed out; null if the file's policy says nothing about single tensors. */
+  guard: TensorGuard | null;
   /** Per tensor in data order. */
   checks: readonly Check[];
   /** Bytes that are verified together: the tag's or digest's chunk size per tensor, 0 where the tensor is one piece. */
@@ -88,7 +91,7 @@ export function closeModel({ table, source }: Model): void {
 }
 
 /** What is found out about a file from its header and the caller's keys. */
-type Opened = Pick<Model, 'encryption' | 'table' | 'checks' | 'chunkSizes'>;
+type Opened = Pick<Model, 'encryption' | 'table' | 'guard' | 'checks' | 'chunkSizes'>;
 
 function* openHeader(
   engine: Engine,
@@ -109,7 +112,7 @@ function* openHeader(
     }
     pins?.check(engine, header, path);
     const table = makeTable(engine, source, placed, null, null, null);
-    return { encryption: null, table, ...describeChecks(header, null, null, null) };
+    return { encryption: null, table, guard: null, ...describeChecks(header, null, null, null) };
   }
 
   const metadata = header.metadata!;
@@ -122,7 +125,7 @@ function* openHeader(
   const signer = yield* verification.result();
   pins?.check(engine, header, path);
   const policy = parsePolicy(metadata.get('__policy__')!);
-  yield* runPolicy(policy, header, signer, access);
+  const guard = yield* runPolicy(access.action, policy, header, signer, access);
 
   const records = scan();
   const encrypted = encryptedTensors(header, records);
@@ -138,7 +141,7 @@ function* openHeader(
     table.dispose();
     throw error;
   }
-  return { encryption: { keys, policy, signer }, table, ...describeChecks(header, keys, encrypted, integrity) };
+  return { encryption: { keys, policy, signer }, table, guard, ...describeChecks(header, keys, encrypted, integrity) };
 }
 
 /** Runs something now and gives its result, or throws its error, later. */

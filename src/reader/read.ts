@@ -8,6 +8,7 @@ import type { Model } from './model.js';
 import { intoBytes } from './options.js';
 import type { ReadOptions } from './options.js';
 import { linkSignals } from './signals.js';
+import type { TensorGuard } from './tensor-guard.js';
 import { Tensor, TensorMemory } from './tensor.js';
 
 /** Rows of `ReadRequest.copies` for one file, and the part of the destination that they fill. */
@@ -145,8 +146,29 @@ export interface TensorRef {
 /** Tensors start on multiples of this many bytes: a cache line, and enough for every typed array and for SIMD. */
 const TENSOR_ALIGNMENT = 64;
 
-/** Reads whole tensors, of any number of files, into one piece of memory. */
+/**
+ * Asks the policies of the files that have something to say about single tensors.
+ *
+ * @throws PolicyDenied, PolicyError unless all of them may be read
+ */
+export function* demandTensors(refs: readonly TensorRef[], signal: AbortSignal | undefined): Twin<void> {
+  const guarded = new Map<TensorGuard, number[]>();
+  for (const { model, index } of refs) {
+    if (model.guard === null) continue;
+    const indices = guarded.get(model.guard);
+    if (indices === undefined) guarded.set(model.guard, [index]);
+    else indices.push(index);
+  }
+  const advice =
+    refs.length > 1
+      ? 'Several tensors are read all or none: pass `names` without it, of those that allowedKeys() lists'
+      : undefined;
+  for (const [guard, indices] of guarded) yield* guard.demand(indices, signal, advice);
+}
+
+/** Reads whole tensors, of any number of files, into one piece of memory. @throws PolicyDenied, PolicyError */
 export function* readTensors(refs: readonly TensorRef[], options: ReadOptions, context: ReadContext): Twin<Tensor[]> {
+  yield* demandTensors(refs, context.signal);
   if (options.map === true) return refs.map((ref) => mapTensor(ref, context));
   const byModel = new Map<Model, number[]>();
   for (const { model, index } of refs) {

@@ -5,6 +5,7 @@ import { compareUtf8 } from '../format/canonical.js';
 import { getEngine } from '../engine/load.js';
 import type { Engine } from '../engine/types.js';
 import { checkInteger, checkOptionNames, checkSignal } from '../options.js';
+import type { Twin } from '../twin.js';
 import { isReserved, metadataOf } from './metadata.js';
 import { closeModel } from './model.js';
 import type { Check, Model } from './model.js';
@@ -93,6 +94,31 @@ export class SafeFile implements Disposable, AsyncDisposable {
     return this.#models.flatMap((model) => model.header.names);
   }
 
+  /**
+   * Names of the tensors that the file's policy lets the caller read, as `keys()` orders them: all of them, unless it defines
+   * `allow_tensor`. Each tensor is asked about once while the file is open, by whatever comes first: this, a read or `share()`.
+   *
+   * @throws {CryptoTensorsError} `PolicyError` if the policy gives no answer about several tensors at once; `Closed`
+   */
+  async allowedKeys(): Promise<string[]> {
+    return this.#reads.run({}, ({ signal }) => this.#allowedKeys(signal));
+  }
+
+  /** The same, blocking the calling thread. */
+  allowedKeysSync(): string[] {
+    return this.#reads.runSync({}, ({ signal }) => this.#allowedKeys(signal));
+  }
+
+  *#allowedKeys(signal: AbortSignal | undefined): Twin<string[]> {
+    const names: string[] = [];
+    for (const { guard, header } of this.#models) {
+      const allowed =
+        guard === null ? header.names : (yield* guard.allowed(signal)).map((index) => header.names[index]!);
+      for (const name of allowed) names.push(name);
+    }
+    return names.sort(compareUtf8);
+  }
+
   has(name: string): boolean {
     return this.#index.get(name) !== undefined;
   }
@@ -161,7 +187,8 @@ export class SafeFile implements Disposable, AsyncDisposable {
   /**
    * Reads one tensor: verified and decrypted in native threads.
    *
-   * @throws {CryptoTensorsError} `TensorNotFound`; `BadTag` or `BadDigest` if its bytes are not what the header vouches for;
+   * @throws {CryptoTensorsError} `TensorNotFound`; `PolicyDenied` or `PolicyError` if the file's policy does not let this tensor
+   * be read; `BadTag` or `BadDigest` if its bytes are not what the header vouches for;
    * `FileChanged`; `InvalidOption` if `into` is too small; `Closed`
    * @throws {AbortError} when `signal` fires or the file is closed meanwhile
    */
@@ -180,7 +207,7 @@ export class SafeFile implements Disposable, AsyncDisposable {
    * Reads many tensors (all of them by default) as one native job into one piece of memory.
    *
    * @returns the tensors by name, in the order of their data
-   * @throws the same as `getTensor`; when one tensor fails, none is returned
+   * @throws the same as `getTensor`; when one tensor fails or is refused, none is returned
    */
   async getTensors(options: GetTensorsOptions = {}): Promise<Map<string, Tensor>> {
     const refs = this.#select(options, 'getTensors');
@@ -207,8 +234,11 @@ export class SafeFile implements Disposable, AsyncDisposable {
    * header, data keys and descriptors: nothing is verified twice, and no key is in the token. Valid until this file is closed;
    * what was attached by then stays open.
    *
+   * If the file's policy defines `allow_tensor`, it is asked about all tensors now, and the token holds its answers but neither
+   * claims nor environment. `await allowedKeys()` first asks without blocking the thread.
+   *
    * @throws {CryptoTensorsError} `InvalidOption` for a model in memory that is not shared; `NativeUnavailable` with the node
-   * engine
+   * engine; `PolicyError` if the policy gives no answer
    */
   share(): SharedModel {
     this.#reads.assertOpen();

@@ -6,7 +6,7 @@ import type { SliceIndex } from '../format/slice.js';
 import type { Twin } from '../twin.js';
 import { checkReadOptions } from './options.js';
 import type { ReadOptions } from './options.js';
-import { destinationOf, readPlans } from './read.js';
+import { demandTensors, destinationOf, readPlans } from './read.js';
 import type { ReadContext, TensorRef } from './read.js';
 import type { Reads } from './reads.js';
 import { Tensor, TensorMemory } from './tensor.js';
@@ -61,6 +61,7 @@ export class SafeSlice {
 
   *#read(ranges: readonly SliceIndex[], options: ReadOptions, context: ReadContext): Twin<Tensor> {
     const { model, index } = this.#ref;
+    yield* demandTensors([this.#ref], context.signal);
     const plan = planSlice(model.header, index, normalizeSlice(model.header.shape(index), ranges));
     const { bytes, owned } = destinationOf(context.engine, plan.byteLength, options, true);
     yield* readPlans([{ model, copies: plan.copies, start: 0, byteLength: plan.byteLength }], bytes, context);

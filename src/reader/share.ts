@@ -2,11 +2,13 @@ import { CryptoTensorsError, argumentError } from '../errors.js';
 import { LENGTH_BYTES } from '../format/canonical.js';
 import { parseHeader } from '../format/header.js';
 import type { Engine, EngineSharing } from '../engine/types.js';
+import { runSync } from '../twin.js';
 import { publicError } from './faults.js';
 import { closeModel } from './model.js';
 import type { Encryption, Check, Model } from './model.js';
 import { indexShards } from './shards.js';
 import type { ShardIndex } from './shards.js';
+import { TensorGuard } from './tensor-guard.js';
 import { indexFile } from './tensor-index.js';
 import type { TensorIndex } from './tensor-index.js';
 
@@ -33,14 +35,24 @@ interface SharedFile {
   /** The file's bytes, for a file that was opened from shared memory. */
   readonly memory: Uint8Array | null;
   readonly encryption: Encryption | null;
+  /**
+   * What the file's policy says of each tensor, null if it says nothing about them. The decisions alone: what they follow from
+   * (claims, variables of the environment) can be confidential, and a token is easily logged.
+   */
+  readonly decisions: Uint8Array | null;
   readonly checks: readonly Check[];
   readonly chunkSizes: Float64Array;
 }
 
-/** @throws {CryptoTensorsError} `InvalidOption` for a model in memory that is not shared; `NativeUnavailable` */
+/**
+ * @throws {CryptoTensorsError} `InvalidOption` for a model in memory that is not shared; `NativeUnavailable`; `PolicyError` if
+ * a policy that has a say in single tensors cannot be asked
+ */
 export function shareModels(engine: Engine, models: readonly Model[], shards: ShardIndex | null): SharedModel {
   const sharing = sharingOf(engine);
-  return { kind: KIND, shards, files: models.map((model) => shareFile(sharing, model)) };
+  // All of them before anything is registered.
+  const decisions = models.map(({ guard }) => (guard === null ? null : runSync(guard.decisions(undefined))));
+  return { kind: KIND, shards, files: models.map((model, i) => shareFile(sharing, model, decisions[i] ?? null)) };
 }
 
 /** Ends the tokens: nobody attaches any more. */
@@ -48,7 +60,7 @@ export function unshareModels(engine: Engine, shared: SharedModel): void {
   for (const { token } of shared.files) engine.sharing?.unshare(token);
 }
 
-function shareFile(sharing: EngineSharing, model: Model): SharedFile {
+function shareFile(sharing: EngineSharing, model: Model, decisions: Uint8Array | null): SharedFile {
   const { path, header, dataStart, source, memory, table, encryption, checks, chunkSizes } = model;
   if (memory !== null && !(memory.buffer instanceof SharedArrayBuffer)) {
     throw new CryptoTensorsError(
@@ -66,6 +78,7 @@ function shareFile(sharing: EngineSharing, model: Model): SharedFile {
     dataStart,
     memory,
     encryption,
+    decisions,
     checks,
     chunkSizes,
   };
@@ -88,7 +101,7 @@ export function attachModels(shared: unknown, engine: Engine): { models: Model[]
 }
 
 function attachFile(engine: Engine, sharing: EngineSharing, file: SharedFile): Model {
-  const { path, dataStart, memory, encryption, checks, chunkSizes } = file;
+  const { path, dataStart, memory, encryption, decisions, checks, chunkSizes } = file;
   // A copy: the parsed header must not change under us.
   const text = Uint8Array.from(file.header);
   const header = parseHeader(text, LENGTH_BYTES + text.length + file.byteLength - dataStart);
@@ -103,6 +116,7 @@ function attachFile(engine: Engine, sharing: EngineSharing, file: SharedFile): M
     checks,
     chunkSizes,
     table,
+    guard: decisions === null ? null : new TensorGuard(header, null, decisions),
     source: source ?? engine.openBytes(memory!),
   };
 }

@@ -17,11 +17,16 @@ export interface DecryptOptions extends OpenOptions, WorkOptions {}
 /** As safetensors pads: the data section begins on a multiple of 8 bytes. */
 const PLAIN_ALIGNMENT = 8;
 
+/** For a file of which the policy refuses some tensors. */
+const ADVICE =
+  'A file is decrypted wholly or not at all: open it with safeOpen to read the tensors that allowedKeys() lists';
+
 /**
  * Verifies and decrypts a whole file to plain safetensors, from disk to disk in bounded memory. Each chunk is verified before
  * a byte of it is written. What is at `target` (which may be `source`) is replaced atomically.
  *
- * @throws the same as `safeOpen` and `SafeFile.getTensors`; `FileError` if the target cannot be written
+ * @throws the same as `safeOpen` and `SafeFile.getTensors` (`PolicyDenied` too if the policy refuses any one tensor); `FileError`
+ * if the target cannot be written
  * @throws {AbortError} when `signal` fires; nothing is left behind
  */
 export async function decryptFile(
@@ -45,7 +50,9 @@ function* decrypt(from: string, to: string, options: DecryptOptions): Twin<void>
   }
 }
 
-function* writePlain({ engine, header, table, source }: Model, to: string, options: DecryptOptions): Twin<void> {
+function* writePlain(model: Model, to: string, options: DecryptOptions): Twin<void> {
+  const { engine, header, table, source, guard } = model;
+  if (guard !== null) yield* guard.demand([...header.names.keys()], options.signal, ADVICE);
   const prefix = encodeHeader(
     {
       metadata: userMetadata(header.metadata),

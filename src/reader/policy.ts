@@ -1,0 +1,115 @@
+import { AbortError, CryptoTensorsError, quote } from '../errors.js';
+import type { PolicyTexts } from '../format/crypto-metadata.js';
+import type { Header } from '../format/header.js';
+import { evaluatePolicy, evaluatePolicySync, judgeTensors, mayRestrictTensors } from '../policy/evaluate.js';
+import { buildPolicyInput } from '../policy/input.js';
+import type { PolicyAction, PolicyInput } from '../policy/input.js';
+import { enforce } from '../policy/verdict.js';
+import type { Verdict } from '../policy/verdict.js';
+import { step } from '../twin.js';
+import type { Twin } from '../twin.js';
+import type { Access } from './access.js';
+import { userMetadata } from './metadata.js';
+import type { PolicyOptions } from './options.js';
+import { TensorGuard } from './tensor-guard.js';
+import type { TensorJudge } from './tensor-guard.js';
+
+type Evaluate = NonNullable<PolicyOptions['evaluate']>;
+
+/**
+ * Asks the policy of a file whose signature has been verified whether it may be opened (or whatever `action` says).
+ *
+ * @returns what it may say of single tensors; null if it says nothing about them
+ * @throws PolicyDenied, PolicyError
+ */
+export function* runPolicy(
+  action: PolicyAction,
+  policy: PolicyTexts,
+  header: Header,
+  signer: string | null,
+  access: Access,
+): Twin<TensorGuard | null> {
+  const { policy: options, claims, license } = access.policy;
+  const input = buildPolicyInput({
+    action,
+    claims: claims ?? {},
+    env: options?.env,
+    now: options?.now,
+    license,
+    model: { metadata: userMetadata(header) ?? {}, tensors: header.count, signer },
+  });
+  const restricts = mayRestrictTensors(policy.local);
+  // The same facts for every tensor: those of the opening.
+  const reading = { ...input, action: 'read' } as const;
+  if (options?.evaluate !== undefined) {
+    const { evaluate } = options;
+    if (!(yield* askOther(evaluate, policy.local, input))) throw deniedByOther('the file');
+    return restricts ? new TensorGuard(header, otherJudge(evaluate, policy.local, reading)) : null;
+  }
+  const request = { input, deadlineMs: options?.deadlineMs, signal: access.signal };
+  yield* step(
+    () => evaluatePolicySync(policy.local, request),
+    () => evaluatePolicy(policy.local, request),
+  );
+  return restricts ? new TensorGuard(header, builtInJudge(policy.local, reading, options?.deadlineMs)) : null;
+}
+
+function builtInJudge(policy: string, input: PolicyInput, deadlineMs: number | undefined): TensorJudge {
+  return {
+    judge: (tensors, signal) => judgeTensors(policy, tensors, { input, deadlineMs, signal }),
+    enforce: (tensor, verdict, advice) => {
+      enforce(verdict, { rule: 'allow_tensor', input: { ...input, tensor } }, advice);
+    },
+  };
+}
+
+/** Asks the caller's engine about each tensor by itself: only that knows whether it could answer for several. */
+function otherJudge(evaluate: Evaluate, policy: string, input: PolicyInput): TensorJudge {
+  return {
+    *judge(tensors, signal) {
+      const verdicts: Verdict[] = [];
+      for (const tensor of tensors) {
+        if (signal?.aborted) throw new AbortError(signal.reason);
+        const allowed = yield* askOther(evaluate, policy, { ...input, tensor });
+        verdicts.push(allowed ? { outcome: 'allowed' } : { outcome: 'denied', found: 'not true' });
+      }
+      return verdicts;
+    },
+    enforce({ name }, { outcome }, advice) {
+      if (outcome !== 'allowed') throw deniedByOther(`tensor ${quote(name)}`, name, advice);
+    },
+  };
+}
+
+/** An engine of the caller's: it allows by exactly `true`, and whatever it throws is a refusal. */
+function* askOther(evaluate: Evaluate, policy: string, input: PolicyInput): Twin<boolean> {
+  try {
+    const answer = yield* step<unknown>(
+      () => {
+        const result: unknown = evaluate(policy, input);
+        if (result instanceof Promise) {
+          // Nobody waits for it.
+          result.catch(() => undefined);
+          throw new TypeError('options.policy.evaluate returned a promise; the Sync forms need an answer');
+        }
+        return result;
+      },
+      async () => evaluate(policy, input),
+    );
+    return answer === true;
+  } catch (cause) {
+    const tensor = input.tensor?.name;
+    throw new CryptoTensorsError('PolicyError', `options.policy.evaluate failed: ${(cause as Error).message}`, {
+      cause,
+      ...(tensor === undefined ? {} : { tensor }),
+    });
+  }
+}
+
+function deniedByOther(what: string, tensor?: string, advice?: string): CryptoTensorsError {
+  return new CryptoTensorsError(
+    'PolicyDenied',
+    `options.policy.evaluate did not answer true, so ${what} stays closed${advice === undefined ? '' : `. ${advice}`}`,
+    tensor === undefined ? {} : { tensor },
+  );
+}
