@@ -27,7 +27,8 @@ export interface EncryptOptions extends ProtectOptions, WorkOptions {}
  * tensors are kept. What is at `target` (which may be `source`) is replaced atomically.
  *
  * @throws {CryptoTensorsError} what opening a plain file throws; `InvalidOption` if it is encrypted already, is a shard
- * index, or `tensors` selects nothing; `KeyNotFound`, `InvalidKey`, `HeaderTooLarge`, `FileChanged`, `FileError`
+ * index, or `tensors` selects nothing; `PolicyError` for a local policy with a syntax error or without `allow`; `KeyNotFound`,
+ * `InvalidKey`, `HeaderTooLarge`, `FileChanged`, `FileError`
  * @throws {AbortError} when `signal` fires; nothing is left behind
  */
 export async function encryptFile(source: string | URL, target: string | URL, options: EncryptOptions): Promise<void> {

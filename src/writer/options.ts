@@ -28,7 +28,10 @@ export interface ProtectOptions {
   chunkSize?: number;
   /** Which tensors are encrypted. Default: all. */
   tensors?: TensorSelection;
-  /** Rego texts that travel in the header. `local` is asked by whoever opens the file. Default: `allow = true` for both. */
+  /**
+   * Rego texts that travel in the header. `local` is asked by whoever opens the file, and must compile; `remote` is carried for a
+   * key service. Default: `allow = true` for both.
+   */
   policy?: { local?: string; remote?: string };
   /** Digests for the tensors that stay plain, so that they too are verified on reading; false: none. Default: sha256. */
   integrity?: DigestAlgorithm | false;

@@ -10,7 +10,7 @@ import type { LookUpOptions } from '../keys/providers/ask.js';
 import { signMessage } from '../keys/sign.js';
 import type { MasterKey } from '../keys/types.js';
 import { refuseSync, wrapDeks } from '../keys/wrap.js';
-import { DEFAULT_POLICY } from '../policy/evaluate.js';
+import { DEFAULT_POLICY, checkPolicy } from '../policy/evaluate.js';
 import type { Twin } from '../twin.js';
 import type { ProtectOptions, WorkOptions } from './options.js';
 
@@ -33,7 +33,8 @@ export interface Protection {
 /**
  * Loads the keys to write with; null if the options name none: the file is to be plain.
  *
- * @throws {CryptoTensorsError} `KeyNotFound`, `InvalidKey`, `FileError`; `InvalidOption` for protection without keys
+ * @throws {CryptoTensorsError} `KeyNotFound`, `InvalidKey`, `FileError`; `InvalidOption` for protection without keys;
+ * `PolicyError` for a local policy that could never open the file
  */
 export function* createProtection(
   options: Partial<ProtectOptions> & WorkOptions,
@@ -43,6 +44,8 @@ export function* createProtection(
     refuseWithoutKeys(options);
     return null;
   }
+  const local = options.policy?.local ?? DEFAULT_POLICY;
+  yield* checkPolicy(local, 'options.policy.local', { signal: options.signal });
   const ring = yield* openKeyRing(options.keys, engine);
   try {
     const lookUp = { engine, signal: options.signal };
@@ -67,7 +70,7 @@ export function* createProtection(
         enc: { algorithm, kid: master.kid, jku: master.jku },
         sign: { kid: signer.kid, jku: signer.jku },
       },
-      policy: { local: options.policy?.local ?? DEFAULT_POLICY, remote: options.policy?.remote ?? DEFAULT_POLICY },
+      policy: { local, remote: options.policy?.remote ?? DEFAULT_POLICY },
       sign: (message) => signMessage(signer, message, lookUp),
       dispose() {
         if (master.secret === null) sealing.dispose();

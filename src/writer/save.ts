@@ -46,7 +46,7 @@ export interface SaveOptions extends Partial<ProtectOptions>, WorkOptions {
  *
  * @throws {CryptoTensorsError} `InvalidOption` (a name, shape, dtype or selection that does not fit), `TensorInvalidInfo`
  * (data of another length than shape × dtype), `MisalignedSlice` (a sub-byte dtype that does not fill whole bytes),
- * `HeaderTooLarge`, `KeyNotFound`, `InvalidKey`, `FileError`
+ * `HeaderTooLarge`, `PolicyError` (a local policy with a syntax error or without `allow`), `KeyNotFound`, `InvalidKey`, `FileError`
  * @throws {AbortError} when `signal` fires
  */
 export async function saveFile(tensors: TensorsInput, path: string | URL, options: SaveOptions = {}): Promise<void> {

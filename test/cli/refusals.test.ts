@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { cli, encryptedWorkspace, errorOf, workspace } from './harness.js';
@@ -103,7 +103,7 @@ describe('exit code 3: no key, no trust, no permission', () => {
 
   it.each([
     ['package model\nallow = false\n', 'PolicyDenied'],
-    ['package model\nallow = {{\n', 'PolicyError'],
+    ['package model\nallow if 1/0 == 1\n', 'PolicyError'],
   ])('the policy %j', async (policy, code) => {
     const cwd = await workspace();
     writeFileSync(join(cwd, 'p.rego'), policy);
@@ -111,6 +111,14 @@ describe('exit code 3: no key, no trust, no permission', () => {
       cwd,
     });
     expect(await refusal(VERIFY, cwd)).toEqual([3, code]);
+  });
+
+  it('a policy with a syntax error, before anything is encrypted', async () => {
+    const cwd = await workspace();
+    writeFileSync(join(cwd, 'p.rego'), 'package model\nallow = {{\n');
+    const encrypt = ['encrypt', 'plain.safetensors', 'x', '-k', 'keys.json', '--policy', 'p.rego'];
+    expect(await refusal(encrypt, cwd)).toEqual([3, 'PolicyError']);
+    expect(existsSync(join(cwd, 'x'))).toBe(false);
   });
 
   it('a plain file, with and without keys, unless it is allowed by name', async () => {
