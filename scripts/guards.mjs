@@ -1,0 +1,79 @@
+/**
+ * The guards against the weaknesses of FORMAT.md §4: the lines that hold, what stands there without them, and the test that
+ * must notice.
+ */
+const weaknesses = 'test/attacks/weaknesses.test.ts';
+const headers = 'test/attacks/headers.test.ts';
+
+export const GUARDS = [
+  {
+    weakness: 'hands out stored bytes when a tag fails',
+    file: 'native/core/open_job.cc',
+    guard: 'if (tag == nullptr || context->open(table_->iv(tensor, chunk), in, out, length, tag)) return {};',
+    without: 'context->open(table_->iv(tensor, chunk), in, out, length, tag); if (tag != nullptr || tag == nullptr) return {};',
+    tests: [weaknesses, 'hands out stored bytes when a tag fails'],
+  },
+  {
+    weakness: 'a stripped file opens as a plain one',
+    file: 'src/reader/model.ts',
+    guard: 'if (access.mustBeEncrypted) {',
+    without: 'if (access.mustBeEncrypted && header.count < 0) {',
+    tests: [weaknesses, 'opens a file whose encryption entries were stripped as a plain one all of them'],
+  },
+  {
+    weakness: 'a file with some of its entries stripped opens as a plain one',
+    file: 'src/format/crypto-metadata.ts',
+    guard: "if (present.length === 0) return 'plain';",
+    without: "if (present.length < RESERVED_KEYS.length) return 'plain';",
+    tests: [weaknesses, '__encryption__ alone, and all but it'],
+  },
+  {
+    weakness: 'a key that the header brings verifies it (jku)',
+    file: 'src/keys/select.ts',
+    guard: 'return named(signingKeys, kid, jku);',
+    without: 'const found = named(signingKeys, kid, jku); return found.length > 0 ? found : signingKeys;',
+    tests: [weaknesses, 'follows the jku of the unverified header'],
+  },
+  {
+    weakness: 'the signature is not verified',
+    file: 'src/reader/signature.ts',
+    guard: 'if (signer === undefined) throw badSignature(candidates);',
+    without: 'if (signer === undefined) return candidates[0]!.kid;',
+    tests: [headers, 'signs under the name of a trusted key'],
+  },
+  {
+    weakness: 'plain tensors have no integrity',
+    file: 'native/core/open_job.cc',
+    guard: 'if (std::memcmp(found.data(), expected, digest_bytes) != 0) {',
+    without: 'if (found.empty()) {',
+    tests: [weaknesses, 'leaves plain tensors in an encrypted file without integrity a changed byte'],
+  },
+  {
+    weakness: 'a slice decrypts the whole tensor',
+    file: 'src/format/plan.ts',
+    guard: 'if (starts.some((start, k) => start === stops[k]))',
+    without: 'starts.fill(0); if (starts.some((start, k) => start === stops[k]))',
+    tests: [weaknesses, 'reads no chunk that it does not need'],
+  },
+  {
+    weakness: 'a filter that matches nothing writes a plain file',
+    file: 'src/writer/select.ts',
+    guard: 'if (!chosen.includes(true)',
+    without: 'if (chosen.length < 0',
+    tests: [weaknesses, 'when the filter of tensors matches nothing'],
+  },
+  {
+    weakness: 'the input of the policy is ignored',
+    file: 'src/policy/input.ts',
+    guard: "claims: copyClaims(claims, 'options.claims'),",
+    without: "claims: copyClaims({}, 'options.claims'),",
+    tests: [weaknesses, 'ignores the input of the policy'],
+  },
+  {
+    weakness: 'keys are shown',
+    file: 'src/keys/keyring.ts',
+    guard: "[Symbol.for('nodejs.util.inspect.custom')](): string {\n    return this.toString();",
+    without: "[Symbol.for('nodejs.util.inspect.custom')](): string {\n    return JSON.stringify(this.#parts?.signingKeys.map(({ publicKey }) => [...publicKey]));",
+    tests: [weaknesses, 'in key rings, models and errors'],
+  },
+]; // prettier-ignore
