@@ -40,7 +40,10 @@ function removeOne({ weakness, file, guard, without, tests }) {
     failures++;
     return;
   }
-  writeFileSync(path, text.replace(guard, () => without));
+  writeFileSync(
+    path,
+    text.replace(guard, () => without),
+  );
   build(file);
   expectTests(tests, false, `${weakness}: without its guard in ${file}`);
   writeFileSync(path, text);
@@ -54,9 +57,15 @@ function build(file) {
 }
 
 function expectTests([file, name], pass, what) {
-  const { status, stdout } = spawnSync('npx', ['vitest', 'run', file, '-t', name], { cwd: copy, encoding: 'utf8' });
-  const ran = /Tests\s.*(passed|failed)/.test(stdout.replaceAll(/\u001b\[\d+m/g, ''));
+  const { status, stdout } = spawnSync('npx', ['vitest', 'run', file, '-t', name], {
+    cwd: copy,
+    encoding: 'utf8',
+    env: { ...process.env, NO_COLOR: '1' },
+  });
+  const ran = /Tests .*(passed|failed)/.test(stdout);
   const right = ran && (status === 0) === pass;
   if (!right) failures++;
-  console.log(`${right ? 'ok      ' : 'PROBLEM '} ${what}: "${name}" ${ran ? (status === 0 ? 'passes' : 'fails') : 'did not run'}`);
+  console.log(
+    `${right ? 'ok      ' : 'PROBLEM '} ${what}: "${name}" ${ran ? (status === 0 ? 'passes' : 'fails') : 'did not run'}`,
+  );
 }

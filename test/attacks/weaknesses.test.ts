@@ -142,6 +142,20 @@ it('keeps decrypted tensors until the file is closed', async () => {
   });
 });
 
+it('writes over a file before the new one is whole', async () => {
+  const plain = join(folder, 'large');
+  const target = join(folder, 'over');
+  await saveFile(new Map([['w', { dtype: 'U8', shape: [2 ** 25], data: new Uint8Array(2 ** 25) }]]), plain);
+  writeFileSync(target, 'what was there before');
+  const stop = new AbortController();
+  const onProgress = (): void => stop.abort();
+  const work = encryptFile(plain, target, { keys, threads: 1, signal: stop.signal, onProgress });
+  setTimeout(() => stop.abort(), 5);
+  await expect(work).rejects.toThrow('The operation was aborted');
+  expect(readFileSync(target, 'utf8')).toBe('what was there before');
+  expect(readdirSync(folder).filter((name) => name.includes('.tmp'))).toEqual([]);
+});
+
 describe('writes what nobody can read, or what nobody meant', () => {
   const target = join(folder, 'never');
 
