@@ -109,7 +109,7 @@ function usesRfcForm(jwks: Jwk | JwkSet): boolean {
   return keys.some(({ kty }) => kty === 'OKP');
 }
 
-function randomKid(engine: Engine): string {
+export function randomKid(engine: Engine): string {
   const random = engine.randomSecret(RANDOM_KID_BYTES);
   try {
     return `enc-${exportBase64(random, 'rfc7517', engine)}`;
