@@ -5,6 +5,7 @@
  */
 export { safeOpen, safeOpenSync } from './reader/open.js';
 export type { OpenInput } from './reader/input.js';
+export type { AuditEvent, AuditListener } from './reader/audit.js';
 export type { OpenOptions, PolicyOptions, ReadOptions } from './reader/options.js';
 export { SafeFile } from './reader/safe-file.js';
 export type { AttachOptions, GetTensorsOptions, TensorInfo } from './reader/safe-file.js';

@@ -10,6 +10,7 @@ import type { LookUpOptions, ProviderFailure } from './providers/ask.js';
 import type { KeySelector } from './providers/types.js';
 import { publicHalf } from './trust.js';
 import { effectiveName, matchMasterKey, matchSigningKey, matchVerifyingKeys, matchWritingMasterKey } from './select.js';
+import type { StatedKey } from './state.js';
 import type { KeyQuery, MasterKeyQuery, WritingKeyQuery } from './select.js';
 import type { KeySet, MasterKey, SigningKey } from './types.js';
 
@@ -55,7 +56,7 @@ export function* lookUpVerifyingKeys(
       failures.push(answer);
       continue;
     }
-    for (const key of answer.signingKeys) gathered.push(publicHalf(key));
+    for (const key of answer.signingKeys) gathered.push({ ...publicHalf(key), provider: provider.name });
     for (const secret of answer.owned) secret.dispose();
     found = match();
   }
@@ -95,7 +96,7 @@ export function* lookUpWritingMasterKey(
 }
 
 /** The first match in the ring, else in the answers of its providers. */
-function* search<Key>(
+function* search<Key extends StatedKey>(
   ring: KeyRing,
   selector: KeySelector,
   options: LookUpOptions,
@@ -123,7 +124,7 @@ function* search<Key>(
         else secret.dispose();
       }
     }
-    if (found !== null) return { found, inquiry: inquiryOf([]) };
+    if (found !== null) return { found: { ...found, provider: provider.name }, inquiry: inquiryOf([]) };
   }
   return { found: null, inquiry: inquiryOf(failures) };
 }

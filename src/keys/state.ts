@@ -15,6 +15,8 @@ export const KEY_STATES: readonly KeyState[] = ['active', 'decrypt-only', 'revok
 /** A key with a state of its own. */
 export interface StatedKey extends KeyName {
   readonly state: KeyState;
+  /** Name of the provider that gave it when it was looked up; absent for a key that the caller gave. */
+  readonly provider?: string;
 }
 
 export function isKeyState(value: string): value is KeyState {

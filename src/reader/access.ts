@@ -7,7 +7,11 @@ import { openTrust } from '../keys/trust.js';
 import type { KeyName, MasterKey, SigningKey } from '../keys/types.js';
 import type { PolicyAction, PolicyLicense } from '../policy/input.js';
 import type { Twin } from '../twin.js';
+import { auditOf } from './audit.js';
+import type { Audit } from './audit.js';
 import type { OpenOptions } from './options.js';
+import { parsePins } from './pin.js';
+import type { Pins } from './pin.js';
 
 /** Who may say what is true, and which keys are at hand: what the caller configured, for the opening of one model. */
 export interface Access {
@@ -20,6 +24,10 @@ export interface Access {
   masterKey(query: KeyName & { algorithm: AeadAlgorithm }): Twin<MasterKey>;
   /** What the file's policy is asked about. */
   action: PolicyAction;
+  /** Whom to tell what happens; null: nobody. */
+  audit: Audit | null;
+  /** What the files must be. */
+  pins: Pins;
   /** The options that concern the policy, and the licence that the file is opened with. */
   policy: Pick<OpenOptions, 'policy' | 'claims'> & { license?: PolicyLicense | undefined };
   /** Wipes the keys that were loaded for this opening. */
@@ -44,6 +52,8 @@ export function* createAccess(options: OpenOptions, engine: Engine, action: Poli
     verifyingKeys: (name) => lookUpVerifyingKeys(trust, { ...name, override: options.signKid }, lookUp),
     masterKey: (query) => lookUpMasterKey(ring, { ...query, override: options.encKid }, lookUp),
     action,
+    audit: auditOf(options),
+    pins: parsePins(options.pin),
     policy: options,
     dispose() {
       ring.dispose();

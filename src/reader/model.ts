@@ -13,7 +13,7 @@ import type { Access } from './access.js';
 import { readPlacedHeader } from './detached.js';
 import type { PlacedHeader } from './detached.js';
 import { publicError, recordError } from './faults.js';
-import type { PinCheck } from './pin.js';
+import { checkPin } from './pin.js';
 import { runPolicy } from './policy.js';
 import { startVerification } from './signature.js';
 import { openSource } from './source.js';
@@ -54,29 +54,23 @@ export interface Model {
   chunkSizes: Float64Array;
 }
 
-/** What is asked of one model beside the access to it. */
-export interface ModelOptions {
-  /** A header in place of the file's own. */
-  detached?: string | Uint8Array | undefined;
-  /** Which headers it may have; any, if there are none. */
-  pins?: PinCheck | undefined;
-}
-
 /**
  * Opens a file or bytes, in the order of DESIGN §4: structure, signature, trust, pin, policy, keys.
+ *
+ * @param detached a header in place of the file's own
  */
 export function* openModel(
   input: string | Uint8Array,
   engine: Engine,
   access: Access,
-  { detached, pins }: ModelOptions = {},
+  detached?: string | Uint8Array,
 ): Twin<Model> {
   const path = typeof input === 'string' ? input : undefined;
   let source: Source | undefined;
   try {
     source = yield* openSource(input, engine);
     const placed = yield* readPlacedHeader(engine, source, detached);
-    const opened = yield* openHeader(engine, source, placed, access, pins);
+    const opened = yield* openHeader(engine, source, placed, access);
     return { engine, path, source, memory: typeof input === 'string' ? null : input, ...placed, ...opened };
   } catch (error) {
     source?.close();
@@ -93,13 +87,7 @@ export function closeModel({ table, source }: Model): void {
 /** What is found out about a file from its header and the caller's keys. */
 type Opened = Pick<Model, 'encryption' | 'table' | 'guard' | 'checks' | 'chunkSizes'>;
 
-function* openHeader(
-  engine: Engine,
-  source: Source,
-  placed: PlacedHeader,
-  access: Access,
-  pins: PinCheck | undefined,
-): Twin<Opened> {
+function* openHeader(engine: Engine, source: Source, placed: PlacedHeader, access: Access): Twin<Opened> {
   const { header } = placed;
   const path = source.path;
   if (protection(header.metadata) === 'plain') {
@@ -110,7 +98,7 @@ function* openHeader(
         path === undefined ? {} : { path },
       );
     }
-    pins?.check(engine, header, path);
+    checkPin(access.pins, engine, header, path);
     const table = makeTable(engine, source, placed, null, null, null);
     return { encryption: null, table, guard: null, ...describeChecks(header, null, null, null) };
   }
@@ -122,8 +110,10 @@ function* openHeader(
   const verification = yield* startVerification(engine, header, candidates, signature);
   // Parsed while a pool thread verifies the signature, but neither used nor complained of before that has passed.
   const scan = attempt(() => scanRecords(metadata.getJson('__encryption__')!, header, keys.version));
-  const signer = yield* verification.result();
-  pins?.check(engine, header, path);
+  const verifyingKey = yield* verification.result();
+  const signer = verifyingKey.kid;
+  access.audit?.keyUsed('verifying', verifyingKey, path);
+  checkPin(access.pins, engine, header, path);
   const policy = parsePolicy(metadata.get('__policy__')!);
   const guard = yield* runPolicy(access.action, policy, header, signer, access);
 
@@ -135,6 +125,7 @@ function* openHeader(
   const table = makeTable(engine, source, placed, keys, records, integrity);
   try {
     const master = yield* access.masterKey({ kid: keys.enc.kid, jku: keys.enc.jku, algorithm: keys.enc.algorithm });
+    access.audit?.keyUsed('master', master, path);
     const failed = yield* unwrapTable(table, master, keys.enc.algorithm, { engine, signal: access.signal });
     if (failed >= 0) throw unwrapError(header, records, failed, keys, path);
   } catch (error) {

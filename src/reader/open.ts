@@ -3,15 +3,18 @@ import { getEngine } from '../engine/load.js';
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { createAccess } from './access.js';
+import { auditOf, audited } from './audit.js';
+import type { Place } from './audit.js';
 import { resolveInput } from './input.js';
 import type { OpenInput } from './input.js';
 import { closeModel, openModel } from './model.js';
 import type { Model } from './model.js';
 import { checkOpenOptions } from './options.js';
 import type { OpenOptions } from './options.js';
-import { PinCheck, parsePins } from './pin.js';
+import { checkAllPins, checkPinCount } from './pin.js';
 import { SafeFile } from './safe-file.js';
 import { indexShards, isShardIndex, readShardIndex } from './shards.js';
+import type { ShardIndex } from './shards.js';
 import { indexFile } from './tensor-index.js';
 
 /**
@@ -45,32 +48,43 @@ export function safeOpenSync(input: OpenInput, options: OpenOptions = {}): SafeF
 /** The procedure behind both; the caller has checked the options. */
 export function* open(input: OpenInput, options: OpenOptions): Twin<SafeFile> {
   const target = resolveInput(input);
+  const place: Place = { path: typeof target === 'string' ? target : undefined, files: [] };
+  return yield* audited(auditOf(options), place, openTarget(target, options, place));
+}
+
+function* openTarget(target: string | Uint8Array, options: OpenOptions, place: Place): Twin<SafeFile> {
   const detached = options.header === undefined ? undefined : resolveInput(options.header, 'options.header');
   const engine = getEngine();
   const access = yield* createAccess(options, engine);
+  const { audit, pins } = access;
   const models: Model[] = [];
   try {
+    let shards: ShardIndex | null = null;
     if (typeof target === 'string' && isShardIndex(target)) {
       if (detached !== undefined) throw headerForShards(target);
-      const shards = yield* readShardIndex(target, engine);
-      const pins = pinCheck(options, shards.shardPaths.length);
-      for (const path of shards.shardPaths) models.push(yield* openModel(path, engine, access, { pins }));
-      return new SafeFile({ engine, models, index: indexShards(models, shards), shards }, options);
+      shards = yield* readShardIndex(target, engine);
+      place.files = shards.shardPaths;
+      checkPinCount(pins, shards.shardPaths.length, target);
+      for (const path of shards.shardPaths) models.push(yield* openModel(path, engine, access));
+    } else {
+      checkPinCount(pins, 1, place.path);
+      models.push(yield* openModel(target, engine, access, detached));
     }
-    const model = yield* openModel(target, engine, access, { detached, pins: pinCheck(options, 1) });
-    models.push(model);
-    return new SafeFile({ engine, models, index: indexFile(model), shards: null }, options);
+    checkAllPins(
+      pins,
+      engine,
+      models.map(({ header }) => header),
+      place.path,
+    );
+    const index = shards === null ? indexFile(models[0]!) : indexShards(models, shards);
+    for (const model of models) audit?.opened(model);
+    return new SafeFile({ engine, models, index, shards, audit }, options);
   } catch (error) {
     for (const model of models) closeModel(model);
     throw error;
   } finally {
     access.dispose();
   }
-}
-
-function pinCheck({ pin }: OpenOptions, files: number): PinCheck | undefined {
-  const pins = parsePins(pin);
-  return pins && new PinCheck(pins, files);
 }
 
 function headerForShards(path: string): CryptoTensorsError {

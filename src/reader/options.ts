@@ -2,6 +2,7 @@ import type { JsonValue, PolicyInput } from '../policy/input.js';
 import type { KeysInput } from '../keys/keyring.js';
 import { checkBoolean, checkFunction, checkInteger, checkOptionNames, checkSignal, checkString } from '../options.js';
 import { CryptoTensorsError, argumentError } from '../errors.js';
+import type { AuditListener } from './audit.js';
 import { resolveInput } from './input.js';
 import { parsePins } from './pin.js';
 
@@ -33,6 +34,11 @@ export interface OpenOptions {
   claims?: Record<string, JsonValue>;
   /** How the file's policy is evaluated. */
   policy?: PolicyOptions;
+  /**
+   * Gets what happens to the model while it is opened and used: opened, keys used, tensors read, refusals. What it throws refuses
+   * the work: audit or nothing.
+   */
+  onEvent?: AuditListener;
   /** Threads to use at the most for each read. Default: all of the pool. */
   threads?: number;
   /** Ends the opening, and any read that is under way, with an `AbortError`. */
@@ -81,7 +87,7 @@ export interface ReadOptions {
 export const MAX_THREADS = 1024;
 
 const OPEN_OPTIONS: readonly (keyof OpenOptions)[] = [
-  'keys', 'trust', 'encKid', 'signKid', 'allowPlain', 'header', 'pin', 'claims', 'policy', 'threads', 'signal',
+  'keys', 'trust', 'encKid', 'signKid', 'allowPlain', 'header', 'pin', 'claims', 'policy', 'onEvent', 'threads', 'signal',
 ]; // prettier-ignore
 const READ_OPTIONS: readonly (keyof ReadOptions)[] = ['shared', 'into', 'map', 'threads', 'signal', 'onProgress'];
 
@@ -93,6 +99,7 @@ export function checkOpenOptions(options: OpenOptions | undefined, where: string
   checkBoolean(options?.allowPlain, 'options.allowPlain');
   checkHeader(options?.header);
   parsePins(options?.pin);
+  checkFunction(options?.onEvent, 'options.onEvent');
   checkInteger(options?.threads, 'options.threads', 1, MAX_THREADS);
   checkSignal(options?.signal);
   checkPolicyOptions(options?.policy);

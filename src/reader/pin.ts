@@ -1,4 +1,5 @@
 import { CryptoTensorsError, argumentError, quote } from '../errors.js';
+import type { ErrorDetails } from '../errors.js';
 import type { Header } from '../format/header.js';
 import type { Engine } from '../engine/types.js';
 
@@ -14,54 +15,74 @@ export function pinOf(engine: Engine, header: Header): string {
 
 const PREFIX = 'sha256:';
 
+/** What the files of a model are to be, each once; undefined: anything. */
+export type Pins = readonly string[] | undefined;
+
 /**
  * The pins that the caller gave, as bare hex.
  *
  * @throws TypeError, InvalidOption
  */
-export function parsePins(input: unknown): readonly string[] | undefined {
+export function parsePins(input: unknown): Pins {
   if (input === undefined) return undefined;
-  const list: unknown[] = Array.isArray(input) ? input : [input];
-  if (list.length === 0) {
+  const pins: unknown[] = Array.isArray(input) ? input : [input];
+  if (pins.length === 0) {
     throw new CryptoTensorsError('InvalidOption', 'options.pin is an empty list, which no model fits: leave it out');
   }
-  return list.map((pin) => {
-    if (typeof pin !== 'string') throw argumentError('options.pin', 'a string or a list of strings', pin);
-    const digits = pin.startsWith(PREFIX) ? pin.slice(PREFIX.length) : pin;
-    if (/^[0-9a-f]{64}$/.test(digits)) return digits;
-    throw new CryptoTensorsError(
-      'InvalidOption',
-      `options.pin must be the SHA-256 of a canonical header, 64 lower-case hexadecimal digits, not ${quote(pin)}`,
-      { expected: '64 lower-case hexadecimal digits' },
-    );
-  });
+  return [...new Set(pins.map(parsePin))];
 }
 
-/** Holds the files of one model against the caller's pins, which must be exactly the files' own. */
-export class PinCheck {
-  readonly #expected: ReadonlySet<string>;
-  readonly #missing: Set<string>;
-  #filesLeft: number;
+function parsePin(pin: unknown): string {
+  if (typeof pin !== 'string') throw argumentError('options.pin', 'a string or a list of strings', pin);
+  const digits = pin.startsWith(PREFIX) ? pin.slice(PREFIX.length) : pin;
+  if (/^[0-9a-f]{64}$/.test(digits)) return digits;
+  throw new CryptoTensorsError(
+    'InvalidOption',
+    `options.pin must be the SHA-256 of a canonical header, 64 lower-case hexadecimal digits, not ${quote(pin)}`,
+    { expected: '64 lower-case hexadecimal digits' },
+  );
+}
 
-  /** @param files how many files the model has */
-  constructor(pins: readonly string[], files: number) {
-    this.#expected = new Set(pins);
-    this.#missing = new Set(pins);
-    this.#filesLeft = files;
-  }
+/**
+ * Whether a file is one of those that are pinned.
+ *
+ * @throws PinMismatch
+ */
+export function checkPin(pins: Pins, engine: Engine, header: Header, path: string | undefined): void {
+  if (pins === undefined) return;
+  const found = pinOf(engine, header);
+  if (!pins.includes(found)) throw anotherFile(pins, found, path);
+}
 
-  /**
-   * To be called once per file.
-   *
-   * @throws PinMismatch for another file; or as soon as a pin is left that no file can have any more
-   */
-  check(engine: Engine, header: Header, path: string | undefined): void {
-    const found = pinOf(engine, header);
-    if (!this.#expected.has(found)) throw anotherFile([...this.#expected], found, path);
-    this.#missing.delete(found);
-    this.#filesLeft--;
-    if (this.#missing.size > this.#filesLeft) throw missingFile([...this.#missing], found, path);
+/**
+ * Whether the files of a model can be all that are pinned: before any of them is opened, so that the policy and the keys of none
+ * are used where one is missing.
+ *
+ * @throws PinMismatch
+ */
+export function checkPinCount(pins: Pins, files: number, path: string | undefined): void {
+  if (pins !== undefined && pins.length > files) {
+    throw missingFile(`options.pin names ${pins.length} files, but the model has ${files}`, path, {
+      expected: `${pins.length} files`,
+      found: `${files} files`,
+    });
   }
+}
+
+/**
+ * Whether every pin is that of a file, once each file has passed `checkPin`.
+ *
+ * @throws PinMismatch
+ */
+export function checkAllPins(pins: Pins, engine: Engine, headers: readonly Header[], path: string | undefined): void {
+  if (pins === undefined || pins.length === 1) return;
+  const found = new Set(headers.map((header) => pinOf(engine, header)));
+  const missing = pins.filter((pin) => !found.has(pin));
+  if (missing.length === 0) return;
+  throw missingFile(`no file of the model has the pin ${list(missing)} of options.pin`, path, {
+    expected: list(missing),
+    found: list([...found]),
+  });
 }
 
 function anotherFile(expected: readonly string[], found: string, path: string | undefined): CryptoTensorsError {
@@ -72,11 +93,11 @@ function anotherFile(expected: readonly string[], found: string, path: string | 
   );
 }
 
-function missingFile(missing: readonly string[], found: string, path: string | undefined): CryptoTensorsError {
+function missingFile(problem: string, path: string | undefined, details: ErrorDetails): CryptoTensorsError {
   return new CryptoTensorsError(
     'PinMismatch',
-    `no file of the model has the pin ${list(missing)} of options.pin, which must name each file once and no other. Take out the pins of other models, or fetch the file that is missing`,
-    { expected: list(missing), found, ...(path === undefined ? {} : { path }) },
+    `${problem}: it must name each file of the model and no other. Take out the pins of other models, or fetch the file that is missing`,
+    path === undefined ? details : { ...details, path },
   );
 }
 

@@ -90,7 +90,7 @@ function* askOther(evaluate: Evaluate, policy: string, input: PolicyInput): Twin
         if (result instanceof Promise) {
           // Nobody waits for it.
           result.catch(() => undefined);
-          throw new TypeError('options.policy.evaluate returned a promise; the Sync forms need an answer');
+          throw new CryptoTensorsError('PolicyError', 'it returned a promise; the Sync forms need an answer');
         }
         return result;
       },
@@ -99,7 +99,9 @@ function* askOther(evaluate: Evaluate, policy: string, input: PolicyInput): Twin
     return answer === true;
   } catch (cause) {
     const tensor = input.tensor?.name;
-    throw new CryptoTensorsError('PolicyError', `options.policy.evaluate failed: ${(cause as Error).message}`, {
+    // Another's message may quote the claims: only this library's own words are repeated.
+    const reason = cause instanceof CryptoTensorsError ? cause.message : "what it threw is this error's cause";
+    throw new CryptoTensorsError('PolicyError', `options.policy.evaluate failed: ${reason}`, {
       cause,
       ...(tensor === undefined ? {} : { tensor }),
     });

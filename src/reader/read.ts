@@ -3,6 +3,7 @@ import type { Engine } from '../engine/types.js';
 import { planTensors } from '../format/plan.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
+import type { Audit } from './audit.js';
 import { publicError } from './faults.js';
 import type { Model } from './model.js';
 import { intoBytes } from './options.js';
@@ -26,6 +27,8 @@ export interface ReadContext {
   threads: number;
   signal: AbortSignal | undefined;
   onProgress: ReadOptions['onProgress'];
+  /** Whom to tell of what was read. Default: nobody. */
+  audit?: Audit | null;
 }
 
 /**
@@ -67,6 +70,8 @@ export function* readPlans(plans: readonly FilePlan[], destination: Uint8Array, 
       },
       () => readConcurrently(plans, destination, context),
     );
+    // Before anything is handed over: what cannot be logged is not.
+    if (context.audit) for (const { model, copies } of plans) context.audit.copied(model, copies);
   } catch (error) {
     engine.wipe(destination);
     throw error;
@@ -169,7 +174,7 @@ export function* demandTensors(refs: readonly TensorRef[], signal: AbortSignal |
 /** Reads whole tensors, of any number of files, into one piece of memory. @throws PolicyDenied, PolicyError */
 export function* readTensors(refs: readonly TensorRef[], options: ReadOptions, context: ReadContext): Twin<Tensor[]> {
   yield* demandTensors(refs, context.signal);
-  if (options.map === true) return refs.map((ref) => mapTensor(ref, context));
+  if (options.map === true) return mapTensors(refs, context);
   const byModel = new Map<Model, number[]>();
   for (const { model, index } of refs) {
     const indices = byModel.get(model);
@@ -200,6 +205,15 @@ export function* readTensors(refs: readonly TensorRef[], options: ReadOptions, c
     const view = new Uint8Array(bytes.buffer, bytes.byteOffset + offset, length);
     return new Tensor(header.names[index]!, header.dtype(index), header.shape(index), view, memory);
   });
+}
+
+function mapTensors(refs: readonly TensorRef[], context: ReadContext): Tensor[] {
+  const tensors = refs.map((ref) => mapTensor(ref, context));
+  const { audit } = context;
+  if (audit) {
+    for (const [i, { name, byteLength }] of tensors.entries()) audit.tensorsRead(refs[i]!.model, [name], byteLength);
+  }
+  return tensors;
 }
 
 /** A view of the file's own bytes, for a tensor that nothing protects. */

@@ -2,6 +2,7 @@ import { CryptoTensorsError } from '../errors.js';
 import type { Engine } from '../engine/types.js';
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
+import type { Audit, Place } from './audit.js';
 import type { ReadOptions } from './options.js';
 import type { ReadContext } from './read.js';
 import { linkSignals } from './signals.js';
@@ -12,16 +13,26 @@ export interface ReadDefaults {
   signal?: AbortSignal | undefined;
 }
 
+/** Whom to tell of the reads, and what of. */
+export interface ReadAudit {
+  audit: Audit | null;
+  place: Place;
+}
+
 /** The reads of one open file: they begin only while it is open, and end when it is closed. */
 export class Reads {
   readonly #engine: Engine;
   readonly #defaults: ReadDefaults;
+  readonly #audit: Audit | null;
+  readonly #place: Place;
   readonly #closing = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
 
-  constructor(engine: Engine, defaults: ReadDefaults) {
+  constructor(engine: Engine, defaults: ReadDefaults, { audit, place }: ReadAudit) {
     this.#engine = engine;
     this.#defaults = defaults;
+    this.#audit = audit;
+    this.#place = place;
   }
 
   get closed(): boolean {
@@ -33,17 +44,26 @@ export class Reads {
     if (this.closed) throw closedError();
   }
 
+  #assertReadable(): void {
+    if (this.closed) throw this.denied(closedError());
+  }
+
+  /** Tells of a refusal. @returns it, to be thrown */
+  denied(error: unknown): unknown {
+    this.#audit?.denied(error, this.#place);
+    return error;
+  }
+
   /** Runs a read on pool threads. @throws {CryptoTensorsError} `Closed` if the file is closed before it ends */
   async run<Result>(options: ReadOptions, procedure: (context: ReadContext) => Twin<Result>): Promise<Result> {
-    this.assertOpen();
+    this.#assertReadable();
     const { signal, unlink } = this.#link(options);
     const running = runAsync(procedure(this.#context(options, signal)));
     this.#running.add(running);
     try {
       return await running;
     } catch (error) {
-      if (this.closed) throw closedError(error);
-      throw error;
+      throw this.denied(this.closed ? closedError(error) : error);
     } finally {
       this.#running.delete(running);
       unlink();
@@ -52,10 +72,12 @@ export class Reads {
 
   /** The same, blocking the calling thread. */
   runSync<Result>(options: ReadOptions, procedure: (context: ReadContext) => Twin<Result>): Result {
-    this.assertOpen();
+    this.#assertReadable();
     const { signal, unlink } = this.#link(options);
     try {
       return runSync(procedure(this.#context(options, signal)));
+    } catch (error) {
+      throw this.denied(error);
     } finally {
       unlink();
     }
@@ -81,6 +103,7 @@ export class Reads {
       threads: options.threads ?? this.#defaults.threads ?? 0,
       signal,
       onProgress: options.onProgress,
+      audit: this.#audit,
     };
   }
 }

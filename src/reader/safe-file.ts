@@ -4,8 +4,10 @@ import type { Dtype } from '../format/dtype.js';
 import { compareUtf8 } from '../format/canonical.js';
 import { getEngine } from '../engine/load.js';
 import type { Engine } from '../engine/types.js';
-import { checkInteger, checkOptionNames, checkSignal } from '../options.js';
+import { checkFunction, checkInteger, checkOptionNames, checkSignal } from '../options.js';
 import type { Twin } from '../twin.js';
+import { auditOf } from './audit.js';
+import type { Audit, AuditListener, Place } from './audit.js';
 import { isReserved, metadataOf } from './metadata.js';
 import { closeModel } from './model.js';
 import type { Check, Model } from './model.js';
@@ -52,6 +54,7 @@ export interface SafeFileParts {
   index: TensorIndex;
   /** Of a sharded model. */
   shards: ShardIndex | null;
+  audit: Audit | null;
 }
 
 /** Options of `SafeFile.attach`. */
@@ -60,6 +63,8 @@ export interface AttachOptions {
   threads?: number;
   /** Ends any read that is under way with an `AbortError`. */
   signal?: AbortSignal;
+  /** As in `safeOpen`: gets what happens to the model in this thread, the attaching first (`opened`). */
+  onEvent?: AuditListener;
 }
 
 /**
@@ -71,17 +76,20 @@ export class SafeFile implements Disposable, AsyncDisposable {
   readonly #models: readonly Model[];
   readonly #index: TensorIndex;
   readonly #shards: ShardIndex | null;
+  readonly #place: Place;
   readonly #reads: Reads;
   #shared: SharedModel | null = null;
   #pins: readonly string[] | null = null;
 
   /** @internal Use `safeOpen`. */
-  constructor({ engine, models, index, shards }: SafeFileParts, options: ReadDefaults) {
+  constructor({ engine, models, index, shards, audit }: SafeFileParts, options: ReadDefaults) {
     this.#engine = engine;
     this.#models = models;
     this.#index = index;
     this.#shards = shards;
-    this.#reads = new Reads(engine, options);
+    const files = models.map(({ path }) => path);
+    this.#place = { path: shards?.path ?? files[0], files };
+    this.#reads = new Reads(engine, options, { audit, place: this.#place });
   }
 
   /** Tensor names in ascending UTF-8 byte order, as in safetensors for Python. */
@@ -194,13 +202,13 @@ export class SafeFile implements Disposable, AsyncDisposable {
    */
   async getTensor(name: string, options: ReadOptions = {}): Promise<Tensor> {
     checkReadOptions(options, 'getTensor');
-    return (await this.#read([this.#find(name)], options))[0]!;
+    return (await this.#read([this.#findToRead(name)], options))[0]!;
   }
 
   /** The same, blocking the calling thread. */
   getTensorSync(name: string, options: ReadOptions = {}): Tensor {
     checkReadOptions(options, 'getTensorSync');
-    return this.#readSync([this.#find(name)], options)[0]!;
+    return this.#readSync([this.#findToRead(name)], options)[0]!;
   }
 
   /**
@@ -226,7 +234,7 @@ export class SafeFile implements Disposable, AsyncDisposable {
    * @throws {CryptoTensorsError} `TensorNotFound`
    */
   getSlice(name: string): SafeSlice {
-    return new SafeSlice(this.#find(name), this.#reads);
+    return new SafeSlice(this.#findToRead(name), this.#reads);
   }
 
   /**
@@ -253,12 +261,14 @@ export class SafeFile implements Disposable, AsyncDisposable {
    * @throws {TypeError} if it is no token
    */
   static attach(token: SharedModel, options: AttachOptions = {}): SafeFile {
-    checkOptionNames(options, ['threads', 'signal'], 'SafeFile.attach');
+    checkOptionNames(options, ['threads', 'signal', 'onEvent'], 'SafeFile.attach');
     checkInteger(options.threads, 'options.threads', 1, MAX_THREADS);
     checkSignal(options.signal);
+    checkFunction(options.onEvent, 'options.onEvent');
     const engine = getEngine();
-    const attached = attachModels(token, engine);
-    return new SafeFile({ engine, shards: token.shards, ...attached }, options);
+    const audit = auditOf(options);
+    const attached = attachModels(token, engine, audit);
+    return new SafeFile({ engine, shards: token.shards, audit, ...attached }, options);
   }
 
   /**
@@ -297,6 +307,11 @@ export class SafeFile implements Disposable, AsyncDisposable {
     };
   }
 
+  /** @internal Where refusals of whole-file work belong. */
+  get place(): Place {
+    return this.#place;
+  }
+
   /** @internal The files, for whole-file work. */
   models(): readonly Model[] {
     this.#reads.assertOpen();
@@ -315,15 +330,22 @@ export class SafeFile implements Disposable, AsyncDisposable {
     );
   }
 
+  #findToRead(name: string): TensorRef {
+    try {
+      return this.#find(name);
+    } catch (error) {
+      throw this.#reads.denied(error);
+    }
+  }
+
   #select(options: GetTensorsOptions, where: string): TensorRef[] {
     checkReadOptions(options, where, ['names']);
-    this.#reads.assertOpen();
     if (options.names === undefined) return [...this.#index.values()];
     const names: unknown = options.names;
     if (typeof names === 'string' || typeof (names as Iterable<string> | null)?.[Symbol.iterator] !== 'function') {
       throw argumentError('options.names', 'a list of names', names);
     }
-    return [...new Set(options.names)].map((name) => this.#find(name));
+    return [...new Set(options.names)].map((name) => this.#findToRead(name));
   }
 
   #read(refs: readonly TensorRef[], options: ReadOptions): Promise<Tensor[]> {

@@ -3,6 +3,7 @@ import { LENGTH_BYTES } from '../format/canonical.js';
 import { parseHeader } from '../format/header.js';
 import type { Engine, EngineSharing } from '../engine/types.js';
 import { runSync } from '../twin.js';
+import type { Audit } from './audit.js';
 import { publicError } from './faults.js';
 import { closeModel } from './model.js';
 import type { Encryption, Check, Model } from './model.js';
@@ -85,18 +86,27 @@ function shareFile(sharing: EngineSharing, model: Model, decisions: Uint8Array |
 }
 
 /** The models behind a token, for this thread. @throws {CryptoTensorsError} `Closed` if the model was closed meanwhile */
-export function attachModels(shared: unknown, engine: Engine): { models: Model[]; index: TensorIndex } {
+export function attachModels(
+  shared: unknown,
+  engine: Engine,
+  audit: Audit | null,
+): { models: Model[]; index: TensorIndex } {
   if (!isSharedModel(shared)) throw argumentError('token', 'what SafeFile.share() returned', shared);
   const sharing = sharingOf(engine);
   const models: Model[] = [];
   try {
     for (const file of shared.files) models.push(attachFile(engine, sharing, file));
     const [first] = models;
-    if (shared.shards === null && first !== undefined) return { models, index: indexFile(first) };
-    return { models, index: indexShards(models, shared.shards!) };
+    const index =
+      shared.shards === null && first !== undefined ? indexFile(first) : indexShards(models, shared.shards!);
+    for (const model of models) audit?.opened(model);
+    return { models, index };
   } catch (error) {
     for (const model of models) closeModel(model);
-    throw publicError(error, { path: undefined, names: [] });
+    const refusal = publicError(error, { path: undefined, names: [] });
+    const files = shared.files.map(({ path }) => path);
+    audit?.denied(refusal, { path: shared.shards?.path ?? files[0], files });
+    throw refusal;
   }
 }
 

@@ -8,11 +8,11 @@ import type { Twin } from '../twin.js';
 /** A check of a header's signature that may be under way. */
 export interface Verification {
   /**
-   * The key id of the trusted key that verified the signature.
+   * The trusted key that verified the signature.
    *
    * @throws BadSignature
    */
-  result(): Twin<string | null>;
+  result(): Twin<SigningKey>;
 }
 
 /**
@@ -38,7 +38,7 @@ export function* startVerification(
         () => started!.verified,
       );
       if (signer === undefined) throw badSignature(candidates);
-      return signer.kid;
+      return signer;
     },
   };
 }

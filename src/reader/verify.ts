@@ -1,5 +1,7 @@
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
+import { auditOf, audited } from './audit.js';
+import type { Audit } from './audit.js';
 import type { Check, Model } from './model.js';
 import { open } from './open.js';
 import type { OpenInput } from './input.js';
@@ -7,6 +9,7 @@ import { checkOpenOptions } from './options.js';
 import type { OpenOptions, ReadOptions } from './options.js';
 import { readPlans } from './read.js';
 import type { ReadContext } from './read.js';
+import type { SafeFile } from './safe-file.js';
 
 /** Options of `verifyFile`. */
 export interface VerifyOptions extends OpenOptions, Pick<ReadOptions, 'onProgress'> {}
@@ -43,8 +46,19 @@ export function verifyFileSync(input: OpenInput, options: VerifyOptions = {}): V
   return runSync(verify(input, options));
 }
 
-function* verify(input: OpenInput, { onProgress, ...options }: VerifyOptions): Twin<Verification> {
+function* verify(input: OpenInput, verifyOptions: VerifyOptions): Twin<Verification> {
+  const { onProgress, ...options } = verifyOptions;
   using file = yield* open(input, options);
+  const audit = auditOf(options);
+  return yield* audited(audit, file.place, verifyOpened(file, audit, options, onProgress));
+}
+
+function* verifyOpened(
+  file: SafeFile,
+  audit: Audit | null,
+  options: OpenOptions,
+  onProgress: VerifyOptions['onProgress'],
+): Twin<Verification> {
   const models = file.models();
   const total = models.reduce((sum, { header }) => sum + (header.end.at(-1) ?? 0), 0);
   const unprotected: string[] = [];
@@ -63,6 +77,7 @@ function* verify(input: OpenInput, { onProgress, ...options }: VerifyOptions): T
       done += byteLength;
       onProgress?.(done, total);
     }
+    audit?.wholeFileRead(model, true);
     unprotected.push(...model.header.names.filter((_, i) => model.checks[i] === 'none'));
   }
   return {

@@ -1,4 +1,6 @@
 import { encodeHeader } from '../format/canonical.js';
+import { auditOf, audited } from '../reader/audit.js';
+import type { Audit } from '../reader/audit.js';
 import { publicError } from '../reader/faults.js';
 import type { Model } from '../reader/model.js';
 import { open } from '../reader/open.js';
@@ -42,15 +44,19 @@ export async function decryptFile(
 
 function* decrypt(from: string, to: string, options: DecryptOptions): Twin<void> {
   using file = yield* open(from, options);
-  const model = file.models()[0]!;
+  const audit = auditOf(options);
+  yield* audited(audit, file.place, decryptOpened(file.models()[0]!, to, options, audit));
+}
+
+function* decryptOpened(model: Model, to: string, options: DecryptOptions, audit: Audit | null): Twin<void> {
   try {
-    yield* writePlain(model, to, options);
+    yield* writePlain(model, to, options, audit);
   } catch (error) {
-    throw publicError(error, { path: from, names: model.header.names, signal: options.signal });
+    throw publicError(error, { path: model.path, names: model.header.names, signal: options.signal });
   }
 }
 
-function* writePlain(model: Model, to: string, options: DecryptOptions): Twin<void> {
+function* writePlain(model: Model, to: string, options: DecryptOptions, audit: Audit | null): Twin<void> {
   const { engine, header, table, source, guard } = model;
   if (guard !== null) yield* guard.demand([...header.names.keys()], options.signal, ADVICE);
   const prefix = encodeHeader(
@@ -85,6 +91,8 @@ function* writePlain(model: Model, to: string, options: DecryptOptions): Twin<vo
       () => engine.unseal(request),
     );
     sink.write(0, prefix);
+    // Before the file takes its name: what cannot be logged does not appear.
+    audit?.wholeFileRead(model);
   });
 }
 

@@ -1,4 +1,4 @@
-import { readFileSync, renameSync } from 'node:fs';
+import { copyFileSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
@@ -139,9 +139,21 @@ describe('pin', () => {
       found: c,
     });
     expect(evaluate).toHaveBeenCalledTimes(2);
-    // One pin too many shows at the file that could have been the last to have it.
-    expect((await refusal('PinMismatch', () => open(a, b, c, pin))).message).toContain(`has the pin`);
+    evaluate.mockClear();
+    expect(await refusal('PinMismatch', () => open(a, b, c, pin))).toMatchObject({
+      path: index,
+      expected: '4 files',
+      found: '3 files',
+    });
+    expect(evaluate).not.toHaveBeenCalled();
     await refusal('PinMismatch', () => safeOpen(path, { keys: KEYS, pin: [pin, a] }));
+
+    // One of the files twice, in the place of another.
+    copyFileSync(join(folder, 'a.safetensors'), join(folder, 'copy.safetensors'));
+    const twice = join(folder, 'twice.safetensors.index.json');
+    writeShardIndex(twice, { a: 'a.safetensors', b: 'copy.safetensors' });
+    const absent = await refusal('PinMismatch', () => safeOpen(twice, { keys: KEYS, pin: [a, b] }));
+    expect(absent).toMatchObject({ path: twice, expected: b, found: a });
 
     // A whole shard of an older release among the new ones.
     const older = join(folder, 'older.safetensors');
