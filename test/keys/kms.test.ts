@@ -204,7 +204,7 @@ describe('trouble', () => {
     for (const [options, message] of [
       [{ keys, region: 'x' }, 'unknown option "region"'],
       [{ keys: 5 }, 'options.keys must be a path'],
-      [{ keys, client: {} as KMSClient }, 'options.client must be a KMSClient'],
+      [{ keys, client: Object.create(null) as KMSClient }, 'options.client must be a KMSClient'],
       [{ keys, encryptionContext: { a: 1 } }, 'options.encryptionContext["a"] must be a string'],
     ] as [KmsKeyProviderOptions, string][]) {
       expect(() => kmsKeyProvider(options)).toThrow(message);
