@@ -14,6 +14,7 @@ import type { Twin } from '../twin.js';
 import { checkOptionNames } from '../options.js';
 import { readDetachedHeader } from './detached.js';
 import { publicError } from './faults.js';
+import { headersInTransit } from './interrupted.js';
 import { userMetadata } from './metadata.js';
 import type { Check } from './model.js';
 import { resolveInput } from './input.js';
@@ -69,16 +70,17 @@ function checkInspectOptions(options: InspectOptions, where: string): void {
   checkHeader(options.header);
 }
 
-function* inspectInput(input: OpenInput, { header: given }: InspectOptions): Twin<Inspection> {
+function* inspectInput(input: OpenInput, { header: wanted }: InspectOptions): Twin<Inspection> {
   const target = resolveInput(input);
-  const detached = given === undefined ? undefined : resolveInput(given, 'options.header');
+  const detached = wanted === undefined ? undefined : resolveInput(wanted, 'options.header');
   const engine = getEngine();
   try {
     const source = yield* openSource(target, engine);
     try {
-      const header = yield* detached === undefined
+      const given = detached ?? (typeof target === 'string' ? (yield* headersInTransit(target, engine))[0] : undefined);
+      const header = yield* given === undefined
         ? readUnplacedHeader(engine, source)
-        : readDetachedHeader(engine, source, detached);
+        : readDetachedHeader(engine, source, given);
       return describe(engine, header, source.size);
     } finally {
       source.close();

@@ -1,5 +1,6 @@
 import { CryptoTensorsError, quote } from '../errors.js';
 import { getEngine } from '../engine/load.js';
+import type { PolicyAction } from '../policy/input.js';
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { createAccess } from './access.js';
@@ -7,8 +8,10 @@ import { auditOf, audited } from './audit.js';
 import type { Place } from './audit.js';
 import { resolveInput } from './input.js';
 import type { OpenInput } from './input.js';
-import { closeModel, openModel } from './model.js';
+import { closeModel } from './model.js';
 import type { Model } from './model.js';
+import { openShards } from './open-shards.js';
+import { openStored } from './open-stored.js';
 import { checkOpenOptions } from './options.js';
 import type { OpenOptions } from './options.js';
 import { checkAllPins, checkPinCount } from './pin.js';
@@ -45,17 +48,22 @@ export function safeOpenSync(input: OpenInput, options: OpenOptions = {}): SafeF
   return runSync(open(input, options));
 }
 
-/** The procedure behind both; the caller has checked the options. */
-export function* open(input: OpenInput, options: OpenOptions): Twin<SafeFile> {
+/** The procedure behind both; the caller has checked the options. @param action what the file's policy is asked about */
+export function* open(input: OpenInput, options: OpenOptions, action: PolicyAction = 'open'): Twin<SafeFile> {
   const target = resolveInput(input);
   const place: Place = { path: typeof target === 'string' ? target : undefined, files: [] };
-  return yield* audited(auditOf(options), place, openTarget(target, options, place));
+  return yield* audited(auditOf(options), place, openTarget(target, options, place, action));
 }
 
-function* openTarget(target: string | Uint8Array, options: OpenOptions, place: Place): Twin<SafeFile> {
+function* openTarget(
+  target: string | Uint8Array,
+  options: OpenOptions,
+  place: Place,
+  action: PolicyAction,
+): Twin<SafeFile> {
   const detached = options.header === undefined ? undefined : resolveInput(options.header, 'options.header');
   const engine = getEngine();
-  const access = yield* createAccess(options, engine);
+  const access = yield* createAccess(options, engine, action);
   const { audit, pins } = access;
   const models: Model[] = [];
   try {
@@ -65,10 +73,10 @@ function* openTarget(target: string | Uint8Array, options: OpenOptions, place: P
       shards = yield* readShardIndex(target, engine);
       place.files = shards.shardPaths;
       checkPinCount(pins, shards.shardPaths.length, target);
-      for (const path of shards.shardPaths) models.push(yield* openModel(path, engine, access));
+      models.push(...(yield* openShards(shards, engine, access)));
     } else {
       checkPinCount(pins, 1, place.path);
-      models.push(yield* openModel(target, engine, access, detached));
+      models.push(yield* openStored(target, engine, access, detached));
     }
     checkAllPins(
       pins,

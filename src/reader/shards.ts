@@ -66,14 +66,7 @@ function parseWeightMap(path: string, bytes: Uint8Array): Map<string, string> {
   const weightMap = new Map<string, string>();
   for (const [tensor, file] of map as Map<string, unknown>) {
     // Only a file beside the index: an index must not be able to point anywhere else.
-    if (
-      typeof file !== 'string' ||
-      file === '' ||
-      file !== basename(file) ||
-      file === '.' ||
-      file === '..' ||
-      /[\\/\0]/.test(file)
-    ) {
+    if (typeof file !== 'string' || !isPlainName(file)) {
       throw invalid(
         path,
         `maps ${quote(tensor)} to ${typeof file === 'string' ? quote(file) : 'something else'}, which is not a plain file name`,
@@ -83,6 +76,10 @@ function parseWeightMap(path: string, bytes: Uint8Array): Map<string, string> {
   }
   if (weightMap.size === 0) throw invalid(path, 'names no tensor');
   return weightMap;
+}
+
+export function isPlainName(name: string): boolean {
+  return name !== '' && name === basename(name) && name !== '.' && name !== '..' && !/[\\/\0]/.test(name);
 }
 
 /** Every tensor of the shards by name. Names and files must be exactly what the index says. */

@@ -60,16 +60,27 @@ function* verifyOpened(
   onProgress: VerifyOptions['onProgress'],
 ): Twin<Verification> {
   const models = file.models();
-  const total = models.reduce((sum, { header }) => sum + (header.end.at(-1) ?? 0), 0);
-  const unprotected: string[] = [];
+  yield* verifyModels(models, { threads: options.threads ?? 0, signal: options.signal, onProgress, audit });
+  const unprotected = models.flatMap(({ header, checks }) => header.names.filter((_, i) => checks[i] === 'none'));
+  return {
+    encrypted: file.encrypted,
+    signers: file.signers(),
+    pins: file.pins(),
+    tensors: file.size,
+    bytes: dataBytes(models),
+    unprotected,
+  };
+}
+
+/** Reads every byte that a tag or a digest covers through its check. */
+export function* verifyModels(
+  models: readonly Model[],
+  { threads = 0, signal, onProgress, audit }: Partial<Omit<ReadContext, 'engine'>>,
+): Twin<void> {
+  const total = dataBytes(models);
   let done = 0;
   for (const model of models) {
-    const context: ReadContext = {
-      engine: model.engine,
-      threads: options.threads ?? 0,
-      signal: options.signal,
-      onProgress: undefined,
-    };
+    const context: ReadContext = { engine: model.engine, threads, signal, onProgress: undefined };
     let scratch = new Uint8Array(0);
     for (const { copies, byteLength } of verificationBatches(model)) {
       if (scratch.byteLength < byteLength) scratch = model.engine.allocateUnsafe(byteLength) as Uint8Array<ArrayBuffer>;
@@ -78,16 +89,11 @@ function* verifyOpened(
       onProgress?.(done, total);
     }
     audit?.wholeFileRead(model, true);
-    unprotected.push(...model.header.names.filter((_, i) => model.checks[i] === 'none'));
   }
-  return {
-    encrypted: file.encrypted,
-    signers: file.signers(),
-    pins: file.pins(),
-    tensors: file.size,
-    bytes: total,
-    unprotected,
-  };
+}
+
+function dataBytes(models: readonly Model[]): number {
+  return models.reduce((sum, { header }) => sum + (header.end.at(-1) ?? 0), 0);
 }
 
 interface Batch {

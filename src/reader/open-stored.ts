@@ -1,0 +1,42 @@
+import type { Engine } from '../engine/types.js';
+import type { Twin } from '../twin.js';
+import type { Access } from './access.js';
+import { headersInTransit, isOfHeader, wasWrittenSince } from './interrupted.js';
+import { openModel } from './model.js';
+import type { Model } from './model.js';
+
+/** As often a file is opened anew that changes under the reader's eyes. */
+const MAX_ATTEMPTS = 10;
+
+/**
+ * Opens a file or bytes. A file whose header is being overwritten, or was in part when a rewrap was interrupted, opens with the old
+ * header or the new one. Files that open at once cost nothing more.
+ *
+ * @param given a header in place of the file's own
+ */
+export function* openStored(
+  input: string | Uint8Array,
+  engine: Engine,
+  access: Access,
+  given?: string | Uint8Array,
+): Twin<Model> {
+  for (let attempt = 1; ; attempt++) {
+    const started = Date.now();
+    let failure: unknown;
+    try {
+      return yield* openModel(input, engine, access, given);
+    } catch (error) {
+      failure = error;
+    }
+    if (typeof input !== 'string' || given !== undefined || !isOfHeader(failure)) throw failure;
+    for (const detached of yield* headersInTransit(input, engine)) {
+      try {
+        return yield* openModel(input, engine, access, detached);
+      } catch (error) {
+        if (!isOfHeader(error)) throw error;
+        failure = error;
+      }
+    }
+    if (attempt === MAX_ATTEMPTS || !(yield* wasWrittenSince(input, started))) throw failure;
+  }
+}
