@@ -13,7 +13,8 @@ const layers = [
   { folder: 'policy', mayImport: ['format', 'engine'] },
   { folder: 'reader', mayImport: ['format', 'engine', 'keys', 'policy'] },
   { folder: 'writer', mayImport: ['format', 'engine', 'keys', 'policy', 'reader'] },
-  { folder: 'license', mayImport: ['format', 'engine', 'keys', 'policy', 'reader', 'writer'] },
+  { folder: 'rewrap', mayImport: ['format', 'engine', 'keys', 'policy', 'reader', 'writer'] },
+  { folder: 'license', mayImport: ['format', 'engine', 'keys', 'policy', 'reader', 'writer', 'rewrap'] },
 ];
 const folders = [...layers.map((layer) => layer.folder), 'cli'];
 

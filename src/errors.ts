@@ -36,6 +36,7 @@ export type ErrorCode =
   // The world around the file.
   | 'FileChanged'
   | 'FileError'
+  | 'FileBusy'
   | 'InvalidIndex'
   | 'InvalidOption'
   | 'Closed'

@@ -31,6 +31,14 @@ export type { DecryptOptions } from './writer/decrypt-file.js';
 export type { ProtectOptions, WorkOptions } from './writer/options.js';
 export type { TensorPattern, TensorSelection, TensorSummary } from './writer/select.js';
 
+export { rewrapFile } from './rewrap/rewrap-file.js';
+export type { RewrappedFile } from './rewrap/rewrap-file.js';
+export type { RewrapOptions, RewrapTo } from './rewrap/options.js';
+export { recoverFile } from './rewrap/recover-file.js';
+export type { Recovery } from './rewrap/recovery.js';
+export { attachHeader, detachHeader } from './rewrap/detach.js';
+export type { DetachOptions } from './rewrap/detach.js';
+
 export { generateKeys, loadKeys, loadKeysSync, publicJwks } from './key-tools.js';
 export {
   cachedKeyProvider,

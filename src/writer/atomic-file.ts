@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, renameSync, unlinkSync } from 'node:fs';
+import { chmodSync, closeSync, fsyncSync, openSync, renameSync, unlinkSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { basename, dirname, join } from 'node:path';
 import { CryptoTensorsError, quote } from '../errors.js';
@@ -14,6 +14,8 @@ export interface AtomicFile {
   engine: Engine;
   /** False: without fsync. A crash of the machine may then lose the new file, but not make half of it visible to processes. */
   durable?: boolean | undefined;
+  /** Permissions of the file. Default: what the process's umask leaves of reading and writing for all. */
+  mode?: number | undefined;
 }
 
 /**
@@ -23,14 +25,16 @@ export interface AtomicFile {
  * @throws {CryptoTensorsError} `FileError`
  */
 export function* writeAtomically<Result>(
-  { path, byteLength, engine, durable = true }: AtomicFile,
+  { path, byteLength, engine, durable = true, mode }: AtomicFile,
   fill: (sink: Sink) => Twin<Result>,
 ): Twin<Result> {
   const temporary = join(dirname(path), `.${basename(path).slice(0, 200)}.${randomBytes(6).toString('hex')}.tmp`);
   let sink: Sink | undefined;
   let renamed = false;
   try {
-    sink = engine.createFile(temporary, 0o666);
+    sink = engine.createFile(temporary, mode ?? 0o666);
+    // Not subject to the umask, as it was given.
+    if (mode !== undefined) chmodSync(temporary, mode);
     yield* prepare(sink, byteLength);
     const result = yield* fill(sink);
     if (durable) yield* flush(sink);
@@ -40,21 +44,24 @@ export function* writeAtomically<Result>(
     if (durable) syncDirectory(dirname(path));
     return result;
   } catch (error) {
-    if (isWriteFault(error)) throw publicError(error, { path, names: [] });
-    if (isSystemError(error)) {
-      throw new CryptoTensorsError('FileError', `${quote(path)} could not be written: ${error.message}`, {
-        path,
-        systemCode: error.code,
-        cause: error,
-      });
-    }
-    throw error;
+    throw publicWriteError(error, path);
   } finally {
     if (!renamed) {
       sink?.close();
       removeQuietly(temporary);
     }
   }
+}
+
+/** What went wrong with writing `path`, as the public error. What concerns something else passes through unchanged. */
+export function publicWriteError(error: unknown, path: string): unknown {
+  if (isWriteFault(error)) return publicError(error, { path, names: [] });
+  if (!isSystemError(error)) return error;
+  return new CryptoTensorsError('FileError', `${quote(path)} could not be written: ${error.message}`, {
+    path,
+    systemCode: error.code,
+    cause: error,
+  });
 }
 
 function prepare(sink: Sink, byteLength: number): Twin<void> {

@@ -80,15 +80,16 @@ export function checkProtectOptions(options: Partial<ProtectOptions>): void {
   checkPolicy(options.policy);
 }
 
-function checkPolicy(policy: unknown): void {
+/** @param name what the option is called in messages */
+export function checkPolicy(policy: unknown, name = 'options.policy'): void {
   if (policy === undefined) return;
-  if (typeof policy !== 'object' || policy === null) throw argumentError('options.policy', 'an object', policy);
-  checkOptionNames(policy, ['local', 'remote'], 'options.policy');
+  if (typeof policy !== 'object' || policy === null) throw argumentError(name, 'an object', policy);
+  checkOptionNames(policy, ['local', 'remote'], name);
   for (const text of ['local', 'remote'] as const) {
     const value = (policy as Record<string, unknown>)[text];
-    checkString(value, `options.policy.${text}`);
+    checkString(value, `${name}.${text}`);
     if (typeof value === 'string' && !value.isWellFormed()) {
-      throw new CryptoTensorsError('InvalidOption', `options.policy.${text} holds half of a surrogate pair`);
+      throw new CryptoTensorsError('InvalidOption', `${name}.${text} holds half of a surrogate pair`);
     }
   }
 }

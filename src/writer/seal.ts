@@ -21,8 +21,8 @@ import type { WorkOptions } from './options.js';
 import type { Protection } from './protection.js';
 
 /** Where the header's data section begins when the file is encrypted, and the spaces left for a later rewrap (FORMAT.md §5). */
-const DATA_ALIGNMENT = 4096;
-const HEADER_SLACK = 1024;
+export const DATA_ALIGNMENT = 4096;
+export const HEADER_SLACK = 1024;
 /** safetensors' own alignment, so that a plain file is byte for byte what safetensors writes. */
 const PLAIN_ALIGNMENT = 8;
 const SIGNATURE_BYTES = 64;

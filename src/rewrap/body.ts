@@ -1,0 +1,71 @@
+import { SealMode } from '../engine/types.js';
+import type { Engine, Sink } from '../engine/types.js';
+import type { Model } from '../reader/model.js';
+import { step } from '../twin.js';
+import type { Twin } from '../twin.js';
+import type { WorkOptions } from '../writer/options.js';
+
+/** Where stored bytes are copied from: the data section of an open file. */
+export type Body = Pick<Model, 'engine' | 'source' | 'dataStart'>;
+
+export function bodyBytes({ source, dataStart }: Body): number {
+  return source.size - dataStart;
+}
+
+/**
+ * Writes a file of this header and the data section of another one, as it is stored: nothing is decrypted. In bounded memory, by
+ * native threads.
+ *
+ * @throws {JobFault} `FileChanged` if the other file was written to meanwhile
+ */
+export function* writeWithBody(
+  header: Uint8Array,
+  body: Body,
+  sink: Sink,
+  { threads = 0, signal, onProgress }: Pick<WorkOptions, 'threads' | 'signal' | 'onProgress'>,
+): Twin<void> {
+  const { engine, source, dataStart } = body;
+  const length = bodyBytes(body);
+  const request = {
+    sources: [source],
+    sink,
+    items: Float64Array.of(0, dataStart, length, header.byteLength, SealMode.plain),
+    encryption: null,
+    integrity: null,
+    threads,
+    signal,
+    onProgress,
+  };
+  yield* step(
+    () => engine.sealSync(request),
+    () => engine.seal(request),
+  );
+  sink.write(0, header);
+}
+
+/** A new file at `path`, flushed: for what gets its name later. */
+export function* createWithBody(
+  path: string,
+  header: Uint8Array,
+  body: Body,
+  options: WorkOptions & { mode: number },
+): Twin<void> {
+  const engine: Engine = body.engine;
+  const sink = engine.createFile(path, options.mode);
+  try {
+    const size = header.byteLength + bodyBytes(body);
+    yield* step(
+      () => sink.allocate(size),
+      () => sink.allocateAsync(size),
+    );
+    yield* writeWithBody(header, body, sink, options);
+    if (options.durable !== false) {
+      yield* step(
+        () => sink.sync(),
+        () => sink.syncAsync(),
+      );
+    }
+  } finally {
+    sink.close();
+  }
+}

@@ -1,0 +1,109 @@
+import { statSync } from 'node:fs';
+import { padHeader } from '../format/canonical.js';
+import { getEngine } from '../engine/load.js';
+import { checkOptionNames } from '../options.js';
+import { readDetachedHeader } from '../reader/detached.js';
+import { publicError } from '../reader/faults.js';
+import { openSource, readHeader } from '../reader/source.js';
+import { runAsync } from '../twin.js';
+import type { Twin } from '../twin.js';
+import { writeAtomically } from '../writer/atomic-file.js';
+import { paths } from '../writer/encrypt-file.js';
+import { WORK_OPTIONS, checkWorkOptions } from '../writer/options.js';
+import type { WorkOptions } from '../writer/options.js';
+import { bodyBytes, writeWithBody } from './body.js';
+import { DETACHED_PADDING, FILE_PADDING } from './header.js';
+import { pathOf } from './options.js';
+
+/** Options of `detachHeader`. */
+export type DetachOptions = Pick<WorkOptions, 'durable'>;
+
+/**
+ * Writes a file's header to a file by itself: 8 bytes of length and the text. A body can be opened with any header that was made
+ * for it: `safeOpen(body, { header })`.
+ *
+ * The header's structure is checked, its signature is not: that is checked whenever somebody opens with it.
+ *
+ * @throws {CryptoTensorsError} what `safeOpen` throws of the structure; `FileError`, `InvalidOption`
+ */
+export async function detachHeader(
+  source: string | URL,
+  target: string | URL,
+  options: DetachOptions = {},
+): Promise<void> {
+  const [from, to] = paths(source, target);
+  checkOptionNames(options, ['durable'], 'detachHeader');
+  checkWorkOptions(options);
+  await runAsync(detach(from, to, options));
+}
+
+function* detach(from: string, to: string, options: DetachOptions): Twin<void> {
+  const engine = getEngine();
+  try {
+    const source = yield* openSource(from, engine);
+    try {
+      const { bytes } = yield* readHeader(engine, source);
+      const header = padHeader(bytes, DETACHED_PADDING);
+      const file = { path: to, byteLength: header.length, engine, durable: options.durable };
+      // eslint-disable-next-line require-yield -- nothing here takes long
+      yield* writeAtomically(file, function* (sink) {
+        sink.write(0, header);
+      });
+    } finally {
+      source.close();
+    }
+  } catch (error) {
+    throw publicError(error, { path: from, names: [] });
+  }
+}
+
+/**
+ * Makes an ordinary file of a body and a header that was made for it: one that every reader of the format opens, the reference
+ * among them. What the body has before its data is left out. What is at `target` (which may be `body`) is replaced atomically.
+ *
+ * The header is held against the length of the body's data; its signature, and the tags in it, are checked whenever the file is
+ * opened and read.
+ *
+ * @param header path of the header's file, or its bytes
+ * @throws {CryptoTensorsError} what `safeOpen` throws of the structure, `MetadataIncompleteBuffer` for a header of another
+ * body; `FileChanged`, `FileError`, `InvalidOption`
+ * @throws {AbortError} when `signal` fires; nothing is left behind
+ */
+export async function attachHeader(
+  body: string | URL,
+  header: string | URL | Uint8Array,
+  target: string | URL,
+  options: WorkOptions = {},
+): Promise<void> {
+  const [from, to] = paths(body, target);
+  const detached = header instanceof Uint8Array ? header : pathOf(header, 'header');
+  checkOptionNames(options, WORK_OPTIONS, 'attachHeader');
+  checkWorkOptions(options);
+  await runAsync(attach(from, detached, to, options));
+}
+
+function* attach(from: string, detached: string | Uint8Array, to: string, options: WorkOptions): Twin<void> {
+  const engine = getEngine();
+  let names: readonly string[] = [];
+  try {
+    const source = yield* openSource(from, engine);
+    try {
+      const { header, dataStart } = yield* readDetachedHeader(engine, source, detached);
+      names = header.names;
+      const body = { engine, source, dataStart };
+      const bytes = padHeader(header.bytes, { ...FILE_PADDING, fit: dataStart });
+      const file = {
+        path: to,
+        byteLength: bytes.length + bodyBytes(body),
+        engine,
+        durable: options.durable,
+        mode: statSync(from).mode & 0o7777,
+      };
+      yield* writeAtomically(file, (sink) => writeWithBody(bytes, body, sink, options));
+    } finally {
+      source.close();
+    }
+  } catch (error) {
+    throw publicError(error, { path: from, names, signal: options.signal });
+  }
+}

@@ -1,0 +1,81 @@
+import { chown, chmod, stat } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { AbortError } from '../errors.js';
+import { LENGTH_BYTES } from '../format/canonical.js';
+import { markOf } from '../reader/journal.js';
+import { runAsync } from '../twin.js';
+import { publicWriteError } from '../writer/atomic-file.js';
+import { createWithBody } from './body.js';
+import { FILE_PADDING } from './header.js';
+import type { EncryptedModel, NewKeys } from './new-keys.js';
+import type { RewrapOptions } from './options.js';
+import type { Member, Place } from './place.js';
+import type { RewrappedFile } from './rewrap-file.js';
+import type { PlannedChange, Transaction } from './transaction.js';
+
+interface InPlace {
+  place: Place;
+  transaction: Transaction;
+  options: RewrapOptions;
+}
+
+/** Changes the files of a model where they are, all or none. */
+export async function rewrapInPlace(
+  models: readonly EncryptedModel[],
+  keys: NewKeys,
+  { place, transaction, options }: InPlace,
+): Promise<RewrappedFile[]> {
+  const planned: PlannedChange[] = [];
+  for (const [i, model] of models.entries()) {
+    // The shards were opened in the order of the index, as the members are.
+    planned.push(await plan(model, keys, place.members[i]!, transaction, options));
+  }
+  // The last moment: what is begun behind this is finished.
+  if (options.signal?.aborted === true) throw new AbortError(options.signal.reason);
+  await transaction.commit(planned);
+  return planned.map(({ change, member }) => ({
+    path: place.sharded ? member.path : place.path,
+    how: change.kind === 'swap' ? 'in-place' : 'copy',
+  }));
+}
+
+async function plan(
+  model: EncryptedModel,
+  keys: NewKeys,
+  member: Member,
+  transaction: Transaction,
+  options: RewrapOptions,
+): Promise<PlannedChange> {
+  const { dataStart, source } = model;
+  const opened = headerBytes(model);
+  const after = await runAsync(keys.rewrap(model, { ...FILE_PADDING, fit: dataStart }));
+  const { name } = member;
+  if (after.length === opened.length) {
+    return { change: { kind: 'swap', name, before: opened, after }, member, opened, size: source.size };
+  }
+  const temporary = await transaction.temporaryFor(member);
+  try {
+    const status = await stat(member.path);
+    await runAsync(createWithBody(temporary, after, model, { ...options, mode: 0o600 }));
+    await copyOwnership(status, temporary);
+  } catch (error) {
+    throw publicWriteError(error, member.path);
+  }
+  const change = { kind: 'replace', name, before: markOf(opened), after: markOf(after) } as const;
+  return { change, member, opened, size: source.size };
+}
+
+/** The file's first bytes, up to its data. */
+function headerBytes({ header }: EncryptedModel): Uint8Array {
+  const bytes = new Uint8Array(header.dataStart);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(header.length), true);
+  bytes.set(header.bytes, LENGTH_BYTES);
+  return bytes;
+}
+
+/** Who may use a file does not change because it is replaced. */
+async function copyOwnership({ uid, gid, mode }: Stats, path: string): Promise<void> {
+  // Only root can give files away; whoever cannot owns the copy.
+  await chown(path, uid, gid).catch(() => undefined);
+  await chmod(path, mode & 0o7777);
+}

@@ -1,0 +1,73 @@
+import { fileURLToPath } from 'node:url';
+import { CryptoTensorsError, argumentError } from '../errors.js';
+import type { KeysInput } from '../keys/keyring.js';
+import { checkBoolean, checkOptionNames, checkPath, checkString } from '../options.js';
+import { checkOpenOptions } from '../reader/options.js';
+import type { OpenOptions } from '../reader/options.js';
+import { WORK_OPTIONS, checkPolicy, checkWorkOptions } from '../writer/options.js';
+import type { WorkOptions } from '../writer/options.js';
+
+/** What a rewrapped file is protected with. */
+export interface RewrapTo {
+  /** The new master key and the private signing key to sign with. */
+  keys: KeysInput;
+  /** Id of the master key to use, where `keys` holds several. Default: the first that fits the file's algorithm. */
+  encKid?: string;
+  /** Id of the signing key to use, where `keys` holds several. Default: the first that can sign. */
+  signKid?: string;
+  /** Rego texts in place of the file's own. What is not given is kept. */
+  policy?: { local?: string; remote?: string };
+}
+
+/** Options of `rewrapFile`. Those of opening say how the file is opened; `to` says what it becomes. */
+export interface RewrapOptions extends OpenOptions, WorkOptions {
+  to: RewrapTo;
+  /** Write a new file and leave this one as it is. Of a sharded model: the new index, in another folder. */
+  target?: string | URL;
+  /** Write the new header alone to `target`, to be used with the body as it is (`header` when opening). */
+  detached?: boolean;
+  /** Check the tag or digest of every tensor first, so that a damaged file is not passed on. Default: false. */
+  verify?: boolean;
+}
+
+const REWRAP_OPTIONS: readonly (keyof RewrapOptions)[] = ['to', 'target', 'detached', 'verify', ...WORK_OPTIONS];
+
+/** Returns the path and the target, if there is one. */
+export function checkRewrapOptions(path: unknown, options: RewrapOptions): { path: string; target: string | null } {
+  const from = pathOf(path, 'path');
+  checkOpenOptions(options, 'rewrapFile', REWRAP_OPTIONS);
+  checkWorkOptions(options);
+  checkBoolean(options.detached, 'options.detached');
+  checkBoolean(options.verify, 'options.verify');
+  checkTo(options.to);
+  const target = options.target === undefined ? null : pathOf(options.target, 'options.target');
+  if (options.detached === true && target === null) {
+    throw new CryptoTensorsError(
+      'InvalidOption',
+      'options.detached needs options.target: where to write the header by itself',
+    );
+  }
+  if (options.header !== undefined && target === null) {
+    throw new CryptoTensorsError(
+      'InvalidOption',
+      'options.header needs options.target: a detached header is not overwritten, nor is that of the body',
+    );
+  }
+  return { path: from, target };
+}
+
+function checkTo(to: unknown): void {
+  if (typeof to !== 'object' || to === null) throw argumentError('options.to', 'an object with the new keys', to);
+  checkOptionNames(to, ['keys', 'encKid', 'signKid', 'policy'], 'options.to');
+  const { keys, encKid, signKid, policy } = to as Partial<RewrapTo>;
+  if (keys === undefined) throw argumentError('options.to.keys', 'a path, JWKs or a key provider', keys);
+  checkString(encKid, 'options.to.encKid');
+  checkString(signKid, 'options.to.signKid');
+  checkPolicy(policy, 'options.to.policy');
+}
+
+/** A path, checked. */
+export function pathOf(value: unknown, name: string): string {
+  checkPath(value, name);
+  return value instanceof URL ? fileURLToPath(value) : (value as string);
+}

@@ -1,0 +1,20 @@
+import { findPlace } from './place.js';
+import { pathOf } from './options.js';
+import { recoverPlace } from './recovery.js';
+import type { Recovery } from './recovery.js';
+import { disk } from './storage.js';
+
+/**
+ * Finishes a rewrap that was interrupted by a crash, or removes what it left if it had not begun to change anything. Needs no
+ * keys: all that is to be done stands in the journal. `rewrapFile` does the same by itself where it can tell that the process
+ * that began is gone; call this where it cannot (`FileBusy`), as after a crash on another machine, once you know that nobody is at
+ * work.
+ *
+ * @param path the file, or the index of a sharded model
+ * @returns `nothing` if no rewrap was interrupted, `finished` if the file is the new one now, `undone` if it is the old one
+ * @throws {CryptoTensorsError} `FileBusy` if the process that began it still runs on this machine; `FileChanged` if the file was
+ * replaced by another one since; `FileError`; `InvalidIndex`
+ */
+export async function recoverFile(path: string | URL): Promise<Recovery> {
+  return recoverPlace(await findPlace(pathOf(path, 'path')), disk, { mayBeAlive: true });
+}

@@ -1,0 +1,104 @@
+import { CryptoTensorsError, quote } from '../errors.js';
+import { getEngine } from '../engine/load.js';
+import { publicError } from '../reader/faults.js';
+import { open } from '../reader/open.js';
+import type { SafeFile } from '../reader/safe-file.js';
+import { verifyModels } from '../reader/verify.js';
+import { runAsync } from '../twin.js';
+import { writeCopies, writeDetached } from './copies.js';
+import { openNewKeys } from './new-keys.js';
+import type { EncryptedModel, NewKeys } from './new-keys.js';
+import { checkRewrapOptions } from './options.js';
+import type { RewrapOptions } from './options.js';
+import { rewrapInPlace } from './in-place.js';
+import { findPlace } from './place.js';
+import { disk } from './storage.js';
+import type { Storage } from './storage.js';
+import { Transaction } from './transaction.js';
+
+/** What became of a file. */
+export interface RewrappedFile {
+  /** Where the new header is. */
+  path: string;
+  /** Overwritten where it stood; in a copy of the whole file; or by itself. */
+  how: 'in-place' | 'copy' | 'detached';
+}
+
+/**
+ * Gives an encrypted model other keys: the data keys are wrapped under a new master key, and the header is signed anew, with
+ * another policy if you like. Not a byte of the data is decrypted or changed.
+ *
+ * ```ts
+ * await rewrapFile('model.ct.safetensors', { keys: 'old.json', to: { keys: 'new.json' } });
+ * ```
+ *
+ * Without `target` the header is overwritten where it stands if the new one fits, which costs nothing but the header; a file
+ * without that much room is replaced by a copy. A crash at any moment leaves the old file or the new one, of a sharded model all
+ * files old or all new: see docs/rewrap.md.
+ *
+ * The file is opened as `safeOpen` does it, and its policy is asked with `input.action == "rewrap"`. Whoever holds the keys can
+ * overrule it: `policy: { evaluate: () => true }`.
+ *
+ * @throws {CryptoTensorsError} the same as `safeOpen`; `NotEncrypted` for a plain file; with `verify` `BadTag` and `BadDigest`;
+ * `KeyNotFound` or `InvalidKey` for the new keys; `PolicyError` for a new policy that could never open the file; `FileBusy` if another rewrap of it is under way, or was interrupted on another
+ * machine; `FileChanged`; `HeaderTooLarge`; `FileError`; `InvalidOption`. Nothing was changed then
+ * @throws {AbortError} when `signal` fires before the first byte was changed
+ */
+export async function rewrapFile(path: string | URL, options: RewrapOptions): Promise<RewrappedFile[]> {
+  const checked = checkRewrapOptions(path, options);
+  return rewrap(checked, options, disk);
+}
+
+/** @internal The same, on a storage of the caller's. */
+export async function rewrap(
+  { path, target }: { path: string; target: string | null },
+  options: RewrapOptions,
+  storage: Storage,
+): Promise<RewrappedFile[]> {
+  if (target !== null) {
+    const write = options.detached === true ? writeDetached : writeCopies;
+    return withOpened(path, options, (models, keys) => write(models, keys, { path, target, options }));
+  }
+  const place = await findPlace(path);
+  const transaction = await Transaction.begin(place, storage);
+  try {
+    return await withOpened(path, options, (models, keys) =>
+      rewrapInPlace(models, keys, { place, transaction, options }),
+    );
+  } catch (error) {
+    await transaction.abandon();
+    throw error;
+  }
+}
+
+/** Opens the model with the old keys and loads the new ones. */
+async function withOpened<Result>(
+  path: string,
+  options: RewrapOptions,
+  work: (models: readonly EncryptedModel[], keys: NewKeys) => Promise<Result>,
+): Promise<Result> {
+  const { signal, onProgress, threads = 0 } = options;
+  using file: SafeFile = await runAsync(open(path, options, 'rewrap'));
+  const models = encryptedModels(file, path);
+  let keys: NewKeys | undefined;
+  try {
+    if (options.verify === true) await runAsync(verifyModels(models, { threads, signal, onProgress }));
+    keys = await runAsync(openNewKeys(options.to, getEngine(), signal));
+    return await work(models, keys);
+  } catch (error) {
+    throw publicError(error, { path, names: [], signal });
+  } finally {
+    keys?.dispose();
+  }
+}
+
+function encryptedModels(file: SafeFile, path: string): readonly EncryptedModel[] {
+  return file.models().map((model) => {
+    if (model.encryption !== null) return { ...model, encryption: model.encryption };
+    throw new CryptoTensorsError(
+      'NotEncrypted',
+      `${quote(model.path ?? path)} is neither encrypted nor signed, so there are no keys to change: encrypt it with encryptFile`,
+      { path: model.path ?? path },
+    );
+  });
+}
