@@ -49,12 +49,20 @@ const OPTION_NAMES: ReadonlyMap<string, string> = new Map([
   ['policy.remote', 'remote-policy'],
   ['policy.env', 'policy-env'],
   ['policy.deadlineMs', 'policy-deadline'],
+  ['to.keys', 'new-keys'],
+  ['to.encKid', 'new-enc-kid'],
+  ['to.signKid', 'new-sign-kid'],
+  ['to.policy.local', 'policy'],
+  ['to.policy.remote', 'remote-policy'],
 ]);
 
 /** The library's messages name its options; whoever sits at a shell knows them by their flags. */
 export function inCliWords(message: string): string {
   return message
-    .replace(/\boptions\.((?:policy\.)?[a-zA-Z]+)/g, (_, name: string) => `--${OPTION_NAMES.get(name) ?? kebab(name)}`)
+    .replace(
+      /\boptions\.((?:to\.)?(?:policy\.)?[a-zA-Z]+)/g,
+      (_, name: string) => `--${OPTION_NAMES.get(name) ?? kebab(name)}`,
+    )
     .replace(/\b(?:allowPlain): true\b/g, '--allow-plain')
     .replace(/\bthe (keys|trust) option\b/g, '--$1');
 }

@@ -3,8 +3,10 @@ import { Command } from 'commander';
 import { addBenchCommand } from './commands/bench.js';
 import { addDecryptCommand } from './commands/decrypt.js';
 import { addEncryptCommand } from './commands/encrypt.js';
+import { addHeaderCommand } from './commands/header.js';
 import { addInspectCommand } from './commands/inspect.js';
 import { addKeygenCommand } from './commands/keygen.js';
+import { addRewrapCommand } from './commands/rewrap.js';
 import { addVerifyCommand } from './commands/verify.js';
 import { EXIT_CODE_HELP } from './exit-codes.js';
 
@@ -41,6 +43,8 @@ key; only keygen writes keys, and only to the files that you name.`,
   addDecryptCommand(program);
   addInspectCommand(program);
   addVerifyCommand(program);
+  addRewrapCommand(program);
+  addHeaderCommand(program);
   addBenchCommand(program);
   return program;
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { cli, errorOf } from './harness.js';
 
-const COMMANDS = ['keygen', 'encrypt', 'decrypt', 'inspect', 'verify', 'bench'];
+const COMMANDS = ['keygen', 'encrypt', 'decrypt', 'inspect', 'verify', 'rewrap', 'bench'];
 
 /** Lines that a terminal of 80 columns breaks; example commands may be as long as they are. */
 function tooWide(text: string): string[] {
@@ -39,6 +39,15 @@ describe('help', () => {
     for (const option of options) {
       if (!option.includes('--help')) expect(option.replace(/\s+/g, ' ')).toMatch(/\(.*(default|required)/);
     }
+  });
+
+  it.each(['detach', 'attach'])('of header %s too', async (command) => {
+    expect((await cli(['header', '--help'])).stdout).toMatch(new RegExp(`^  ${command}\\b`, 'm'));
+    const { exitCode, stdout } = await cli(['header', command, '--help']);
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(new RegExp(`\nExample:\n {2}cryptotensors header ${command} `));
+    expect(stdout).toContain('\nExit codes:\n  0 ');
+    expect(tooWide(stdout)).toEqual([]);
   });
 
   it('is what `help COMMAND` shows too', async () => {

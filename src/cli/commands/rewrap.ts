@@ -1,0 +1,136 @@
+import type { Command } from 'commander';
+import { recoverFile, rewrapFile } from '../../index.js';
+import type { RewrapOptions, RewrappedFile } from '../../index.js';
+import { usageError } from '../cli-error.js';
+import { EXIT_CODE_HELP } from '../exit-codes.js';
+import { readText, refuseExisting } from '../files.js';
+import { addOpenFlags, addOutputFlags, collect, given, openOptions } from '../flags.js';
+import type { OpenFlags } from '../flags.js';
+import { interruptible } from '../interrupt.js';
+import { Output } from '../output.js';
+import { Progress } from '../progress.js';
+import { count } from '../sizes.js';
+import { visibleName } from '../terminal-text.js';
+
+interface RewrapFlags extends OpenFlags {
+  newKeys?: string[];
+  newEncKid?: string;
+  newSignKid?: string;
+  policy?: string;
+  remotePolicy?: string;
+  target?: string;
+  detached?: true;
+  verify?: true;
+  overrulePolicy?: true;
+  recover?: true;
+  force?: true;
+}
+
+export function addRewrapCommand(program: Command): void {
+  const command = program
+    .command('rewrap')
+    .summary('give an encrypted file or sharded model other keys, or another policy')
+    .description(
+      'Wraps the data keys under a new master key and signs the header anew. The data is neither decrypted nor ' +
+        'changed. Where the new header fits it is written in place; otherwise the file is replaced by a copy. A crash ' +
+        'leaves the old file or the new one, and of a sharded model all files old or all new.',
+    )
+    .argument('<file>', 'encrypted file, or the *.safetensors.index.json of a sharded model');
+  addOpenFlags(command)
+    .option(
+      '-n, --new-keys <file>',
+      'JWK set with the new master key and a private signing key; may be repeated (required, except with --recover)',
+      collect,
+    )
+    .option('--new-enc-kid <kid>', 'id of the new master key to use (default: the first in --new-keys)')
+    .option('--new-sign-kid <kid>', 'id of the new signing key to use (default: the first in --new-keys that can sign)')
+    .option('--policy <file>', 'new Rego policy that is asked whenever the file is opened (default: keep the old one)')
+    .option('--remote-policy <file>', 'new Rego policy for a key service (default: keep the old one)')
+    .option(
+      '-o, --target <file>',
+      'write a new file (of a sharded model: an index in another folder) and leave this one as it is (default: in place)',
+    )
+    .option('--detached', 'write the new header alone to --target, for use with --header (default: a whole file)')
+    .option('--verify', 'check every tag and digest of the data first (default: off)')
+    .option(
+      '--overrule-policy',
+      "rewrap whatever the file's policy says, as whoever holds the keys can (default: ask it)",
+    )
+    .option('--recover', 'only finish, or undo, a rewrap that was interrupted; needs no keys (default: off)')
+    .option('-f, --force', 'replace the target if it exists (default: refuse)');
+  addOutputFlags(command)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  cryptotensors rewrap model.ct.safetensors --keys old.json --new-keys new.json
+  cryptotensors rewrap model.ct.safetensors -k keys.json -n keys.json --policy licence.rego
+  cryptotensors rewrap model.ct.safetensors -k keys.json -n customer.json --detached -o customer.header
+  cryptotensors rewrap model.ct.safetensors --recover
+${EXIT_CODE_HELP}`,
+    )
+    .action(rewrap);
+}
+
+async function rewrap(path: string, flags: RewrapFlags): Promise<void> {
+  const output = new Output(flags);
+  if (flags.recover === true) {
+    await recover(path, output);
+    return;
+  }
+  const options = rewrapOptions(flags);
+  if (flags.target !== undefined && flags.force !== true) {
+    refuseExisting(flags.target, 'Choose another target, or replace it with --force');
+  }
+  const progress = new Progress('rewrapping', output.quiet);
+  const files = await interruptible((signal) =>
+    rewrapFile(path, { ...options, signal, onProgress: progress.report }),
+  ).finally(() => progress.stop());
+  output.result({ path, files }, describe(path, files));
+}
+
+async function recover(path: string, output: Output): Promise<void> {
+  const recovery = await recoverFile(path);
+  const text = {
+    nothing: 'no rewrap was interrupted',
+    undone: 'a rewrap was interrupted before it changed anything; what it left is removed',
+    finished: 'a rewrap was interrupted, and is finished now',
+  }[recovery];
+  output.result({ path, recovery }, [`${visibleName(path)}: ${text}`]);
+}
+
+function rewrapOptions(flags: RewrapFlags): RewrapOptions {
+  if (flags.newKeys === undefined) throw usageError('--new-keys is missing: the file with the keys to rewrap to');
+  if (flags.detached === true && flags.target === undefined) {
+    throw usageError('--detached needs --target: where to write the header');
+  }
+  const policy = given({
+    local: flags.policy === undefined ? undefined : readText(flags.policy),
+    remote: flags.remotePolicy === undefined ? undefined : readText(flags.remotePolicy),
+  });
+  return {
+    ...openOptions(flags),
+    ...(flags.overrulePolicy === true ? { policy: { evaluate: () => true } } : {}),
+    to: { keys: flags.newKeys, policy, ...given({ encKid: flags.newEncKid, signKid: flags.newSignKid }) },
+    ...given({ target: flags.target, detached: flags.detached, verify: flags.verify }),
+  };
+}
+
+function describe(path: string, files: readonly RewrappedFile[]): string[] {
+  const [first] = files;
+  if (files.length !== 1 || first === undefined) {
+    const copies = files.filter(({ how }) => how === 'copy').length;
+    return [
+      `Rewrapped ${visibleName(path)}: ${count(files.length, 'file')}, ${files.length - copies} in place, ${copies} by copy`,
+    ];
+  }
+  const how = {
+    'in-place': `Rewrapped ${visibleName(first.path)} in place`,
+    copy:
+      first.path === path
+        ? `Rewrapped ${visibleName(path)} by a copy that took its place`
+        : `Wrote ${visibleName(first.path)}, rewrapped from ${visibleName(path)}`,
+    detached: `Wrote ${visibleName(first.path)}: a header for ${visibleName(path)}`,
+  }[first.how];
+  return [how];
+}
