@@ -1,5 +1,6 @@
 import { CryptoTensorsError, quote } from '../errors.js';
 import { getEngine } from '../engine/load.js';
+import { auditOf, audited } from '../reader/audit.js';
 import { publicError } from '../reader/faults.js';
 import { open } from '../reader/open.js';
 import type { SafeFile } from '../reader/safe-file.js';
@@ -82,7 +83,10 @@ async function withOpened<Result>(
   const models = encryptedModels(file, path);
   let keys: NewKeys | undefined;
   try {
-    if (options.verify === true) await runAsync(verifyModels(models, { threads, signal, onProgress }));
+    if (options.verify === true) {
+      const audit = auditOf(options);
+      await runAsync(audited(audit, file.place, verifyModels(models, { threads, signal, onProgress, audit })));
+    }
     keys = await runAsync(openNewKeys(options.to, getEngine(), signal));
     return await work(models, keys);
   } catch (error) {
