@@ -39,8 +39,15 @@ export const GUARDS = [
     weakness: 'the signature is not verified',
     file: 'src/reader/signature.ts',
     guard: 'if (signer === undefined) throw badSignature(candidates);',
-    without: 'if (signer === undefined) return candidates[0]!.kid;',
+    without: 'if (signer === undefined) return candidates[0]!;',
     tests: [headers, 'signs under the name of a trusted key'],
+  },
+  {
+    weakness: 'an old file is taken for the pinned one',
+    file: 'src/reader/pin.ts',
+    guard: 'if (!pins.includes(found)) throw anotherFile(pins, found, path);',
+    without: 'if (!pins.includes(found) && header.count < 0) throw anotherFile(pins, found, path);',
+    tests: [headers, 'serves an old file in the place of the pinned one'],
   },
   {
     weakness: 'plain tensors have no integrity',

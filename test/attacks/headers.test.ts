@@ -3,9 +3,10 @@ import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { generateKeys, loadFile, safeOpen, saveFile } from 'cryptotensors';
+import { generateKeys, inspectFileSync, loadFile, safeOpen, saveFile } from 'cryptotensors';
 import type { ErrorCode, Jwk, JwkSet } from 'cryptotensors';
 import { describe, expect, it } from 'vitest';
+import { headerOf } from '../support/detach.js';
 import { refusal } from '../support/errors.js';
 import { smallTensors } from '../support/model.js';
 import { temporaryFolder } from '../support/temporary.js';
@@ -28,6 +29,8 @@ const sibling = join(folder, 'sibling');
 await saveFile(smallTensors(), sibling, { keys, chunkSize: 64 });
 
 const forge = (path = victim): Forgery => new Forgery(readFileSync(path));
+const strip = (): Forgery =>
+  forge().drop('__crypto_keys__', '__encryption__', '__policy__', '__signature__', '__integrity__');
 const cryptoKeys = (change: (document: CryptoKeysDocument) => void): Forgery => forge().edit('__crypto_keys__', change);
 
 async function expectRefused(code: ErrorCode, forgery: Forgery, options: object = { keys }): Promise<void> {
@@ -92,6 +95,24 @@ describe('jku', () => {
     server.close();
     expect(connections).toBe(0);
   });
+});
+
+describe('replay', () => {
+  // What the vendor signed once stays signed: only a pin tells an old file from a new one.
+  const { pin } = inspectFileSync(victim);
+  const oldHeader = (): Uint8Array => headerOf(readFileSync(sibling));
+
+  it('serves an old file in the place of the pinned one', async () => {
+    expect((await loadFile(sibling, { keys })).size).toBe(6);
+    await expectRefused('PinMismatch', forge(sibling), { keys, pin });
+  });
+  it('serves an old header, detached, over the pinned body', () =>
+    expectRefused('PinMismatch', forge(), { keys, pin, header: oldHeader() }));
+  it('serves the old body under the pinned header', () =>
+    expectRefused('BadTag', forge(sibling), { keys, pin, header: headerOf(readFileSync(victim)) }));
+  it('serves an old plain file', () => expectRefused('PinMismatch', strip(), { pin }));
+  it('serves the pinned header under another signature', () =>
+    expectRefused('BadSignature', forge().sign(impostor), { keys, pin }));
 });
 
 describe('key confusion', () => {
