@@ -51,7 +51,8 @@ export function expectNoMaterial(
   const printed = [
     String(value),
     inspect(value, { depth: Infinity, showHidden: true, getters: true }),
-    JSON.stringify(value) as string | undefined,
+    JSON.stringify(value, (_, member: unknown) => (typeof member === 'bigint' ? String(member) : member)) as
+      string | undefined,
     value instanceof Error ? value.stack : '',
   ].join('\n');
   for (const secret of secrets) {
