@@ -30,8 +30,8 @@ const local = generateKeys();
 const localSigner = { keys: local.keys.filter(({ kty }) => kty !== 'oct') };
 const encrypted = (name: string): string => join(folder, name);
 
-test.runIf(process.env.CI === 'true')('SoftHSM is there', () => {
-  expect(MODULE, INSTRUCTIONS).not.toBeNull();
+test('SoftHSM is there, or this is no CI', () => {
+  expect(MODULE !== null || process.env.CI !== 'true', INSTRUCTIONS).toBe(true);
 });
 if (MODULE === null) process.stderr.write(`${INSTRUCTIONS}\n`);
 
