@@ -5,6 +5,7 @@ import { AEAD_KEY_BYTES, SealMode, wrappedDekBytes } from '#dist/engine/types.js
 import type { AeadAlgorithm, Engine, Secret, TensorTable } from '#dist/engine/types.js';
 import { lookUpMasterKey, lookUpWritingMasterKey } from '#dist/keys/lookup.js';
 import type { KeyAnswer } from '#dist/keys/providers/types.js';
+import type { KeyState } from '#dist/keys/state.js';
 import type { MasterKey, RemoteMaster, WrappedDek } from '#dist/keys/types.js';
 import { unwrapTable, wrapDeks } from '#dist/keys/wrap.js';
 import { runAsync, runSync } from '#dist/twin.js';
@@ -235,6 +236,18 @@ describe.each([
     test.each(wrong)('is refused %s', async (_name, answer) => {
       const error = await refusal('KeyNotFound', () => ask(answer));
       expect(error.message).toContain('The key provider "hsm" gave no usable answer');
+    });
+
+    test('has a state, as any key', async () => {
+      const writing = (state: KeyState): Promise<MasterKey> => {
+        const key = Object.assign(new KeyService(), { state });
+        return runAsync(lookUpWritingMasterKey(ringOf(engine, key.provider), { kid: 'hsm' }, { engine }));
+      };
+      expect((await writing('active')).state).toBe('active');
+      await refusal('KeyNotFound', () => writing('decrypt-only'));
+      await refusal('KeyRevoked', () => writing('revoked'));
+      expect((await ask(Object.assign(new KeyService(), { state: 'decrypt-only' }))).state).toBe('decrypt-only');
+      await refusal('KeyRevoked', () => ask(Object.assign(new KeyService(), { state: 'revoked' })));
     });
 
     test('that only unwraps does not serve for writing', async () => {
