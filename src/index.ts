@@ -19,6 +19,15 @@ export { load, loadFile, loadFileSync, loadSync } from './reader/eager.js';
 export type { LoadOptions } from './reader/eager.js';
 export { verifyFile, verifyFileSync } from './reader/verify.js';
 export type { Verification, VerifyOptions } from './reader/verify.js';
+export { explainPolicy, explainPolicySync } from './reader/explain.js';
+export type {
+  ExplainOptions,
+  ExplainedInput,
+  ExplainedTensor,
+  PolicyDraft,
+  PolicyDraftFacts,
+  PolicyExplanation,
+} from './reader/explain.js';
 export { inspectFile, inspectFileSync } from './reader/inspect.js';
 export type { InspectOptions, Inspection } from './reader/inspect.js';
 

@@ -27,7 +27,8 @@ export interface EvaluateRequest extends EvaluationLimits {
   input: PolicyInput;
 }
 
-const ALLOWED: Verdict = { outcome: 'allowed' };
+const TRUE: Verdict = { outcome: 'allowed', found: 'true' };
+const NOT_DEFINED: Verdict = { outcome: 'allowed', found: 'not defined' };
 
 /**
  * Asks a policy, and resolves only if it answers exactly `true`. A policy that does not define `allow_tensor` has nothing
@@ -70,8 +71,8 @@ export function* judgePolicy(policy: string, request: EvaluateRequest): Twin<Ver
   const { rule = 'allow', input } = request;
   const deadlineMs = checkLimits(request);
   // Known to answer true, and to say nothing of tensors, without asking.
-  if (policy === DEFAULT_POLICY) return ALLOWED;
-  if (rule === 'allow_tensor' && !mayRestrictTensors(policy)) return ALLOWED;
+  if (rule === 'allow_tensor' && !mayRestrictTensors(policy)) return NOT_DEFINED;
+  if (policy === DEFAULT_POLICY) return TRUE;
   try {
     const outcome = yield* evaluate(encodeRequest(policy, rule, input), deadlineMs, request.signal);
     return judge(outcome, { policy, rule, deadlineMs });
@@ -99,7 +100,7 @@ export function* judgeTensors(
 ): Twin<Verdict[]> {
   const { input, signal } = request;
   const deadlineMs = checkLimits(request);
-  if (!mayRestrictTensors(policy)) return tensors.map(() => ALLOWED);
+  if (!mayRestrictTensors(policy)) return tensors.map(() => NOT_DEFINED);
   const asked = { policy, rule: 'allow_tensor', deadlineMs } as const;
   const verdicts: Verdict[] = [];
   for (const batch of batchesOf(tensors)) {

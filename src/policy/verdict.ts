@@ -17,8 +17,9 @@ type Answer =
 
 /** What a policy says to a question. The words hold no value of the input. */
 export type Verdict =
-  | { outcome: 'allowed' }
-  /** It said something else than `true`: what. */
+  /** It said `true`, or it says nothing about single tensors: which. */
+  | { outcome: 'allowed'; found: 'true' | 'not defined' }
+  /** It said something else: what. */
   | { outcome: 'denied'; found: string }
   /** It gave no answer: why. */
   | { outcome: 'failed'; problem: string };
@@ -55,7 +56,9 @@ export function judgeEach(outcome: Outcome, count: number, asked: Asked): readon
 function judgeAnswer(answer: Answer, { policy, rule }: Asked): Verdict {
   if (answer.ok) {
     // Strictly: whatever is not the value true refuses.
-    return (answer.value as unknown) === true ? { outcome: 'allowed' } : { outcome: 'denied', found: 'false' };
+    return (answer.value as unknown) === true
+      ? { outcome: 'allowed', found: 'true' }
+      : { outcome: 'denied', found: 'false' };
   }
   switch (answer.kind) {
     case 'undefined':
@@ -64,7 +67,7 @@ function judgeAnswer(answer: Answer, { policy, rule }: Asked): Verdict {
       return { outcome: 'denied', found: `${answer.message}, where only true opens` };
     case 'no_rule':
       // DESIGN: `allow_tensor` is optional.
-      if (rule === 'allow_tensor') return { outcome: 'allowed' };
+      if (rule === 'allow_tensor') return { outcome: 'allowed', found: 'not defined' };
       return { outcome: 'failed', problem: answer.message };
     default:
       return { outcome: 'failed', problem: `${place(answer, policy)}${quoteReason(answer.message)}` };

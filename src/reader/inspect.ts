@@ -90,14 +90,14 @@ function* inspectInput(input: OpenInput, { header: wanted }: InspectOptions): Tw
   }
 }
 
-interface UnplacedHeader {
+export interface UnplacedHeader {
   header: Header;
   /** Null where there is no data. */
   dataStart: number | null;
 }
 
 /** The header of a file that may hold nothing but a header. */
-function* readUnplacedHeader(engine: Engine, source: Source): Twin<UnplacedHeader> {
+export function* readUnplacedHeader(engine: Engine, source: Source): Twin<UnplacedHeader> {
   const text = yield* readHeaderText(engine, source);
   if (LENGTH_BYTES + text.length < source.size) {
     const header = parseHeader(text, source.size);

@@ -54,7 +54,7 @@ export function* runPolicy(
   return restricts ? new TensorGuard(header, builtInJudge(policy.local, reading, options?.deadlineMs)) : null;
 }
 
-function builtInJudge(policy: string, input: PolicyInput, deadlineMs: number | undefined): TensorJudge {
+export function builtInJudge(policy: string, input: PolicyInput, deadlineMs: number | undefined): TensorJudge {
   return {
     judge: (tensors, signal) => judgeTensors(policy, tensors, { input, deadlineMs, signal }),
     enforce: (tensor, verdict, advice) => {
@@ -64,14 +64,14 @@ function builtInJudge(policy: string, input: PolicyInput, deadlineMs: number | u
 }
 
 /** Asks the caller's engine about each tensor by itself: only that knows whether it could answer for several. */
-function otherJudge(evaluate: Evaluate, policy: string, input: PolicyInput): TensorJudge {
+export function otherJudge(evaluate: Evaluate, policy: string, input: PolicyInput): TensorJudge {
   return {
     *judge(tensors, signal) {
       const verdicts: Verdict[] = [];
       for (const tensor of tensors) {
         if (signal?.aborted) throw new AbortError(signal.reason);
         const allowed = yield* askOther(evaluate, policy, { ...input, tensor });
-        verdicts.push(allowed ? { outcome: 'allowed' } : { outcome: 'denied', found: 'not true' });
+        verdicts.push(allowed ? { outcome: 'allowed', found: 'true' } : { outcome: 'denied', found: 'not true' });
       }
       return verdicts;
     },
@@ -82,7 +82,7 @@ function otherJudge(evaluate: Evaluate, policy: string, input: PolicyInput): Ten
 }
 
 /** An engine of the caller's: it allows by exactly `true`, and whatever it throws is a refusal. */
-function* askOther(evaluate: Evaluate, policy: string, input: PolicyInput): Twin<boolean> {
+export function* askOther(evaluate: Evaluate, policy: string, input: PolicyInput): Twin<boolean> {
   try {
     const answer = yield* step<unknown>(
       () => {

@@ -114,6 +114,7 @@ export class TensorGuard {
   }
 }
 
-function tensorOf(header: Header, index: number): PolicyTensor {
+/** What a policy is told of a tensor. */
+export function tensorOf(header: Header, index: number): PolicyTensor {
   return { name: header.names[index]!, dtype: header.dtype(index), shape: header.exactShape(index) };
 }

@@ -1,0 +1,313 @@
+import { CryptoTensorsError, argumentError, quote } from '../errors.js';
+import { parseCryptoKeys, parsePolicy, parseSignature, protection } from '../format/crypto-metadata.js';
+import type { Header } from '../format/header.js';
+import { getEngine } from '../engine/load.js';
+import type { Engine } from '../engine/types.js';
+import { checkBoolean, checkOneOf, checkOptionNames, checkString } from '../options.js';
+import { copyClaims } from '../policy/claims.js';
+import { judgePolicy, mayRestrictTensors } from '../policy/evaluate.js';
+import { buildPolicyInput } from '../policy/input.js';
+import type { PolicyAction, PolicyInput, PolicyLicense, PolicyTensor } from '../policy/input.js';
+import type { PolicyRule } from '../policy/request.js';
+import type { Verdict } from '../policy/verdict.js';
+import { runAsync, runSync } from '../twin.js';
+import type { Twin } from '../twin.js';
+import { createAccess } from './access.js';
+import { publicError } from './faults.js';
+import { resolveInput } from './input.js';
+import type { OpenInput } from './input.js';
+import { readUnplacedHeader } from './inspect.js';
+import { userMetadata } from './metadata.js';
+import { checkOpenOptions } from './options.js';
+import type { OpenOptions } from './options.js';
+import { askOther, builtInJudge, otherJudge } from './policy.js';
+import { isShardIndex } from './shards.js';
+import { startVerification } from './signature.js';
+import { openSource } from './source.js';
+import { tensorOf } from './tensor-guard.js';
+
+/** A policy that is in no file yet, to be tried out. */
+export interface PolicyDraft {
+  /** Rego text. */
+  policy: string;
+  /** What it is told in place of this machine's own facts, and of the file that there is not yet. */
+  facts?: PolicyDraftFacts;
+  /** The tensors that the file would have. Default: none. */
+  tensors?: readonly PolicyTensor[];
+}
+
+/** Fields that are left out are those of this machine, of an empty file, and no variable of the environment. */
+export interface PolicyDraftFacts {
+  host?: Partial<PolicyInput['host']>;
+  runtime?: Partial<PolicyInput['runtime']>;
+  env?: PolicyInput['env'];
+  model?: Partial<PolicyInput['model']>;
+}
+
+/** Options of `explainPolicy`. */
+export interface ExplainOptions extends Pick<
+  OpenOptions,
+  'keys' | 'trust' | 'signKid' | 'claims' | 'policy' | 'signal'
+> {
+  /** What the policy is asked about. Default: `open`. */
+  action?: PolicyAction;
+  /** What the policy is told of a licence. Default: there is none. */
+  license?: PolicyLicense;
+  /** Ask about each tensor too. Default: false. */
+  tensors?: boolean;
+  /** Show the values of `env` and of claims, which can be confidential. Default: their names only. */
+  showValues?: boolean;
+}
+
+/** What a policy decides, and from what. */
+export interface PolicyExplanation {
+  /** The rule that was asked. */
+  rule: 'allow';
+  /** `failed`: there was no answer, which keeps a file closed as a denial does. */
+  outcome: 'allowed' | 'denied' | 'failed';
+  /** In words, without any value of the input. */
+  reason: string;
+  /** Whether the file's signature was verified. If not, anybody could have written this policy. Always false for a draft. */
+  verified: boolean;
+  /** Key id of the signer that was verified, or that the file only names. */
+  signer: string | null;
+  policy: string;
+  input: ExplainedInput;
+  /** Per tensor in data order, if asked for: what a file that opens lets the caller read. */
+  tensors: readonly ExplainedTensor[] | null;
+}
+
+export interface ExplainedTensor {
+  name: string;
+  outcome: PolicyExplanation['outcome'];
+  reason: string;
+}
+
+/** What the policy saw. Of `env` and of claims the names alone, unless `showValues` asks for more. */
+export type ExplainedInput = Omit<PolicyInput, 'env' | 'claims' | 'license'> & {
+  readonly env: readonly string[] | PolicyInput['env'];
+  readonly claims: readonly string[] | PolicyInput['claims'];
+  readonly license?: Omit<PolicyLicense, 'claims'> & { readonly claims: readonly string[] | PolicyInput['claims'] };
+};
+
+const EXPLAIN_OPTIONS = [
+  'keys', 'trust', 'signKid', 'claims', 'policy', 'signal', 'action', 'license', 'tensors', 'showValues',
+] as const; // prettier-ignore
+/** Those of them that are not options of opening. */
+const OWN_OPTIONS = ['action', 'license', 'tensors', 'showValues'] as const;
+
+/**
+ * What the policy of a file (or of a detached header, or a draft) would decide for this caller, and why. Nothing is opened: no
+ * master key is needed, and a denial is an answer, not an error. The signature is verified if keys or trust are configured;
+ * the explanation says whether it was.
+ *
+ * ```ts
+ * const { outcome, reason } = await explainPolicy('model.ct.safetensors', { trust: 'vendor.json', claims: { customer: 'acme' } });
+ * ```
+ *
+ * @throws {CryptoTensorsError} what `inspectFile` throws; `NotEncrypted` for a plain file; `BadSignature`, `UntrustedSigner`,
+ * `KeyNotFound` if keys or trust are configured; `InvalidOption`
+ * @throws {AbortError} when `signal` fires
+ */
+export async function explainPolicy(
+  input: OpenInput | PolicyDraft,
+  options: ExplainOptions = {},
+): Promise<PolicyExplanation> {
+  checkExplainOptions(options, 'explainPolicy');
+  return runAsync(explain(input, options));
+}
+
+/** `explainPolicy`, blocking the calling thread. */
+export function explainPolicySync(input: OpenInput | PolicyDraft, options: ExplainOptions = {}): PolicyExplanation {
+  checkExplainOptions(options, 'explainPolicySync');
+  return runSync(explain(input, options));
+}
+
+function checkExplainOptions(options: ExplainOptions, where: string): void {
+  checkOptionNames(options, EXPLAIN_OPTIONS, where);
+  checkOpenOptions(options, where, OWN_OPTIONS);
+  checkOneOf(options.action, 'options.action', ['open', 'read', 'rewrap']);
+  checkBoolean(options.tensors, 'options.tensors');
+  checkBoolean(options.showValues, 'options.showValues');
+}
+
+/** A policy, what it is told, and how far that is to be trusted. */
+interface Subject {
+  policy: string;
+  input: PolicyInput;
+  tensors: readonly PolicyTensor[];
+  verified: boolean;
+  signer: string | null;
+}
+
+function* explain(input: OpenInput | PolicyDraft, options: ExplainOptions): Twin<PolicyExplanation> {
+  const subject = isDraft(input) ? describeDraft(input, options) : yield* describeFile(input, options);
+  const verdict = yield* judgeOpening(subject, options);
+  const tensors = options.tensors === true ? yield* judgeTensorsOf(subject, options) : null;
+  const { policy, verified, signer } = subject;
+  return {
+    rule: 'allow',
+    ...inWords(verdict, 'allow'),
+    verified,
+    signer,
+    policy,
+    input: show(subject.input, options.showValues === true),
+    tensors,
+  };
+}
+
+function isDraft(input: OpenInput | PolicyDraft): input is PolicyDraft {
+  return (
+    typeof input === 'object' &&
+    (input as unknown) !== null &&
+    !(input instanceof Uint8Array) &&
+    !(input instanceof URL)
+  );
+}
+
+function describeDraft(draft: PolicyDraft, options: ExplainOptions): Subject {
+  checkOptionNames(draft, ['policy', 'facts', 'tensors'], 'a policy draft');
+  checkString(draft.policy, 'input.policy');
+  if ((draft as Partial<PolicyDraft>).policy === undefined) throw argumentError('input.policy', 'a string', undefined);
+  const { policy, facts = {}, tensors = [] } = draft;
+  checkOptionNames(facts, ['host', 'runtime', 'env', 'model'], 'the facts of a policy draft');
+  const own = factsOf({ metadata: {}, tensors: tensors.length, signer: null }, options);
+  const { host, runtime, env, model } = copyClaims(facts, 'input.facts') as PolicyDraftFacts;
+  const input: PolicyInput = {
+    ...own,
+    host: { ...own.host, ...host },
+    runtime: { ...own.runtime, ...runtime },
+    env: { ...own.env, ...env },
+    model: { ...own.model, ...model },
+  };
+  return { policy, input, tensors, verified: false, signer: null };
+}
+
+function* describeFile(input: OpenInput, options: ExplainOptions): Twin<Subject> {
+  const target = resolveInput(input);
+  if (typeof target === 'string' && isShardIndex(target)) {
+    throw new CryptoTensorsError(
+      'InvalidOption',
+      `input: ${quote(target)} is a shard index, and each shard has a policy of its own; give them one by one`,
+      { path: target },
+    );
+  }
+  const path = typeof target === 'string' ? target : undefined;
+  const engine = getEngine();
+  try {
+    const source = yield* openSource(target, engine);
+    try {
+      const { header } = yield* readUnplacedHeader(engine, source);
+      return yield* describeHeader(engine, header, path, options);
+    } finally {
+      source.close();
+    }
+  } catch (error) {
+    throw publicError(error, { path, names: [], signal: options.signal });
+  }
+}
+
+function* describeHeader(
+  engine: Engine,
+  header: Header,
+  path: string | undefined,
+  options: ExplainOptions,
+): Twin<Subject> {
+  if (protection(header.metadata) === 'plain') {
+    throw new CryptoTensorsError(
+      'NotEncrypted',
+      `${path === undefined ? 'the file' : quote(path)} is neither encrypted nor signed, so there is no policy in it`,
+      path === undefined ? {} : { path },
+    );
+  }
+  const metadata = header.metadata!;
+  const { sign } = parseCryptoKeys(metadata.get('__crypto_keys__')!);
+  const signature = parseSignature(metadata.get('__signature__')!);
+  const access = yield* createAccess(options, engine, options.action);
+  try {
+    // Keys or trust are configured.
+    const verified = access.mustBeEncrypted;
+    let signer = sign.kid;
+    if (verified) {
+      const candidates = yield* access.verifyingKeys(sign);
+      const verification = yield* startVerification(engine, header, candidates, signature);
+      signer = (yield* verification.result()).kid;
+    }
+    return {
+      policy: parsePolicy(metadata.get('__policy__')!).local,
+      input: factsOf({ metadata: userMetadata(header) ?? {}, tensors: header.count, signer }, options),
+      tensors: options.tensors === true ? header.names.map((_, index) => tensorOf(header, index)) : [],
+      verified,
+      signer,
+    };
+  } finally {
+    access.dispose();
+  }
+}
+
+function factsOf(model: PolicyInput['model'], options: ExplainOptions): PolicyInput {
+  return buildPolicyInput({
+    action: options.action ?? 'open',
+    claims: options.claims ?? {},
+    env: options.policy?.env,
+    now: options.policy?.now,
+    license: options.license,
+    model,
+  });
+}
+
+function* judgeOpening({ policy, input }: Subject, options: ExplainOptions): Twin<Verdict> {
+  const evaluate = options.policy?.evaluate;
+  if (evaluate === undefined) {
+    return yield* judgePolicy(policy, { input, deadlineMs: options.policy?.deadlineMs, signal: options.signal });
+  }
+  try {
+    const allowed = yield* askOther(evaluate, policy, input);
+    return allowed ? { outcome: 'allowed', found: 'true' } : { outcome: 'denied', found: 'not true' };
+  } catch (error) {
+    return failure(error);
+  }
+}
+
+function* judgeTensorsOf({ policy, input, tensors }: Subject, options: ExplainOptions): Twin<ExplainedTensor[]> {
+  const reading: PolicyInput = { ...input, action: 'read' };
+  const { evaluate, deadlineMs } = options.policy ?? {};
+  // As the reader does: a policy that says nothing of tensors is not asked.
+  const judge =
+    evaluate === undefined || !mayRestrictTensors(policy)
+      ? builtInJudge(policy, reading, deadlineMs)
+      : otherJudge(evaluate, policy, reading);
+  let verdicts: readonly Verdict[];
+  try {
+    verdicts = yield* judge.judge(tensors, options.signal);
+  } catch (error) {
+    const failed = failure(error);
+    verdicts = tensors.map(() => failed);
+  }
+  return tensors.map(({ name }, i) => ({ name, ...inWords(verdicts[i]!, 'allow_tensor') }));
+}
+
+/** @throws `error` unless it says that there was no answer */
+function failure(error: unknown): Verdict {
+  if (error instanceof CryptoTensorsError && error.code === 'PolicyError') {
+    return { outcome: 'failed', problem: error.message };
+  }
+  throw error;
+}
+
+function inWords(verdict: Verdict, rule: PolicyRule): Pick<PolicyExplanation, 'outcome' | 'reason'> {
+  const { outcome } = verdict;
+  if (outcome === 'failed') return { outcome, reason: verdict.problem };
+  const hint = verdict.found === 'undefined' ? ': none of its rules holds for this input' : '';
+  return { outcome, reason: `data.model.${rule} is ${verdict.found}${hint}` };
+}
+
+function show({ license, ...input }: PolicyInput, values: boolean): ExplainedInput {
+  const shown = <Value extends object>(record: Value): Value | string[] => (values ? record : Object.keys(record));
+  return {
+    ...input,
+    env: shown(input.env),
+    claims: shown(input.claims),
+    ...(license === undefined ? {} : { license: { ...license, claims: shown(license.claims) } }),
+  };
+}
