@@ -26,3 +26,17 @@ export class CliError extends Error {
 export function usageError(message: string): CliError {
   return new CliError('UsageError', 2, message);
 }
+
+/** The result has been printed, and it is a no: all that is left to say is the exit code. */
+export class ResultExit extends Error {
+  readonly exitCode: number;
+
+  constructor(exitCode: number) {
+    super(`exit code ${exitCode}`);
+    this.exitCode = exitCode;
+  }
+
+  override get name(): string {
+    return 'ResultExit';
+  }
+}

@@ -103,7 +103,7 @@ function policyOptions({ policyEnv, policyDeadline }: OpenFlags): OpenOptions['p
 }
 
 /** Claims can be confidential: a message says where they are wrong, not what they are. */
-function parseClaims(text: string): NonNullable<OpenOptions['claims']> {
+export function parseClaims(text: string): NonNullable<OpenOptions['claims']> {
   const fromFile = text.startsWith('@');
   let claims: unknown;
   try {

@@ -6,6 +6,7 @@ import { addEncryptCommand } from './commands/encrypt.js';
 import { addHeaderCommand } from './commands/header.js';
 import { addInspectCommand } from './commands/inspect.js';
 import { addKeygenCommand } from './commands/keygen.js';
+import { addPolicyCommand } from './commands/policy.js';
 import { addRewrapCommand } from './commands/rewrap.js';
 import { addVerifyCommand } from './commands/verify.js';
 import { EXIT_CODE_HELP } from './exit-codes.js';
@@ -43,6 +44,7 @@ key; only keygen writes keys, and only to the files that you name.`,
   addDecryptCommand(program);
   addInspectCommand(program);
   addVerifyCommand(program);
+  addPolicyCommand(program);
   addRewrapCommand(program);
   addHeaderCommand(program);
   addBenchCommand(program);

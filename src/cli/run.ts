@@ -1,6 +1,6 @@
 import { CommanderError } from 'commander';
 import type { Command } from 'commander';
-import { usageError } from './cli-error.js';
+import { ResultExit, usageError } from './cli-error.js';
 import { ExitCode } from './exit-codes.js';
 import { describeFailure } from './failure.js';
 import { Output, complain } from './output.js';
@@ -19,6 +19,7 @@ export async function run(args: readonly string[]): Promise<number> {
     return ExitCode.ok;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return ExitCode.ok;
+    if (error instanceof ResultExit) return error.exitCode;
     return report(error, args, program);
   }
 }

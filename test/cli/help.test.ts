@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { cli, errorOf } from './harness.js';
 
 const COMMANDS = ['keygen', 'encrypt', 'decrypt', 'inspect', 'verify', 'rewrap', 'bench'];
+/** Commands of a command. */
+const NESTED = ['policy check', 'policy test'];
 
 /** Lines that a terminal of 80 columns breaks; example commands may be as long as they are. */
 function tooWide(text: string): string[] {
@@ -14,7 +16,7 @@ describe('help', () => {
     const { exitCode, stdout, stderr } = await cli(['--help']);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
     expect(stdout).toContain('safetensors');
-    for (const command of COMMANDS) expect(stdout).toMatch(new RegExp(`^  ${command}\\b`, 'm'));
+    for (const command of [...COMMANDS, 'policy']) expect(stdout).toMatch(new RegExp(`^  ${command}\\b`, 'm'));
     expect(stdout).toContain(
       '  cryptotensors keygen -o keys.json\n' +
         '  cryptotensors encrypt model.safetensors model.ct.safetensors --keys keys.json\n' +
@@ -24,22 +26,25 @@ describe('help', () => {
     for (const code of ['0', '1', '2', '3', '130']) expect(stdout).toMatch(new RegExp(`^  ${code} +\\S`, 'm'));
   });
 
-  it.each(COMMANDS)('of %s has examples, exit codes, and a default for every option', async (command) => {
-    const { exitCode, stdout } = await cli([command, '--help']);
-    expect(exitCode).toBe(0);
-    expect(stdout).toContain(`Usage: cryptotensors ${command}`);
-    expect(stdout).toMatch(/\nExamples:\n {2}cryptotensors /);
-    expect(stdout).toContain('\nExit codes:\n  0 ');
-    expect(tooWide(stdout)).toEqual([]);
-    const options = stdout
-      .slice(stdout.indexOf('\nOptions:\n') + 1, stdout.indexOf('\nExamples:'))
-      .split(/\n(?= {2}-)/)
-      .slice(1);
-    expect(options.length).toBeGreaterThan(2);
-    for (const option of options) {
-      if (!option.includes('--help')) expect(option.replace(/\s+/g, ' ')).toMatch(/\(.*(default|required)/);
-    }
-  });
+  it.each([...COMMANDS, ...NESTED])(
+    'of %s has examples, exit codes, and a default for every option',
+    async (command) => {
+      const { exitCode, stdout } = await cli([...command.split(' '), '--help']);
+      expect(exitCode).toBe(0);
+      expect(stdout).toContain(`Usage: cryptotensors ${command}`);
+      expect(stdout).toMatch(/\nExamples:\n {2}cryptotensors /);
+      expect(stdout).toContain('\nExit codes:\n  0 ');
+      expect(tooWide(stdout)).toEqual([]);
+      const options = stdout
+        .slice(stdout.indexOf('\nOptions:\n') + 1, stdout.indexOf('\nExamples:'))
+        .split(/\n(?= {2}-)/)
+        .slice(1);
+      expect(options.length).toBeGreaterThan(2);
+      for (const option of options) {
+        if (!option.includes('--help')) expect(option.replace(/\s+/g, ' ')).toMatch(/\(.*(default|required)/);
+      }
+    },
+  );
 
   it.each(['detach', 'attach'])('of header %s too', async (command) => {
     expect((await cli(['header', '--help'])).stdout).toMatch(new RegExp(`^  ${command}\\b`, 'm'));

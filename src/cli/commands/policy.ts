@@ -1,0 +1,226 @@
+import { Option } from 'commander';
+import type { Command } from 'commander';
+import { explainPolicy } from '../../index.js';
+import type { ExplainOptions, ExplainedInput, PolicyExplanation } from '../../index.js';
+import { ResultExit } from '../cli-error.js';
+import { EXIT_CODE_HELP, ExitCode } from '../exit-codes.js';
+import { readText } from '../files.js';
+import { addOutputFlags, collect, given, parseClaims } from '../flags.js';
+import { interruptible } from '../interrupt.js';
+import { Output } from '../output.js';
+import type { OutputFlags } from '../output.js';
+import { parseCases, runCases } from '../policy-cases.js';
+import type { CaseResult } from '../policy-cases.js';
+import { parseTime } from '../rfc3339.js';
+import { count, parseInteger } from '../sizes.js';
+import { formatTable } from '../table.js';
+import { visible, visibleName } from '../terminal-text.js';
+
+export function addPolicyCommand(program: Command): void {
+  const policy = program
+    .command('policy')
+    .summary('say what a policy decides, and try one out before it is shipped')
+    .description('Says what the policy of a file decides and why, and tests a policy that is in no file yet.');
+  addCheckCommand(policy);
+  addTestCommand(policy);
+}
+
+interface CheckFlags extends OutputFlags {
+  keys?: string[];
+  trust?: string[];
+  signKid?: string;
+  claims?: string;
+  env?: string[];
+  now?: string;
+  action?: NonNullable<ExplainOptions['action']>;
+  tensors?: true;
+  showValues?: true;
+  policyDeadline?: number;
+}
+
+function addCheckCommand(policy: Command): void {
+  const command = policy
+    .command('check')
+    .summary("explain what a file's policy would decide")
+    .description(
+      "Asks the policy of a file what it would decide, and shows what it saw. Opens nothing and needs no master key. The header's " +
+        'signature is verified if --keys or --trust are given (or CRYPTOTENSOR_KEYS is set); otherwise it says UNVERIFIED.',
+    )
+    .argument('<file>', 'encrypted file, detached header, or Rego text (*.rego)')
+    .option(
+      '-k, --keys <file>',
+      'JWK or JWK set with keys that may have signed the file; may be repeated (default: the environment variable CRYPTOTENSOR_KEYS)',
+      collect,
+    )
+    .option(
+      '--trust <file>',
+      'JWK or JWK set with the public keys that may have signed the file; may be repeated (default: the signing keys in --keys)',
+      collect,
+    )
+    .option('--sign-kid <kid>', 'verify with the key of this id (default: the one that the file names)')
+    .option('--claims <json>', "the policy's input.claims: a JSON object, or @FILE to read one (default: none)")
+    .option('--env <name>', 'environment variable that the policy may see; may be repeated (default: none)', collect)
+    .option('--now <time>', 'time that the policy is told, such as 2026-01-31T12:00:00Z (default: now)')
+    .addOption(
+      new Option('--action <action>', 'what the policy is asked about (default: open)').choices([
+        'open',
+        'read',
+        'rewrap',
+      ]),
+    )
+    .option('--tensors', 'ask about each tensor too (default: about the file only)')
+    .option('--show-values', 'show values of claims and variables, which may be confidential (default: their names)')
+    .addOption(
+      new Option('--policy-deadline <ms>', 'time that the policy may take (default: 250)').argParser(parseInteger),
+    );
+  addOutputFlags(command)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  cryptotensors policy check model.ct.safetensors --trust vendor-public.json --claims '{"customer":"acme"}'
+  cryptotensors policy check model.ct.safetensors --claims @claims.json --env REGION --now 2030-01-01T00:00:00Z
+  cryptotensors policy check licence.rego --claims '{"plan":"trial"}'
+
+Exits with 0 if the policy allows, and with 3 if it denies or fails.
+${EXIT_CODE_HELP}`,
+    )
+    .action(check);
+}
+
+async function check(path: string, flags: CheckFlags): Promise<void> {
+  const output = new Output(flags);
+  const now = flags.now === undefined ? undefined : parseTime(flags.now, '--now');
+  const options: ExplainOptions = given({
+    keys: flags.keys,
+    trust: flags.trust,
+    signKid: flags.signKid,
+    claims: flags.claims === undefined ? undefined : parseClaims(flags.claims),
+    policy: given({ env: flags.env, now: now === undefined ? undefined : () => now, deadlineMs: flags.policyDeadline }),
+    action: flags.action,
+    tensors: flags.tensors,
+    showValues: flags.showValues,
+  });
+  const draft = path.endsWith('.rego');
+  const explained = await interruptible((signal) =>
+    explainPolicy(draft ? { policy: readText(path) } : path, { ...options, signal }),
+  );
+  output.result({ path, ...explained }, [
+    `${visibleName(path)}: ${explained.outcome}`,
+    `  ${visible(explained.reason)}`,
+    `  ${draft ? 'a policy by itself, in no file' : describeSignature(explained)}`,
+    '',
+    ...describeInput(explained.input),
+    ...describeTensors(explained),
+  ]);
+  if (explained.outcome !== 'allowed') throw new ResultExit(ExitCode.refused);
+}
+
+function describeSignature({ verified, signer }: PolicyExplanation): string {
+  const kid = signer === null ? '(no kid)' : visibleName(signer);
+  return verified
+    ? `verified, signed by ${kid}`
+    : `UNVERIFIED: neither --keys nor --trust were given, so anybody could have written this. It says to be signed by ${kid}`;
+}
+
+function describeInput({ action, time, host, runtime, env, claims, license, model }: ExplainedInput): string[] {
+  const rows: [string, string][] = [
+    ['action', action],
+    ['time', time.rfc3339],
+    ['host', `${host.platform} ${host.arch} ${visibleName(host.hostname)}`],
+    ['runtime', `${runtime.name} ${runtime.version}`],
+    ['env', describeNames(env)],
+    ['claims', describeNames(claims)],
+    ...(license === undefined
+      ? []
+      : [['license', `${visibleName(license.id)}, claims ${describeNames(license.claims)}`] as [string, string]]),
+    ['model', `${count(model.tensors, 'tensor')}; metadata ${describeNames(Object.keys(model.metadata))}`],
+  ];
+  return rows.map(([name, value]) => `input.${name.padEnd(8)} ${value}`);
+}
+
+function describeNames(shown: object): string {
+  if (!Array.isArray(shown)) return visible(JSON.stringify(shown));
+  return shown.length === 0 ? '(none)' : (shown as string[]).map(visibleName).join(', ');
+}
+
+function describeTensors({ tensors }: PolicyExplanation): string[] {
+  if (tensors === null) return [];
+  const rows = tensors.map(({ name, outcome, reason }) => [visibleName(name), outcome, visible(reason)]);
+  return ['', ...formatTable([{ title: 'TENSOR' }, { title: 'OUTCOME' }, { title: 'REASON' }], rows)];
+}
+
+interface TestFlags extends OutputFlags {
+  policyDeadline?: number;
+}
+
+function addTestCommand(policy: Command): void {
+  const command = policy
+    .command('test')
+    .summary('hold a policy against a list of cases')
+    .description(
+      'Asks a policy what it decides in each of a list of cases, and compares with what is expected. What a case leaves out is ' +
+        'the same on every machine: a fixed time (2026-01-01T00:00:00Z), linux x64, no claims, no variables, one tensor.',
+    )
+    .argument('<policy>', 'Rego text')
+    .argument('<cases>', 'JSON array of cases')
+    .addOption(
+      new Option('--policy-deadline <ms>', 'time that the policy may take for each case (default: 250)').argParser(
+        parseInteger,
+      ),
+    );
+  addOutputFlags(command)
+    .addHelpText(
+      'after',
+      `
+Cases:
+  [{ "name": "acme, in time",
+     "input": { "claims": { "customer": "acme" },
+                "time": { "rfc3339": "2026-05-01T00:00:00Z" } },
+     "expect": "allow",
+     "tensors": [{ "name": "lm_head.weight", "expect": "deny" }] }]
+
+  expect: allow, deny or error (the policy fails). input: any of action, time,
+  host, runtime, env, claims, license, model, as the policy sees them. tensors
+  may have a dtype and a shape.
+
+Examples:
+  cryptotensors policy test licence.rego cases.json
+  cryptotensors policy test licence.rego cases.json --json | jq '.results[] | select(.passed | not)'
+
+Exits with 1 if the policy decides anything otherwise than expected.
+${EXIT_CODE_HELP}`,
+    )
+    .action(test);
+}
+
+async function test(policyPath: string, casesPath: string, flags: TestFlags): Promise<void> {
+  const output = new Output(flags);
+  const policy = readText(policyPath);
+  const cases = parseCases(readText(casesPath), visibleName(casesPath));
+  const results = await interruptible((signal) =>
+    runCases(policy, cases, { deadlineMs: flags.policyDeadline, signal }),
+  );
+  const failed = results.filter(({ passed }) => !passed).length;
+  output.result({ policy: policyPath, cases: cases.length, checks: results.length, failed, results }, [
+    ...formatTable(
+      [
+        { title: '' },
+        { title: 'CASE' },
+        { title: 'ASKED' },
+        { title: 'EXPECTED' },
+        { title: 'FOUND' },
+        { title: 'REASON' },
+      ],
+      results.map(describeResult),
+    ),
+    '',
+    failed === 0 ? `all ${results.length} as expected` : `${failed} of ${results.length} NOT as expected`,
+  ]);
+  if (failed > 0) throw new ResultExit(ExitCode.failed);
+}
+
+function describeResult({ name, tensor, expected, found, passed, reason }: CaseResult): string[] {
+  const asked = tensor === null ? 'allow' : `tensor ${visibleName(tensor)}`;
+  return [passed ? 'ok' : 'FAIL', visible(name), asked, expected, found, visible(reason)];
+}
