@@ -15,7 +15,7 @@ import {
   saveFileSync,
   verifyFile,
 } from 'cryptotensors';
-import type { OpenOptions, PolicyInput } from 'cryptotensors';
+import type { AuditEvent, OpenOptions, PolicyInput } from 'cryptotensors';
 import { refusal } from '../support/errors.js';
 import { KEYS, bytesOf, saveSmallModel, smallTensors, writeShardIndex } from '../support/model.js';
 import { temporaryFolder } from '../support/temporary.js';
@@ -73,6 +73,18 @@ describe('a denied tensor', () => {
     const { message } = await refusal('PolicyDenied', () => model.getTensors());
     expect(message).toContain('pass `names` without it, of those that allowedKeys() lists');
     expect((await refusal('PolicyDenied', () => model.getTensor('mask'))).message).not.toContain('names');
+  });
+
+  test('is told to the audit by name, in the attached model too', async () => {
+    const events: AuditEvent[] = [];
+    const onEvent = (event: AuditEvent): void => void events.push(event);
+    await using model = await open({ onEvent });
+    using attached = SafeFile.attach(model.share(), { onEvent });
+    events.splice(0);
+    await refusal('PolicyDenied', () => model.getTensor('mask'));
+    await refusal('PolicyDenied', () => attached.getTensor('mask'));
+    const denied = { type: 'denied', code: 'PolicyDenied', tensor: 'mask', path };
+    expect(events).toMatchObject([denied, denied]);
   });
 
   test('leaves the memory of the caller as it was', async () => {
