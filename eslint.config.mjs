@@ -66,6 +66,8 @@ export default tseslint.config(
         URL: 'readonly',
         Buffer: 'readonly',
         performance: 'readonly',
+        AbortController: 'readonly',
+        setTimeout: 'readonly',
       },
     },
   },
