@@ -111,6 +111,8 @@ export class Transaction {
   async temporaryFor({ path }: Member): Promise<string> {
     const temporary = temporaryOf(path);
     this.#temporaries.push(temporary);
+    // Who finds no journal after a crash of the machine looks for no such file either.
+    await this.#storage.syncFolder(dirname(this.#place.journal));
     await this.#storage.remove(temporary);
     return temporary;
   }
