@@ -14,15 +14,21 @@ export function compileModule(): WebAssembly.Module {
   return new WebAssembly.Module(readFileSync(new URL('./policy.wasm', import.meta.url)));
 }
 
+/** Makes an engine, for one evaluation. */
+export function instantiate(module: WebAssembly.Module): WebAssembly.Instance {
+  return new WebAssembly.Instance(module);
+}
+
 /**
- * Evaluates in an instance of its own, which is dropped afterwards: nothing is left over for the next policy.
+ * Evaluates in an instance that has not been used before, and is to be dropped afterwards: nothing is left over for the next
+ * policy.
  *
  * @param request see `encodeRequest`
  * @returns the answer's JSON text
  * @throws WebAssembly.RuntimeError or RangeError when the policy exhausts its memory or stack, or the engine panics
  */
-export function evaluateInModule(module: WebAssembly.Module, request: Uint8Array): string {
-  const engine = new WebAssembly.Instance(module).exports as unknown as Exports;
+export function evaluateIn(instance: WebAssembly.Instance, request: Uint8Array): string {
+  const engine = instance.exports as unknown as Exports;
   const at = engine.alloc(request.length);
   // Views are made anew each time: the memory's buffer is replaced when it grows.
   new Uint8Array(engine.memory.buffer, at, request.length).set(request);

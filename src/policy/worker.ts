@@ -1,6 +1,6 @@
 /** Entry of the worker thread that policies run in. It can be terminated at any moment, and keeps nothing. */
 import { workerData } from 'node:worker_threads';
-import { compileModule, evaluateInModule } from './module.js';
+import { compileModule, evaluateIn, instantiate } from './module.js';
 import type { WorkerSetup, WorkerMessage } from './protocol.js';
 
 const { port, wakeUp, module: given } = workerData as WorkerSetup;
@@ -21,13 +21,20 @@ function send(message: WorkerMessage): void {
 function start(): void {
   const module = given ?? compileModule();
   // V8 compiles a function when it is first called: not within the deadline of the first policy.
-  evaluateInModule(module, REHEARSAL);
+  evaluateIn(instantiate(module), REHEARSAL);
+  // Each is used once. Made ahead, while nobody waits for an answer.
+  let fresh = instantiate(module);
   port.on('message', (request: Uint8Array) => {
+    let text: string;
     try {
-      send({ type: 'answer', text: evaluateInModule(module, request) });
+      text = evaluateIn(fresh, request);
     } catch (error) {
+      // The host keeps no worker in which an engine trapped.
       send({ type: 'trap', reason: String(error) });
+      return;
     }
+    send({ type: 'answer', text });
+    fresh = instantiate(module);
   });
   send({ type: 'ready', module });
 }
