@@ -48,7 +48,7 @@ export type { Recovery } from './rewrap/recovery.js';
 export { attachHeader, detachHeader } from './rewrap/detach.js';
 export type { DetachOptions } from './rewrap/detach.js';
 
-export { generateKeys, loadKeys, loadKeysSync, publicJwks } from './key-tools.js';
+export { generateKeys, generateRecipientKeys, loadKeys, loadKeysSync, publicJwks } from './key-tools.js';
 export {
   cachedKeyProvider,
   directKeyProvider,
@@ -60,8 +60,10 @@ export type { NamedProviderOptions } from './key-providers.js';
 export type { CacheOptions, CachedKeyProvider } from './keys/providers/cached.js';
 export type { HttpsKeyOptions } from './keys/providers/https.js';
 export type { GenerateKeysOptions, JwkFormat } from './keys/generate.js';
+export type { GenerateRecipientKeysOptions } from './keys/generate-recipient.js';
+export type { RecipientCurve } from './keys/agreement.js';
 export { KeyRing } from './keys/keyring.js';
-export type { KeysInput, MasterKeyInfo, SigningKeyInfo } from './keys/keyring.js';
+export type { KeysInput, MasterKeyInfo, RecipientKeyInfo, SigningKeyInfo } from './keys/keyring.js';
 export type { KeyState } from './keys/state.js';
 export type { Jwk, JwkSet, RemoteMaster, RemoteSigner, WrappedDek } from './keys/types.js';
 export { PROVIDER_PRIORITY } from './keys/providers/types.js';

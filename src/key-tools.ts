@@ -1,6 +1,8 @@
 import { getEngine } from './engine/load.js';
 import * as generate from './keys/generate.js';
 import type { GenerateKeysOptions } from './keys/generate.js';
+import * as recipient from './keys/generate-recipient.js';
+import type { GenerateRecipientKeysOptions } from './keys/generate-recipient.js';
 import type { KeyRing, KeysInput } from './keys/keyring.js';
 import * as load from './keys/load.js';
 import type { Jwk, JwkSet } from './keys/types.js';
@@ -17,7 +19,19 @@ export function generateKeys(options: GenerateKeysOptions = {}): JwkSet {
 }
 
 /**
- * What whoever verifies needs of a JWK set, and nothing else: the public halves of its signing keys.
+ * A fresh X25519 (or P-256) key to be given licences for, as a JWK set to be stored. The result **is** the secret; its public part,
+ * `publicJwks(keys)`, is what the vendor needs.
+ *
+ * @throws {TypeError} for an option of the wrong type or an unknown one
+ * @throws {CryptoTensorsError} `InvalidOption`
+ */
+export function generateRecipientKeys(options: GenerateRecipientKeysOptions = {}): JwkSet {
+  return recipient.generateRecipientKeys(options, getEngine());
+}
+
+/**
+ * What others need of a JWK set, and nothing else: the public halves of its signing keys, to verify with, and of its recipient keys,
+ * to issue licences to.
  *
  * @throws {CryptoTensorsError} `InvalidKey`
  */

@@ -108,5 +108,8 @@ function findKeys(token: Token, session: Session, { role, kid }: KeySelector): K
       return findSigningKeys(token, session, kid);
     case 'verifying':
       return findVerifyingKeys(session, kid);
+    case 'recipient':
+      // The keys that licences are issued to are not used in tokens.
+      return null;
   }
 }

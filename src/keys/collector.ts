@@ -3,7 +3,7 @@ import { invalidKey } from './jwk-document.js';
 import type { JwkMembers } from './jwk-document.js';
 import { stricterState, toldApart } from './state.js';
 import { disposeKeys } from './types.js';
-import type { KeyName, MasterKey, SigningKey } from './types.js';
+import type { KeyName, MasterKey, RecipientKey, SigningKey } from './types.js';
 
 /**
  * Gathers the keys of one document. A `kid` names one key of a role: the same key listed twice counts once; two keys
@@ -11,10 +11,15 @@ import type { KeyName, MasterKey, SigningKey } from './types.js';
  * states, the strictest holds.
  */
 export class KeyCollector {
-  readonly keys: { masterKeys: MasterKey[]; signingKeys: SigningKey[] } = { masterKeys: [], signingKeys: [] };
+  readonly keys: { masterKeys: MasterKey[]; signingKeys: SigningKey[]; recipientKeys: RecipientKey[] } = {
+    masterKeys: [],
+    signingKeys: [],
+    recipientKeys: [],
+  };
   readonly #engine: Engine;
   readonly #mastersByKid = new Map<string, MasterKey[]>();
   readonly #signersByKid = new Map<string, SigningKey[]>();
+  readonly #recipientsByKid = new Map<string, RecipientKey[]>();
 
   constructor(engine: Engine) {
     this.#engine = engine;
@@ -63,6 +68,26 @@ export class KeyCollector {
     }
     namesakes.push(key);
     this.keys.signingKeys.push(key);
+  }
+
+  /** Takes the key over, also when it throws. */
+  addRecipientKey(key: RecipientKey, jwk: JwkMembers): void {
+    // Found by what it is, not by its kid: the same key under two names is one key.
+    const at = this.keys.recipientKeys.findIndex(({ thumbprint }) => thumbprint === key.thumbprint);
+    if (at >= 0) {
+      const other = this.keys.recipientKeys[at]!;
+      const [kept, dropped] = other.secret !== null || key.secret === null ? [other, key] : [key, other];
+      dropped.secret?.dispose();
+      this.keys.recipientKeys[at] = { ...kept, state: stricterState(key.state, other.state) };
+      return;
+    }
+    const namesakes = namesakesOf(this.#recipientsByKid, key);
+    if (namesakes.some((other) => !toldApart(key, other))) {
+      key.secret?.dispose();
+      throw invalidKey(jwk, 'another recipient key in this set has the same kid');
+    }
+    namesakes.push(key);
+    this.keys.recipientKeys.push(key);
   }
 
   #sameMaterial({ secret: a }: MasterKey, { secret: b }: MasterKey): boolean {

@@ -3,14 +3,14 @@ import { createKeyRing } from './keyring.js';
 import type { KeyRing } from './keyring.js';
 import type { KeySelector } from './providers/types.js';
 import { publicHalf } from './trust.js';
-import type { KeySet } from './types.js';
+import type { LoadedKeys } from './types.js';
 
 /**
- * A ring of its own with the keys that a selector asks for, by role and kid. Secrets are copied, except those that `take`
+ * A ring of its own with the keys that a selector asks for, by role and name. Secrets are copied, except those that `take`
  * hands over. Keys that only verify come without their private parts.
  */
 export function selectedKeys(
-  { masterKeys, signingKeys }: KeySet,
+  { masterKeys, signingKeys, recipientKeys }: LoadedKeys,
   selector: KeySelector | null,
   engine: Engine,
   take: (secret: Secret) => boolean = () => false,
@@ -22,15 +22,19 @@ export function selectedKeys(
     return mine;
   };
   const named = ({ kid }: { kid: string | null }): boolean => selector?.kid == null || kid === selector.kid;
+  const meant = ({ thumbprint }: { thumbprint: string }): boolean =>
+    selector?.kid == null || thumbprint === selector.kid;
   const role = selector?.role;
   try {
     const masters = role === undefined || role === 'master' ? masterKeys.filter(named) : [];
-    const signers = role === 'master' ? [] : signingKeys.filter(named);
+    const signers = role === 'master' || role === 'recipient' ? [] : signingKeys.filter(named);
+    const recipients = role === undefined || role === 'recipient' ? recipientKeys.filter(meant) : [];
     return createKeyRing({
       masterKeys: masters.map((key) => ({ ...key, secret: key.secret === null ? null : own(key.secret) })),
       signingKeys: signers.map((key) =>
         role === 'verifying' ? publicHalf(key) : { ...key, seed: key.seed === null ? null : own(key.seed) },
       ),
+      recipientKeys: recipients.map((key) => ({ ...key, secret: key.secret === null ? null : own(key.secret) })),
       providers: [],
       owned,
       borrowed: [],

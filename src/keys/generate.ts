@@ -2,10 +2,11 @@ import { AEAD_KEY_BYTES } from '../engine/types.js';
 import type { AeadAlgorithm, Engine, Secret } from '../engine/types.js';
 import { checkOneOf, checkOptionNames, checkString } from '../options.js';
 import { ED25519_BYTES, parseJwks } from './jwk.js';
+import { publicRecipientJwk } from './generate-recipient.js';
 import { jwksFromObject } from './jwk-object.js';
 import { ed25519Thumbprint } from './thumbprint.js';
 import { disposeKeys } from './types.js';
-import type { Jwk, JwkSet, SigningKey } from './types.js';
+import type { Jwk, JwkSet, RecipientKey, SigningKey } from './types.js';
 
 /** How keys are written. Both forms are read back by this library. */
 export type JwkFormat =
@@ -76,8 +77,8 @@ export function generateKeys(options: GenerateKeysOptions = {}, engine: Engine):
 }
 
 /**
- * What whoever verifies needs of a JWK or JWK set, and nothing else: the public halves of its signing keys, in the form in
- * which they were written.
+ * What others need of a JWK or JWK set, and nothing else: the public halves of its signing keys, in the form in which they were
+ * written, for whoever verifies; those of its recipient keys for whoever issues licences.
  *
  * @throws TypeError, InvalidKey
  */
@@ -87,7 +88,9 @@ export function publicJwks(jwks: Jwk | JwkSet, engine: Engine): JwkSet {
     const keys = parseJwks(text, engine, { where: 'jwks' });
     const format = usesRfcForm(jwks) ? 'rfc7517' : 'reference';
     disposeKeys(keys);
-    return { keys: keys.signingKeys.map((key) => publicJwk(key, format)) };
+    return {
+      keys: [...keys.signingKeys.map((key) => publicJwk(key, format)), ...keys.recipientKeys.map(publicHalfOf)],
+    };
   } finally {
     engine.wipe(text);
   }
@@ -104,9 +107,14 @@ function publicJwk({ kid, jku, state, publicKey }: SigningKey, format: JwkFormat
   };
 }
 
+function publicHalfOf(key: RecipientKey): Jwk {
+  const { jku, state } = key;
+  return { ...publicRecipientJwk(key), ...(jku === null ? {} : { jku }), ...(state === 'active' ? {} : { state }) };
+}
+
 function usesRfcForm(jwks: Jwk | JwkSet): boolean {
   const keys = 'keys' in jwks ? (jwks as JwkSet).keys : [jwks];
-  return keys.some(({ kty }) => kty === 'OKP');
+  return keys.some(({ kty, crv }) => kty === 'OKP' && crv !== 'X25519');
 }
 
 export function randomKid(engine: Engine): string {

@@ -16,9 +16,11 @@ export interface JwkMembers {
   readonly alg: string | null;
   readonly jku: string | null;
   readonly crv: string | null;
+  readonly use: string | null;
   readonly state: string | null;
   readonly k: JsonRange | null;
   readonly x: JsonRange | null;
+  readonly y: JsonRange | null;
   readonly d: JsonRange | null;
   /** What the key is called in messages. */
   readonly label: string;
@@ -31,7 +33,7 @@ export interface JwkDocument {
   readonly isSet: boolean;
 }
 
-const MATERIAL = ['k', 'x', 'd'];
+const MATERIAL = ['k', 'x', 'y', 'd'];
 
 /**
  * Reads the members of a JWK or of each JWK in a set, checking their types and nothing else.
@@ -106,9 +108,11 @@ function readMembers(jwk: JsonObject, label: string, origin: KeyOrigin): JwkMemb
     alg: string('alg', owner),
     jku: string('jku', owner),
     crv: string('crv', owner),
+    use: string('use', owner),
     state: string('state', owner),
     k: range('k'),
     x: range('x'),
+    y: range('y'),
     d: range('d'),
   };
 }

@@ -2,7 +2,7 @@ import { argumentError } from '../errors.js';
 import type { Jwk, JwkSet } from './types.js';
 
 /** The members that are read; others are left where they are. */
-const MEMBERS = ['kty', 'kid', 'alg', 'jku', 'crv', 'state', 'k', 'x', 'd'];
+const MEMBERS = ['kty', 'kid', 'alg', 'jku', 'crv', 'use', 'state', 'k', 'x', 'y', 'd'];
 
 export function isJwk(value: object): value is Jwk {
   return Object.hasOwn(value, 'kty');

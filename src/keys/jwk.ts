@@ -7,31 +7,34 @@ import { withPlainBase64 } from './escapes.js';
 import { invalidKey, readJwkDocument } from './jwk-document.js';
 import type { JwkMembers, KeyOrigin } from './jwk-document.js';
 import { decodePublicMember, importMember } from './material.js';
+import { isRecipientJwk, parseRecipientKey } from './recipient.js';
 import { KEY_STATES, isKeyState } from './state.js';
 import type { KeyState } from './state.js';
-import type { KeySet, MasterKey, SigningKey } from './types.js';
+import type { LoadedKeys, MasterKey, SigningKey } from './types.js';
 
 export const ED25519_BYTES = 32;
 
 /**
  * Parses the JSON text of a JWK or JWK set. The caller owns the secrets in the result and wipes `bytes`.
  *
- * In a set, keys of a kind that this library has no use for (`RSA`, `EC`, …) are skipped, as RFC 7517 §5 asks; what is
+ * In a set, keys of a kind that this library has no use for (`RSA`, `EC` for signing, …) are skipped, as RFC 7517 §5 asks; what is
  * wrong with any other key is an error. Nothing is returned, and nothing is kept, unless the whole document is right.
  *
  * @throws InvalidKey
  */
-export function parseJwks(bytes: Uint8Array, engine: Engine, origin: KeyOrigin): KeySet {
+export function parseJwks(bytes: Uint8Array, engine: Engine, origin: KeyOrigin): LoadedKeys {
   return withPlainBase64(bytes, engine, (text) => parsePlainJwks(text, engine, origin));
 }
 
-function parsePlainJwks(bytes: Uint8Array, engine: Engine, origin: KeyOrigin): KeySet {
+function parsePlainJwks(bytes: Uint8Array, engine: Engine, origin: KeyOrigin): LoadedKeys {
   const { jwks, isSet } = readJwkDocument(bytes, origin);
   const collector = new KeyCollector(engine);
   try {
     for (const jwk of jwks) {
       if (jwk.kty === 'oct') {
         collector.addMasterKey(parseMasterKey(bytes, jwk, engine), jwk);
+      } else if (isRecipientJwk(jwk)) {
+        collector.addRecipientKey(parseRecipientKey(bytes, jwk, stateOf(jwk), engine), jwk);
       } else if (jwk.kty === 'okp' || jwk.kty === 'OKP') {
         collector.addSigningKey(parseSigningKey(bytes, jwk, engine), jwk);
       } else {
@@ -49,7 +52,10 @@ function parsePlainJwks(bytes: Uint8Array, engine: Engine, origin: KeyOrigin): K
 function refuseOtherKind(jwk: JwkMembers, isSet: boolean): void {
   const misspelt = ['oct', 'okp'].includes(jwk.kty.toLowerCase());
   if (!isSet || misspelt) {
-    throw invalidKey(jwk, '"kty" must be "oct" for a master key, "okp" or "OKP" for an Ed25519 signing key');
+    throw invalidKey(
+      jwk,
+      '"kty" must be "oct" for a master key, "okp" or "OKP" for an Ed25519 signing key, "OKP" with "crv" X25519 or "EC" with P-256 for a recipient key',
+    );
   }
 }
 
@@ -84,7 +90,8 @@ function masterAlgorithm(jwk: JwkMembers): AeadAlgorithm | null {
 }
 
 function parseSigningKey(bytes: Uint8Array, jwk: JwkMembers, engine: Engine): SigningKey {
-  if (jwk.crv !== null && jwk.crv !== 'Ed25519') throw invalidKey(jwk, '"crv" must be "Ed25519"');
+  if (jwk.crv !== null && jwk.crv !== 'Ed25519')
+    throw invalidKey(jwk, '"crv" must be "Ed25519"; for a recipient key: "kty" OKP and "crv" X25519');
   if (jwk.alg !== null && !isEd25519Name(jwk.alg))
     throw invalidKey(jwk, '"alg" of a signing key must be ed25519 or EdDSA');
   if (jwk.x === null && jwk.d === null)

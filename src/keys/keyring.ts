@@ -5,7 +5,8 @@ import type { KeyProvider } from './providers/types.js';
 import { statesAmong } from './state.js';
 import type { KeyState } from './state.js';
 import { hasPrivatePart } from './types.js';
-import type { Jwk, JwkSet, KeySet } from './types.js';
+import type { RecipientCurve } from './agreement.js';
+import type { Jwk, JwkSet, LoadedKeys } from './types.js';
 
 /**
  * Where keys come from: the path of a JWK or JWK set file (a string or `file:` URL), its JSON text as bytes, JWK objects, a
@@ -31,8 +32,20 @@ export interface SigningKeyInfo {
   readonly state: KeyState;
 }
 
+/** What is shown of a recipient key. */
+export interface RecipientKeyInfo {
+  readonly kid: string | null;
+  readonly curve: RecipientCurve;
+  /** RFC 7638, of its public part: what licences name it by. */
+  readonly thumbprint: string;
+  /** Whether it can open licences, or they can only be issued to it. */
+  readonly hasPrivate: boolean;
+  /** The strictest state of all keys of this name in the ring. */
+  readonly state: KeyState;
+}
+
 /** What a ring holds. */
-export interface RingContents extends KeySet {
+export interface RingContents extends LoadedKeys {
   readonly providers: readonly KeyProvider[];
 }
 
@@ -99,6 +112,19 @@ export class KeyRing {
     }));
   }
 
+  /** The keys that licences are issued to, without their private parts. Empty once the ring is disposed. */
+  get recipientKeys(): readonly RecipientKeyInfo[] {
+    const keys = this.#parts?.recipientKeys ?? [];
+    const stateOf = statesAmong(keys);
+    return keys.map((key) => ({
+      kid: key.kid,
+      curve: key.curve,
+      thumbprint: key.thumbprint,
+      hasPrivate: key.secret !== null,
+      state: stateOf(key),
+    }));
+  }
+
   /** Names of the providers that are asked for keys that the ring does not hold. */
   get providers(): readonly string[] {
     return (this.#parts?.providers ?? []).map(({ name }) => name);
@@ -121,18 +147,22 @@ export class KeyRing {
   }
 
   /** Key ids only. */
-  toJSON(): { masterKeys: (string | null)[]; signingKeys: (string | null)[]; providers: readonly string[] } {
+  toJSON(): Record<'masterKeys' | 'signingKeys' | 'recipientKeys', (string | null)[]> & {
+    providers: readonly string[];
+  } {
     return {
       masterKeys: this.masterKeys.map(({ kid }) => kid),
       signingKeys: this.signingKeys.map(({ kid }) => kid),
+      recipientKeys: this.recipientKeys.map(({ kid }) => kid),
       providers: this.providers,
     };
   }
 
   toString(): string {
     if (this.disposed) return 'KeyRing (disposed)';
-    const { masterKeys, signingKeys, providers } = this;
-    return `KeyRing (master keys: ${describeKids(masterKeys)}; signing keys: ${describeKids(signingKeys)}; providers: ${describeNames(providers)})`;
+    const { masterKeys, signingKeys, recipientKeys, providers } = this;
+    const recipients = recipientKeys.length === 0 ? '' : ` recipient keys: ${describeKids(recipientKeys)};`;
+    return `KeyRing (master keys: ${describeKids(masterKeys)}; signing keys: ${describeKids(signingKeys)};${recipients} providers: ${describeNames(providers)})`;
   }
 
   [Symbol.for('nodejs.util.inspect.custom')](): string {
@@ -163,13 +193,13 @@ export function adoptSecret(ring: KeyRing, secret: Secret): void {
 }
 
 /** Ends a ring without wiping its keys: the caller takes them over. @throws Closed */
-export function releaseKeyRing(ring: KeyRing): KeySet & { readonly owned: readonly Secret[] } {
-  const { masterKeys, signingKeys, owned } = release(ring);
-  return { masterKeys, signingKeys, owned };
+export function releaseKeyRing(ring: KeyRing): LoadedKeys & { readonly owned: readonly Secret[] } {
+  const { masterKeys, signingKeys, recipientKeys, owned } = release(ring);
+  return { masterKeys, signingKeys, recipientKeys, owned };
 }
 
 /** Whether there is any key or any provider to ask: whether the caller has said anything about keys. */
 export function hasKeySources(ring: KeyRing): boolean {
-  const { masterKeys, signingKeys, providers } = partsOf(ring);
-  return masterKeys.length + signingKeys.length + providers.length > 0;
+  const { masterKeys, signingKeys, recipientKeys, providers } = partsOf(ring);
+  return masterKeys.length + signingKeys.length + recipientKeys.length + providers.length > 0;
 }

@@ -13,7 +13,8 @@ import type { KeysInput } from './keyring.js';
 import { checkProvider, configuredProviders } from './providers/registry.js';
 import { isKeyProvider } from './providers/types.js';
 import type { KeyProvider } from './providers/types.js';
-import type { KeySet, MasterKey, SigningKey } from './types.js';
+import { secretsOf } from './types.js';
+import type { LoadedKeys, MasterKey, RecipientKey, SigningKey } from './types.js';
 
 /**
  * Loads keys into a ring of its own, which the caller disposes. Keys of a `KeyRing` in `input` are used, not copied: they
@@ -44,12 +45,20 @@ export function* openKeyRing(input: KeysInput | undefined, engine: Engine, name 
 }
 
 function defaultKeyRing(): KeyRing {
-  return createKeyRing({ masterKeys: [], signingKeys: [], providers: configuredProviders(), owned: [], borrowed: [] });
+  return createKeyRing({
+    masterKeys: [],
+    signingKeys: [],
+    recipientKeys: [],
+    providers: configuredProviders(),
+    owned: [],
+    borrowed: [],
+  });
 }
 
 class Gathered {
   readonly masterKeys: MasterKey[] = [];
   readonly signingKeys: SigningKey[] = [];
+  readonly recipientKeys: RecipientKey[] = [];
   readonly providers: KeyProvider[] = [];
   readonly owned: Secret[] = [];
   readonly borrowed: KeyRing[] = [];
@@ -59,8 +68,7 @@ class Gathered {
   addText(bytes: Uint8Array, origin: KeyOrigin): void {
     const keys = parseJwks(bytes, this.engine, origin);
     this.#add(keys);
-    for (const { secret } of keys.masterKeys) if (secret !== null) this.owned.push(secret);
-    for (const { seed } of keys.signingKeys) if (seed !== null) this.owned.push(seed);
+    this.owned.push(...secretsOf(keys));
   }
 
   /** For text that was made here and is nobody else's. */
@@ -79,9 +87,10 @@ class Gathered {
     this.borrowed.push(ring);
   }
 
-  #add({ masterKeys, signingKeys }: KeySet): void {
+  #add({ masterKeys, signingKeys, recipientKeys }: LoadedKeys): void {
     for (const key of masterKeys) this.masterKeys.push(key);
     for (const key of signingKeys) this.signingKeys.push(key);
+    for (const key of recipientKeys) this.recipientKeys.push(key);
   }
 }
 

@@ -3,16 +3,29 @@ import type { Secret } from '../engine/types.js';
 import type { Twin } from '../twin.js';
 import { adoptSecret, ringContents } from './keyring.js';
 import type { KeyRing } from './keyring.js';
-import { masterKeyNotFound, signingKeyNotFound, verifyingKeyNotFound, writingMasterKeyNotFound } from './not-found.js';
+import {
+  masterKeyNotFound,
+  recipientKeyNotFound,
+  signingKeyNotFound,
+  verifyingKeyNotFound,
+  writingMasterKeyNotFound,
+} from './not-found.js';
 import type { Inquiry } from './not-found.js';
 import { askProvider } from './providers/ask.js';
 import type { LookUpOptions, ProviderFailure } from './providers/ask.js';
 import type { KeySelector } from './providers/types.js';
 import { publicHalf } from './trust.js';
-import { effectiveName, matchMasterKey, matchSigningKey, matchVerifyingKeys, matchWritingMasterKey } from './select.js';
+import {
+  effectiveName,
+  matchMasterKey,
+  matchRecipientKey,
+  matchSigningKey,
+  matchVerifyingKeys,
+  matchWritingMasterKey,
+} from './select.js';
 import type { StatedKey } from './state.js';
 import type { KeyQuery, MasterKeyQuery, WritingKeyQuery } from './select.js';
-import type { KeySet, MasterKey, SigningKey } from './types.js';
+import type { KeySet, LoadedKeys, MasterKey, RecipientKey, SigningKey } from './types.js';
 
 /*
  * Selection, with the ring's providers behind the keys that it holds. They are asked in order, and only if no key at hand
@@ -95,12 +108,26 @@ export function* lookUpWritingMasterKey(
   return found;
 }
 
+/**
+ * The private key that opens a licence.
+ *
+ * @param thumbprint of its public part, as the licence says it
+ * @throws KeyNotFound, KeyRevoked, AbortError, Closed
+ */
+export function* lookUpRecipientKey(ring: KeyRing, thumbprint: string, options: LookUpOptions): Twin<RecipientKey> {
+  const selector: KeySelector = { role: 'recipient', kid: thumbprint, jku: null, algorithm: null };
+  const match = (keys: LoadedKeys): RecipientKey | null => matchRecipientKey(keys, thumbprint);
+  const { found, inquiry } = yield* search(ring, selector, options, match, ({ secret }) => secret);
+  if (found === null) throw recipientKeyNotFound(ringContents(ring), thumbprint, inquiry);
+  return found;
+}
+
 /** The first match in the ring, else in the answers of its providers. */
 function* search<Key extends StatedKey>(
   ring: KeyRing,
   selector: KeySelector,
   options: LookUpOptions,
-  match: (keys: KeySet) => Key | null,
+  match: (keys: LoadedKeys) => Key | null,
   secretOfKey: (key: Key) => Secret | null,
 ): Twin<{ found: Key | null; inquiry: Inquiry }> {
   const contents = ringContents(ring);

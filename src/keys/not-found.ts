@@ -5,7 +5,7 @@ import type { KeyQuery, MasterKeyQuery, WritingKeyQuery } from './select.js';
 import { statesAmong } from './state.js';
 import type { StatedKey } from './state.js';
 import { hasPrivatePart } from './types.js';
-import type { KeySet, MasterKey } from './types.js';
+import type { KeySet, LoadedKeys, MasterKey } from './types.js';
 
 const MAKE_KEYS = 'Make keys with generateKeys() or `cryptotensors keygen`';
 
@@ -96,6 +96,19 @@ export function writingMasterKeyNotFound(
     ? `the master key${name} at hand is decrypt-only: it opens files, but encrypts none any more`
     : `there is no master key${name}${purpose} at hand; at hand: ${describeKids(keys.masterKeys)}`;
   return notFound('KeyNotFound', `${problem}. ${MAKE_KEYS}, and pass them in the keys option`, kid ?? null, inquiry);
+}
+
+export function recipientKeyNotFound(keys: LoadedKeys, thumbprint: string, inquiry = NOBODY_ASKED): CryptoTensorsError {
+  const isPublic = keys.recipientKeys.some((key) => key.thumbprint === thumbprint);
+  const problem = isPublic
+    ? `the recipient key ${quote(thumbprint)} is at hand without its private part "d"`
+    : `the licence was issued to the recipient key ${quote(thumbprint)}, and that is not at hand; at hand: ${describeKids(keys.recipientKeys.map(({ thumbprint: kid, state }) => ({ kid, state })))}. If none of your keys is that one, the licence is another customer's`;
+  return notFound(
+    'KeyNotFound',
+    `${problem}. Pass the private key that it was issued to in the keys option or in CRYPTOTENSOR_KEYS`,
+    thumbprint,
+    inquiry,
+  );
 }
 
 /** Whether there is a key of that name, or any key where none was asked for, but only to decrypt or verify. */

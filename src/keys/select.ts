@@ -7,10 +7,10 @@ import {
   verifyingKeyNotFound,
   writingMasterKeyNotFound,
 } from './not-found.js';
-import { statesAmong } from './state.js';
+import { statesAmong, stricterState } from './state.js';
 import type { StatedKey } from './state.js';
 import { canWrap, hasPrivatePart } from './types.js';
-import type { KeyName, KeySet, MasterKey, SigningKey } from './types.js';
+import type { KeyName, KeySet, LoadedKeys, MasterKey, RecipientKey, SigningKey } from './types.js';
 
 /**
  * Which key, of those at hand. Pure: `lookup.ts` asks providers too.
@@ -94,6 +94,19 @@ export function matchWritingMasterKey({ masterKeys }: KeySet, { kid, algorithm }
   return (
     active(masterKeys, kid, (key) => canWrap(key) && (algorithm === undefined || keyFits(key, algorithm)))[0] ?? null
   );
+}
+
+/**
+ * The key that opens a licence. A key is what it is, whatever its `kid`: the thumbprint is that of the public part.
+ *
+ * @throws KeyRevoked
+ */
+export function matchRecipientKey({ recipientKeys }: LoadedKeys, thumbprint: string): RecipientKey | null {
+  const stateOf = statesAmong(recipientKeys);
+  const same = recipientKeys.filter((key) => key.thumbprint === thumbprint);
+  const state = same.map(stateOf).reduce(stricterState, 'active');
+  if (state === 'revoked') throw keyRevoked(same[0]!.kid ?? thumbprint);
+  return same.find(({ secret }) => secret !== null) ?? null;
 }
 
 /** The name to look for. A header's `jku` says nothing about a key that the caller names instead. */

@@ -29,6 +29,7 @@ function verifyingRing(ring: KeyRing, revoked: readonly SigningKey[]): KeyRing {
   return createKeyRing({
     masterKeys: [],
     signingKeys: [...signingKeys, ...revoked].map(publicHalf),
+    recipientKeys: [],
     providers,
     owned: [],
     borrowed: [],

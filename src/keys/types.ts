@@ -1,9 +1,13 @@
 import type { AeadAlgorithm, Secret } from '../engine/types.js';
+import type { RecipientCurve } from './agreement.js';
 import type { KeyState, StatedKey } from './state.js';
 
 /** A JSON Web Key (RFC 7517, RFC 8037) of the kinds that this library uses. Other members are ignored. */
 export interface Jwk {
-  /** `oct` for a master key; `okp` (as the reference writes it) or `OKP` (RFC 8037) for a signing key. */
+  /**
+   * `oct` for a master key; `okp` (as the reference writes it) or `OKP` (RFC 8037) for a signing key; `OKP` with `crv` X25519, or
+   * `EC` with P-256, for a recipient key.
+   */
   readonly kty: string;
   readonly kid?: string;
   readonly alg?: string;
@@ -12,9 +16,11 @@ export interface Jwk {
   readonly crv?: string;
   /** Master key, base64. */
   readonly k?: string;
-  /** Ed25519 public key, base64. */
+  /** Public key, base64; of P-256 its first half. */
   readonly x?: string;
-  /** Ed25519 seed, base64. */
+  /** Second half of a P-256 public key, base64. */
+  readonly y?: string;
+  /** Ed25519 seed or private key, base64. */
   readonly d?: string;
   /** What the key may still be used for. Default: `active`. */
   readonly state?: KeyState;
@@ -74,10 +80,26 @@ export interface SigningKey extends StatedKey {
   readonly remote: RemoteSigner | null;
 }
 
+/** A key that licences are issued to: for issuing, and for opening where the private part is there. */
+export interface RecipientKey extends StatedKey {
+  readonly curve: RecipientCurve;
+  /** X25519: 32 bytes. P-256: x and y, 64 bytes. */
+  readonly publicKey: Uint8Array;
+  /** RFC 7638, of the public key: what a licence names it by. */
+  readonly thumbprint: string;
+  /** The private part, 32 bytes. Not loaded of a revoked key. */
+  readonly secret: Secret | null;
+}
+
 /** Keys at hand, in the order in which they are preferred. */
 export interface KeySet {
   readonly masterKeys: readonly MasterKey[];
   readonly signingKeys: readonly SigningKey[];
+}
+
+/** All that can be at hand. */
+export interface LoadedKeys extends KeySet {
+  readonly recipientKeys: readonly RecipientKey[];
 }
 
 /** Whether the key can encrypt, beside decrypting. */
@@ -90,8 +112,17 @@ export function hasPrivatePart(key: SigningKey): boolean {
   return key.seed !== null || key.remote !== null;
 }
 
+/** The secrets of all keys. */
+export function secretsOf({ masterKeys, signingKeys, recipientKeys }: LoadedKeys): Secret[] {
+  const secrets = [
+    ...masterKeys.map(({ secret }) => secret),
+    ...signingKeys.map(({ seed }) => seed),
+    ...recipientKeys.map(({ secret }) => secret),
+  ];
+  return secrets.filter((secret) => secret !== null);
+}
+
 /** Wipes the secrets of a set that nobody else refers to. */
-export function disposeKeys(keys: KeySet): void {
-  for (const { secret } of keys.masterKeys) secret?.dispose();
-  for (const { seed } of keys.signingKeys) seed?.dispose();
+export function disposeKeys(keys: LoadedKeys): void {
+  for (const secret of secretsOf(keys)) secret.dispose();
 }

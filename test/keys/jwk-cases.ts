@@ -34,7 +34,7 @@ export const BAD_JWKS: readonly (readonly [string, unknown])[] = [
   ['d of 64 bytes', { kty: 'okp', x: X_A, d: Buffer.alloc(64).toString('base64') }],
   ['d that is no base64', { kty: 'okp', x: X_A, d: `${D_A.slice(0, -2)}!=` }],
   ['halves of different keys', { kty: 'okp', x: X_B, d: D_A }],
-  ['another curve', { kty: 'OKP', crv: 'X25519', x: X_A }],
+  ['another curve', { kty: 'OKP', crv: 'Ed448', x: X_A }],
   ['crv in small letters', { kty: 'OKP', crv: 'ed25519', x: X_A }],
   ['another alg for a signing key', { kty: 'OKP', alg: 'ES256', x: X_A }],
 ];

@@ -102,7 +102,7 @@ describe('accepts', () => {
   });
 
   test('an empty set, and keys without a kid side by side', () => {
-    expect(parse(json({ keys: [] }))).toEqual({ masterKeys: [], signingKeys: [] });
+    expect(parse(json({ keys: [] }))).toEqual({ masterKeys: [], signingKeys: [], recipientKeys: [] });
     const two = parse(
       json({
         keys: [
@@ -126,7 +126,7 @@ describe('accepts', () => {
 
   test('keys of other kinds in a set, by leaving them out', () => {
     const rsa = { kty: 'RSA', n: 'AQAB', e: 'AQAB', d: 'AQAB', kid: 'm' };
-    const ec = { kty: 'EC', crv: 'P-256', x: X_A, y: X_B, kid: 's' };
+    const ec = { kty: 'EC', crv: 'P-256', alg: 'ES256', x: X_A, y: X_B, kid: 's' };
     const keys = parse(json({ keys: [rsa, MASTER, ec, { kty: 'AKP', pub: 'AA' }, SIGNER] }));
     expect(exported(keys)).toEqual([K256, X_A]);
   });

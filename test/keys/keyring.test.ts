@@ -65,7 +65,12 @@ describe('takes keys from', () => {
   });
 
   test('a single JWK', async () => {
-    expect((await load(MASTER)).toJSON()).toEqual({ masterKeys: ['m'], signingKeys: [], providers: [] });
+    expect((await load(MASTER)).toJSON()).toEqual({
+      masterKeys: ['m'],
+      signingKeys: [],
+      recipientKeys: [],
+      providers: [],
+    });
   });
 
   test('a provider, which it does not ask yet', async () => {

@@ -7,12 +7,13 @@ import { ED25519_BYTES, parseJwks } from '../jwk.js';
 import { KeyRing, releaseKeyRing, ringContents } from '../keyring.js';
 import { KEY_STATES, isKeyState } from '../state.js';
 import type { KeyState } from '../state.js';
-import type { KeySet, MasterKey, RemoteMaster, SigningKey } from '../types.js';
+import { secretsOf } from '../types.js';
+import type { LoadedKeys, MasterKey, RecipientKey, RemoteMaster, SigningKey } from '../types.js';
 import { isHandedOver, originOf } from './material.js';
 import type { KeyAnswer, KeyProvider, KeySelector, RawMasterKey, RawSigningKey, RemoteMasterKey } from './types.js';
 
 /** The keys of an answer. */
-export interface Answered extends KeySet {
+export interface Answered extends LoadedKeys {
   /** Secrets that were made for this answer: whoever takes a key takes its secret over, the others are to be wiped. */
   readonly owned: readonly Secret[];
 }
@@ -39,6 +40,7 @@ export function readAnswer(answer: KeyAnswer, provider: KeyProvider, selector: K
 class AnswerReader implements Answered {
   readonly masterKeys: MasterKey[] = [];
   readonly signingKeys: SigningKey[] = [];
+  readonly recipientKeys: RecipientKey[] = [];
   readonly owned: Secret[] = [];
   readonly #name: string;
 
@@ -77,8 +79,7 @@ class AnswerReader implements Answered {
   #addText(text: Uint8Array): void {
     const keys = parseJwks(text, this.engine, originOf(text) ?? { where: this.#name });
     this.#add(keys);
-    for (const { secret } of keys.masterKeys) if (secret !== null) this.owned.push(secret);
-    for (const { seed } of keys.signingKeys) if (seed !== null) this.owned.push(seed);
+    this.owned.push(...secretsOf(keys));
   }
 
   #addRing(ring: KeyRing): void {
@@ -156,9 +157,10 @@ class AnswerReader implements Answered {
     });
   }
 
-  #add({ masterKeys, signingKeys }: KeySet): void {
+  #add({ masterKeys, signingKeys, recipientKeys }: LoadedKeys): void {
     for (const key of masterKeys) this.masterKeys.push(key);
     for (const key of signingKeys) this.signingKeys.push(key);
+    for (const key of recipientKeys) this.recipientKeys.push(key);
   }
 
   #own(bytes: Uint8Array): Secret {

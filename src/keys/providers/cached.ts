@@ -151,9 +151,10 @@ export class CachingProvider implements CachedKeyProvider {
     } finally {
       for (const secret of loose) secret.dispose();
     }
-    const { masterKeys, signingKeys } = ringContents(ring);
+    const { masterKeys, signingKeys, recipientKeys } = ringContents(ring);
+    const found = masterKeys.length + signingKeys.length + recipientKeys.length;
     if (this.#disposed) ring.dispose();
-    else if (this.#scope === 'all' || masterKeys.length + signingKeys.length > 0) this.#cache.set(name, ring);
+    else if (this.#scope === 'all' || found > 0) this.#cache.set(name, ring);
     return ring;
   }
 

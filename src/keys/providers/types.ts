@@ -10,13 +10,15 @@ import type { Jwk, JwkSet, KeyName, RemoteMaster, RemoteSigner } from '../types.
 export const PROVIDER_PRIORITY = { direct: 100, native: 50, file: 10, env: 0 } as const;
 
 /** What a key is needed for. */
-export type KeyRole = 'master' | 'verifying' | 'signing';
+export type KeyRole = 'master' | 'verifying' | 'signing' | 'recipient';
 
 /**
  * What a provider is asked for.
  *
  * On opening a file, `kid` and `jku` come from a header that nobody has verified yet: treat them as a search term that
  * an attacker may have written. In particular, never open or fetch a `jku`; compare it.
+ *
+ * For `recipient`, the private key that opens a licence, `kid` is the RFC 7638 thumbprint of its public part.
  */
 export interface KeySelector extends KeyName {
   readonly role: KeyRole;
