@@ -33,6 +33,11 @@ export type ErrorCode =
   | 'UnsupportedVersion'
   | 'UnsupportedAlgorithm'
   | 'InvalidCryptoMetadata'
+  // Licences.
+  | 'InvalidLicense'
+  | 'LicenseMismatch'
+  | 'LicenseExpired'
+  | 'LicenseNotYetValid'
   // The world around the file.
   | 'FileChanged'
   | 'FileError'

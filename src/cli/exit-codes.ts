@@ -24,6 +24,9 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'PolicyDenied',
   'PolicyError',
   'NotEncrypted',
+  'LicenseMismatch',
+  'LicenseExpired',
+  'LicenseNotYetValid',
 ]);
 
 export function exitCodeOf(error: unknown): number {

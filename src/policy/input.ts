@@ -92,7 +92,8 @@ export function buildPolicyInput(facts: PolicyFacts): PolicyInput {
   };
 }
 
-function readClock(now: (() => Date | bigint) | undefined): bigint {
+/** The caller's clock, or the system's, in nanoseconds since 1970. @throws TypeError, InvalidOption */
+export function readClock(now: (() => Date | bigint) | undefined): bigint {
   if (now === undefined) return BigInt(Date.now()) * 1_000_000n;
   const moment: unknown = now();
   if (typeof moment === 'bigint') {

@@ -2,9 +2,9 @@ import type { AeadAlgorithm, Engine } from '../engine/types.js';
 import { hasKeySources } from '../keys/keyring.js';
 import type { KeyRing } from '../keys/keyring.js';
 import { openKeyRing } from '../keys/load.js';
-import { lookUpMasterKey, lookUpVerifyingKeys } from '../keys/lookup.js';
+import { lookUpMasterKey, lookUpRecipientKey, lookUpVerifyingKeys } from '../keys/lookup.js';
 import { openTrust } from '../keys/trust.js';
-import type { KeyName, MasterKey, SigningKey } from '../keys/types.js';
+import type { KeyName, MasterKey, RecipientKey, SigningKey } from '../keys/types.js';
 import type { PolicyAction, PolicyLicense } from '../policy/input.js';
 import type { Twin } from '../twin.js';
 import { auditOf } from './audit.js';
@@ -22,6 +22,8 @@ export interface Access {
   verifyingKeys(name: KeyName): Twin<readonly SigningKey[]>;
   /** @throws KeyNotFound */
   masterKey(query: KeyName & { algorithm: AeadAlgorithm }): Twin<MasterKey>;
+  /** The key that a licence was issued to. @throws KeyNotFound, KeyRevoked */
+  recipientKey(thumbprint: string): Twin<RecipientKey>;
   /** What the file's policy is asked about. */
   action: PolicyAction;
   /** Whom to tell what happens; null: nobody. */
@@ -29,7 +31,7 @@ export interface Access {
   /** What the files must be. */
   pins: Pins;
   /** The options that concern the policy, and the licence that the file is opened with. */
-  policy: Pick<OpenOptions, 'policy' | 'claims'> & { license?: PolicyLicense | undefined };
+  policy: Pick<OpenOptions, 'encKid' | 'policy' | 'claims'> & { terms?: PolicyLicense | undefined };
   /** Wipes the keys that were loaded for this opening. */
   dispose(): void;
 }
@@ -51,6 +53,7 @@ export function* createAccess(options: OpenOptions, engine: Engine, action: Poli
     signal: options.signal,
     verifyingKeys: (name) => lookUpVerifyingKeys(trust, { ...name, override: options.signKid }, lookUp),
     masterKey: (query) => lookUpMasterKey(ring, { ...query, override: options.encKid }, lookUp),
+    recipientKey: (thumbprint) => lookUpRecipientKey(ring, thumbprint, lookUp),
     action,
     audit: auditOf(options),
     pins: parsePins(options.pin),

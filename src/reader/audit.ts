@@ -1,7 +1,7 @@
 import { CryptoTensorsError } from '../errors.js';
 import type { ErrorCode } from '../errors.js';
 import { COPY_STRIDE } from '../engine/types.js';
-import type { MasterKey, SigningKey } from '../keys/types.js';
+import type { MasterKey, RecipientKey, SigningKey } from '../keys/types.js';
 import type { Twin } from '../twin.js';
 import type { Model } from './model.js';
 
@@ -37,11 +37,11 @@ interface DeniedEvent {
   readonly tensor?: string;
 }
 
-/** A key verified a signature, or is about to unwrap the data keys of a file. */
+/** A key verified a signature, opened a licence, or is about to unwrap the data keys of a file. */
 interface KeyUsedEvent {
   readonly type: 'key-used';
   readonly kid: string | null;
-  readonly role: 'master' | 'verifying';
+  readonly role: 'master' | 'verifying' | 'recipient';
   /** Name of the provider that gave the key; null for a key out of `keys` or `trust`. */
   readonly provider: string | null;
 }
@@ -90,7 +90,11 @@ export class Audit {
     });
   }
 
-  keyUsed(role: 'master' | 'verifying', key: MasterKey | SigningKey, path: string | undefined): void {
+  keyUsed(
+    role: 'master' | 'verifying' | 'recipient',
+    key: MasterKey | SigningKey | RecipientKey,
+    path: string | undefined,
+  ): void {
     this.#tell({ type: 'key-used', path: path ?? null, kid: key.kid, role, provider: key.provider ?? null });
   }
 

@@ -1,7 +1,9 @@
 import { CryptoTensorsError, quote } from '../errors.js';
 import { LENGTH_BYTES } from '../format/canonical.js';
+import { protection } from '../format/crypto-metadata.js';
 import { parseHeader } from '../format/header.js';
 import type { Header } from '../format/header.js';
+import { LICENSE_KEY } from '../format/license.js';
 import type { Engine, Source } from '../engine/types.js';
 import type { Twin } from '../twin.js';
 import { publicError } from './faults.js';
@@ -11,17 +13,68 @@ import { openSource, readHeader, readHeaderText, readLength } from './source.js'
 export interface PlacedHeader {
   header: Header;
   dataStart: number;
+  /** The header that the file itself has, where a licence stands in for it. Nothing in it is verified. */
+  body: Header | null;
+}
+
+/** A header in place of the file's own. */
+export interface DetachedInput {
+  input: string | Uint8Array;
+  /** What the caller calls it. */
+  kind: 'header' | 'license';
 }
 
 /** The header of a file, or a detached one over its data. Throws the same as `readHeader` and `readDetachedHeader`. */
 export function* readPlacedHeader(
   engine: Engine,
   source: Source,
-  detached: string | Uint8Array | undefined,
+  detached: DetachedInput | undefined,
 ): Twin<PlacedHeader> {
-  if (detached !== undefined) return yield* readDetachedHeader(engine, source, detached);
+  if (detached?.kind === 'header') return yield* readDetachedHeader(engine, source, detached.input);
+  if (detached?.kind === 'license') return yield* readLicensedHeader(engine, source, detached.input);
   const header = yield* readHeader(engine, source);
-  return { header, dataStart: header.dataStart };
+  return { header, dataStart: header.dataStart, body: null };
+}
+
+/**
+ * The header of a licence, over the data of `source`. It is not yet held against that: whoever does that compares it with `body`.
+ *
+ * @throws InvalidLicense for whatever is wrong with the licence's structure; the same as `readHeader` for the body's; FileError
+ */
+function* readLicensedHeader(engine: Engine, source: Source, input: string | Uint8Array): Twin<PlacedHeader> {
+  const header = yield* readLicenseHeader(engine, input);
+  const body = yield* readHeader(engine, source);
+  return { header, dataStart: body.dataStart, body };
+}
+
+/**
+ * The header of a licence by itself: a detached one with `__license__`. Its signature is not verified.
+ *
+ * @throws InvalidLicense, FileError
+ */
+export function* readLicenseHeader(engine: Engine, input: string | Uint8Array): Twin<Header> {
+  const path = typeof input === 'string' ? input : undefined;
+  try {
+    const header = parseHeader(yield* readDetachedText(engine, input), null);
+    if (protection(header.metadata) === 'encrypted' && header.metadata!.has(LICENSE_KEY)) return header;
+  } catch (error) {
+    if (!(error instanceof CryptoTensorsError) || OF_THE_WORLD.has(error.code)) throw error;
+    throw noLicense(path, error);
+  }
+  throw noLicense(path);
+}
+
+/** What says nothing about the licence itself. */
+const OF_THE_WORLD: ReadonlySet<string> = new Set(['FileError', 'FileChanged', 'NativeUnavailable', 'Closed']);
+
+function noLicense(path: string | undefined, cause?: CryptoTensorsError): CryptoTensorsError {
+  const what = path === undefined ? 'what was given as a licence' : quote(path);
+  const reason =
+    cause === undefined ? 'it holds a header, but no licence in it' : `it holds no header: ${cause.message}`;
+  return new CryptoTensorsError('InvalidLicense', `${what} is not a licence, or not a whole one: ${reason}`, {
+    ...(path === undefined ? {} : { path }),
+    ...(cause === undefined ? {} : { cause }),
+  });
 }
 
 /**
@@ -35,7 +88,7 @@ export function* readDetachedHeader(engine: Engine, body: Source, input: string 
   const bytes = yield* readDetachedText(engine, input);
   const dataStart = LENGTH_BYTES + (yield* readLength(engine, body));
   const dataBytes = body.size - dataStart;
-  return { header: parseOver(bytes, dataBytes, input, body.path), dataStart };
+  return { header: parseOver(bytes, dataBytes, input, body.path), dataStart, body: null };
 }
 
 function* readDetachedText(engine: Engine, input: string | Uint8Array): Twin<Uint8Array> {

@@ -1,6 +1,7 @@
 import { CryptoTensorsError, argumentError, quote } from '../errors.js';
 import { parseCryptoKeys, parsePolicy, parseSignature, protection } from '../format/crypto-metadata.js';
 import type { Header } from '../format/header.js';
+import { parseLicense } from '../format/license.js';
 import { getEngine } from '../engine/load.js';
 import type { Engine } from '../engine/types.js';
 import { checkBoolean, checkOneOf, checkOptionNames, checkString } from '../options.js';
@@ -17,6 +18,7 @@ import { publicError } from './faults.js';
 import { resolveInput } from './input.js';
 import type { OpenInput } from './input.js';
 import { readUnplacedHeader } from './inspect.js';
+import { termsForPolicy } from './license.js';
 import { userMetadata } from './metadata.js';
 import { checkOpenOptions } from './options.js';
 import type { OpenOptions } from './options.js';
@@ -51,7 +53,7 @@ export interface ExplainOptions extends Pick<
 > {
   /** What the policy is asked about. Default: `open`. */
   action?: PolicyAction;
-  /** What the policy is told of a licence. Default: there is none. */
+  /** What the policy is told of a licence. Default: what the header says, if it is one. */
   license?: PolicyLicense;
   /** Ask about each tensor too. Default: false. */
   tensors?: boolean;
@@ -125,10 +127,17 @@ export function explainPolicySync(input: OpenInput | PolicyDraft, options: Expla
 
 function checkExplainOptions(options: ExplainOptions, where: string): void {
   checkOptionNames(options, EXPLAIN_OPTIONS, where);
-  checkOpenOptions(options, where, OWN_OPTIONS);
+  checkOpenOptions(openOptions(options), where, OWN_OPTIONS);
   checkOneOf(options.action, 'options.action', ['open', 'read', 'rewrap']);
   checkBoolean(options.tensors, 'options.tensors');
   checkBoolean(options.showValues, 'options.showValues');
+}
+
+/** Here `license` is what a policy is told; where a file is opened, a licence. */
+function openOptions(options: ExplainOptions): Omit<ExplainOptions, 'license'> {
+  const opening = { ...options };
+  delete opening.license;
+  return opening;
 }
 
 /** A policy, what it is told, and how far that is to be trusted. */
@@ -223,7 +232,7 @@ function* describeHeader(
   const metadata = header.metadata!;
   const { sign } = parseCryptoKeys(metadata.get('__crypto_keys__')!);
   const signature = parseSignature(metadata.get('__signature__')!);
-  const access = yield* createAccess(options, engine, options.action);
+  const access = yield* createAccess(openOptions(options), engine, options.action);
   try {
     // Keys or trust are configured.
     const verified = access.mustBeEncrypted;
@@ -235,7 +244,10 @@ function* describeHeader(
     }
     return {
       policy: parsePolicy(metadata.get('__policy__')!).local,
-      input: factsOf({ metadata: userMetadata(header) ?? {}, tensors: header.count, signer }, options),
+      input: factsOf(
+        { metadata: userMetadata(header) ?? {}, tensors: header.count, signer },
+        withLicense(header, options),
+      ),
       tensors: options.tensors === true ? header.names.map((_, index) => tensorOf(header, index)) : [],
       verified,
       signer,
@@ -243,6 +255,12 @@ function* describeHeader(
   } finally {
     access.dispose();
   }
+}
+
+/** A header that is a licence says by itself what its policy is told of it. */
+function withLicense(header: Header, options: ExplainOptions): ExplainOptions {
+  const license = options.license === undefined ? parseLicense(header) : null;
+  return license === null ? options : { ...options, license: termsForPolicy(license) };
 }
 
 function factsOf(model: PolicyInput['model'], options: ExplainOptions): PolicyInput {

@@ -15,7 +15,8 @@ import { readStart, realPath, statusOf } from './stored.js';
 
 /** Refusals that another header would not change. */
 const OTHERWISE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'FileError', 'PolicyDenied', 'PolicyError', 'InvalidOption', 'Closed', 'NativeUnavailable',
+  'FileError', 'PolicyDenied', 'PolicyError', 'LicenseExpired', 'LicenseNotYetValid', 'InvalidOption', 'Closed',
+  'NativeUnavailable',
 ]); // prettier-ignore
 
 /** Whether an opening may have failed because the header was overwritten only in part. */

@@ -4,6 +4,8 @@ import { parseCryptoKeys, parsePolicy, parseSignature, protection } from '../for
 import type { CryptoKeys, PolicyTexts } from '../format/crypto-metadata.js';
 import { scanIntegrity } from '../format/integrity.js';
 import type { IntegrityScan } from '../format/integrity.js';
+import { parseLicense } from '../format/license.js';
+import type { LicenseTerms } from '../format/license.js';
 import { scanRecords } from '../format/records.js';
 import type { RecordScan } from '../format/records.js';
 import { RECORD_STRIDE } from '../engine/types.js';
@@ -11,8 +13,10 @@ import type { Engine, Source, TableSpec, TensorTable } from '../engine/types.js'
 import { unwrapTable } from '../keys/wrap.js';
 import type { Access } from './access.js';
 import { readPlacedHeader } from './detached.js';
-import type { PlacedHeader } from './detached.js';
+import type { DetachedInput, PlacedHeader } from './detached.js';
 import { publicError, recordError } from './faults.js';
+import { readUnplacedHeader } from './inspect.js';
+import { checkBody, enforceTerms, findMasterKey } from './license.js';
 import { checkPin } from './pin.js';
 import { runPolicy } from './policy.js';
 import { startVerification } from './signature.js';
@@ -26,6 +30,8 @@ export interface Encryption {
   policy: PolicyTexts;
   /** Key id of the signer whose key verified the header. */
   signer: string | null;
+  /** What the licence in the header says; null where there is none. */
+  license: LicenseTerms | null;
 }
 
 /** How a tensor's bytes are checked when they are read. */
@@ -63,7 +69,7 @@ export function* openModel(
   input: string | Uint8Array,
   engine: Engine,
   access: Access,
-  detached?: string | Uint8Array,
+  detached?: DetachedInput,
 ): Twin<Model> {
   const path = typeof input === 'string' ? input : undefined;
   let source: Source | undefined;
@@ -71,7 +77,27 @@ export function* openModel(
     source = yield* openSource(input, engine);
     const placed = yield* readPlacedHeader(engine, source, detached);
     const opened = yield* openHeader(engine, source, placed, access);
-    return { engine, path, source, memory: typeof input === 'string' ? null : input, ...placed, ...opened };
+    const { header, dataStart } = placed;
+    return { engine, path, source, memory: typeof input === 'string' ? null : input, header, dataStart, ...opened };
+  } catch (error) {
+    source?.close();
+    throw publicError(error, { path, names: [], signal: access.signal });
+  }
+}
+
+/**
+ * Opens a header, of a file or by itself, for its keys alone: the same checks, but the data need not be there, and nothing of it can
+ * be read.
+ */
+export function* openHeaderOnly(input: string | Uint8Array, engine: Engine, access: Access): Twin<Model> {
+  const path = typeof input === 'string' ? input : undefined;
+  let source: Source | undefined;
+  try {
+    source = yield* openSource(input, engine);
+    const { header } = yield* readUnplacedHeader(engine, source);
+    const placed = { header, dataStart: header.dataStart, body: null };
+    const opened = yield* openHeader(engine, source, placed, access);
+    return { engine, path, source, memory: null, header, dataStart: header.dataStart, ...opened };
   } catch (error) {
     source?.close();
     throw publicError(error, { path, names: [], signal: access.signal });
@@ -114,8 +140,12 @@ function* openHeader(engine: Engine, source: Source, placed: PlacedHeader, acces
   const signer = verifyingKey.kid;
   access.audit?.keyUsed('verifying', verifyingKey, path);
   checkPin(access.pins, engine, header, path);
+  if (placed.body !== null) checkBody(engine, header, placed.body, path);
+  const license = parseLicense(header);
+  const terms = license === null ? undefined : enforceTerms(license, access);
   const policy = parsePolicy(metadata.get('__policy__')!);
-  const guard = yield* runPolicy(access.action, policy, header, signer, access);
+  const licensed = { ...access, policy: { ...access.policy, terms } };
+  const guard = yield* runPolicy(access.action, policy, header, signer, licensed);
 
   const records = scan();
   const encrypted = encryptedTensors(header, records);
@@ -124,15 +154,29 @@ function* openHeader(engine: Engine, source: Source, placed: PlacedHeader, acces
     integrityText === undefined ? null : scanIntegrity(integrityText, header, (i) => encrypted[i] === 1);
   const table = makeTable(engine, source, placed, keys, records, integrity);
   try {
-    const master = yield* access.masterKey({ kid: keys.enc.kid, jku: keys.enc.jku, algorithm: keys.enc.algorithm });
-    access.audit?.keyUsed('master', master, path);
-    const failed = yield* unwrapTable(table, master, keys.enc.algorithm, { engine, signal: access.signal });
-    if (failed >= 0) throw unwrapError(header, records, failed, keys, path);
+    const master = yield* findMasterKey(license, keys, engine, access);
+    try {
+      if (master.recipient !== null) access.audit?.keyUsed('recipient', master.recipient, path);
+      access.audit?.keyUsed('master', master.key, path);
+      const failed = yield* unwrapTable(table, master.key, keys.enc.algorithm, { engine, signal: access.signal });
+      if (failed >= 0) throw unwrapError(header, records, failed, keys, path);
+    } finally {
+      master.own?.dispose();
+    }
   } catch (error) {
     table.dispose();
     throw error;
   }
-  return { encryption: { keys, policy, signer }, table, guard, ...describeChecks(header, keys, encrypted, integrity) };
+  return {
+    encryption: { keys, policy, signer, license: license && termsOf(license) },
+    table,
+    guard,
+    ...describeChecks(header, keys, encrypted, integrity),
+  };
+}
+
+function termsOf({ id, issued, notBefore, expires, claims }: LicenseTerms): LicenseTerms {
+  return { id, issued, notBefore, expires, claims };
 }
 
 /** Runs something now and gives its result, or throws its error, later. */

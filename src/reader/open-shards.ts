@@ -59,7 +59,7 @@ function* openAll(
   const models: Model[] = [];
   try {
     for (const [i, view] of views.entries()) {
-      const model = yield* openStored(view.path, engine, access, view.header);
+      const model = yield* openStored(view.path, engine, access, view.header && { input: view.header, kind: 'header' });
       models.push({ ...model, path: shardPaths[i] });
     }
     return models;

@@ -1,6 +1,7 @@
 import type { Engine } from '../engine/types.js';
 import type { Twin } from '../twin.js';
 import type { Access } from './access.js';
+import type { DetachedInput } from './detached.js';
 import { headersInTransit, isOfHeader, wasWrittenSince } from './interrupted.js';
 import { openModel } from './model.js';
 import type { Model } from './model.js';
@@ -18,7 +19,7 @@ export function* openStored(
   input: string | Uint8Array,
   engine: Engine,
   access: Access,
-  given?: string | Uint8Array,
+  given?: DetachedInput,
 ): Twin<Model> {
   for (let attempt = 1; ; attempt++) {
     const started = Date.now();
@@ -28,10 +29,11 @@ export function* openStored(
     } catch (error) {
       failure = error;
     }
-    if (typeof input !== 'string' || given !== undefined || !isOfHeader(failure)) throw failure;
-    for (const detached of yield* headersInTransit(input, engine)) {
+    if (typeof input !== 'string' || given?.kind === 'header' || !isOfHeader(failure)) throw failure;
+    // A licence is held against the file's own header, which can be torn as well; but it brings the one to open with.
+    for (const header of given === undefined ? yield* headersInTransit(input, engine) : []) {
       try {
-        return yield* openModel(input, engine, access, detached);
+        return yield* openModel(input, engine, access, { input: header, kind: 'header' });
       } catch (error) {
         if (!isOfHeader(error)) throw error;
         failure = error;

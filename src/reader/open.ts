@@ -6,6 +6,7 @@ import type { Twin } from '../twin.js';
 import { createAccess } from './access.js';
 import { auditOf, audited } from './audit.js';
 import type { Place } from './audit.js';
+import type { DetachedInput } from './detached.js';
 import { resolveInput } from './input.js';
 import type { OpenInput } from './input.js';
 import { closeModel } from './model.js';
@@ -32,8 +33,8 @@ import { indexFile } from './tensor-index.js';
  * @throws {CryptoTensorsError} of the structure: `HeaderTooSmall`, `HeaderTooLarge`, `InvalidHeaderLength`, `InvalidHeader`,
  * `InvalidHeaderDeserialization`, `InvalidOffset`, `TensorInvalidInfo`, `ValidationOverflow`, `MisalignedSlice`,
  * `MetadataIncompleteBuffer`; of the encryption: `InvalidCryptoMetadata`, `UnsupportedVersion`, `UnsupportedAlgorithm`,
- * `BadSignature`, `UntrustedSigner`, `PinMismatch`, `KeyNotFound`, `InvalidKey`, `BadTag` (a data key does not unwrap), `PolicyDenied`,
- * `PolicyError`; `NotEncrypted` for a plain file although keys or trust are configured; `FileError` with `systemCode`;
+ * `BadSignature`, `UntrustedSigner`, `PinMismatch`, `KeyNotFound`, `KeyRevoked`, `InvalidKey`, `BadTag` (a data key does not unwrap),
+ * `PolicyDenied`, `PolicyError`; of a licence: `InvalidLicense`, `LicenseMismatch`, `LicenseExpired`, `LicenseNotYetValid`; `NotEncrypted` for a plain file although keys or trust are configured; `FileError` with `systemCode`;
  * `FileChanged`; `InvalidIndex`; `InvalidOption`; `NativeUnavailable`
  * @throws {TypeError} for an argument or option of the wrong type or an unknown option
  */
@@ -61,7 +62,7 @@ function* openTarget(
   place: Place,
   action: PolicyAction,
 ): Twin<SafeFile> {
-  const detached = options.header === undefined ? undefined : resolveInput(options.header, 'options.header');
+  const detached = detachedInput(options);
   const engine = getEngine();
   const access = yield* createAccess(options, engine, action);
   const { audit, pins } = access;
@@ -69,7 +70,7 @@ function* openTarget(
   try {
     let shards: ShardIndex | null = null;
     if (typeof target === 'string' && isShardIndex(target)) {
-      if (detached !== undefined) throw headerForShards(target);
+      if (detached !== undefined) throw headerForShards(target, detached);
       shards = yield* readShardIndex(target, engine);
       place.files = shards.shardPaths;
       checkPinCount(pins, shards.shardPaths.length, target);
@@ -95,10 +96,15 @@ function* openTarget(
   }
 }
 
-function headerForShards(path: string): CryptoTensorsError {
+function detachedInput({ header, license }: OpenOptions): DetachedInput | undefined {
+  if (license !== undefined) return { input: resolveInput(license, 'options.license'), kind: 'license' };
+  return header === undefined ? undefined : { input: resolveInput(header, 'options.header'), kind: 'header' };
+}
+
+function headerForShards(path: string, { kind }: DetachedInput): CryptoTensorsError {
   return new CryptoTensorsError(
     'InvalidOption',
-    `options.header is for a single file, but ${quote(path)} is the index of a sharded model: open its shards one by one, each with its own header`,
+    `options.${kind} is for a single file, but ${quote(path)} is the index of a sharded model: open its shards one by one, each with its own ${kind}`,
     { path },
   );
 }

@@ -25,6 +25,11 @@ export interface OpenOptions {
    */
   header?: string | URL | Uint8Array;
   /**
+   * A licence, in place of the file's own header: the path of its file, or its bytes. It must have been issued for this body, by a
+   * signer in `trust`, to a recipient key in `keys`. For a single file, not for a sharded model.
+   */
+  license?: string | URL | Uint8Array;
+  /**
    * What the file must be: the SHA-256 of its canonical header, as `SafeFile.pins()` and `inspectFile` tell it, with or without
    * `sha256:` before it. Any other file is refused, however well it is signed: an older version too. Of a sharded model the pins
    * of all its files. The pin of a plain file says nothing about the bytes of its tensors.
@@ -87,7 +92,8 @@ export interface ReadOptions {
 export const MAX_THREADS = 1024;
 
 const OPEN_OPTIONS: readonly (keyof OpenOptions)[] = [
-  'keys', 'trust', 'encKid', 'signKid', 'allowPlain', 'header', 'pin', 'claims', 'policy', 'onEvent', 'threads', 'signal',
+  'keys', 'trust', 'encKid', 'signKid', 'allowPlain', 'header', 'license', 'pin', 'claims', 'policy', 'onEvent',
+  'threads', 'signal',
 ]; // prettier-ignore
 const READ_OPTIONS: readonly (keyof ReadOptions)[] = ['shared', 'into', 'map', 'threads', 'signal', 'onProgress'];
 
@@ -98,6 +104,15 @@ export function checkOpenOptions(options: OpenOptions | undefined, where: string
   checkString(options?.signKid, 'options.signKid');
   checkBoolean(options?.allowPlain, 'options.allowPlain');
   checkHeader(options?.header);
+  if (options?.license !== undefined) {
+    resolveInput(options.license, 'options.license');
+    if (options.header !== undefined) {
+      throw new CryptoTensorsError(
+        'InvalidOption',
+        'options.license is a header by itself: it goes without options.header',
+      );
+    }
+  }
   parsePins(options?.pin);
   checkFunction(options?.onEvent, 'options.onEvent');
   checkInteger(options?.threads, 'options.threads', 1, MAX_THREADS);

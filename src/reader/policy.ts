@@ -29,7 +29,7 @@ export function* runPolicy(
   signer: string | null,
   access: Access,
 ): Twin<TensorGuard | null> {
-  const { policy: options, claims, license } = access.policy;
+  const { policy: options, claims, terms: license } = access.policy;
   const input = buildPolicyInput({
     action,
     claims: claims ?? {},

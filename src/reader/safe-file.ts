@@ -8,6 +8,8 @@ import { checkFunction, checkInteger, checkOptionNames, checkSignal } from '../o
 import type { Twin } from '../twin.js';
 import { auditOf } from './audit.js';
 import type { Audit, AuditListener, Place } from './audit.js';
+import { licenseInfo } from './license-info.js';
+import type { LicenseInfo } from './license-info.js';
 import { isReserved, metadataOf } from './metadata.js';
 import { closeModel } from './model.js';
 import type { Check, Model } from './model.js';
@@ -161,6 +163,12 @@ export class SafeFile implements Disposable, AsyncDisposable {
   /** Key ids of the signers that were verified, one per file; empty for a plain model. */
   signers(): (string | null)[] {
     return this.#models.flatMap((model) => (model.encryption === null ? [] : [model.encryption.signer]));
+  }
+
+  /** What the licence says that the model was opened with, or that is in the file's own header; null where there is none. */
+  license(): LicenseInfo | null {
+    const terms = this.#models[0]?.encryption?.license ?? null;
+    return terms && licenseInfo(terms);
   }
 
   /** SHA-256 of each file's canonical header, in hex: what the `pin` option compares. */
