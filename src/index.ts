@@ -48,6 +48,17 @@ export type { Recovery } from './rewrap/recovery.js';
 export { attachHeader, detachHeader } from './rewrap/detach.js';
 export type { DetachOptions } from './rewrap/detach.js';
 
+export { issueLicense, openLicenseIssuer } from './license/issuer.js';
+export type { LicenseIssuer } from './license/issuer.js';
+export type { IssueOptions, LicenseIssuerOptions, LicenseOptions } from './license/options.js';
+export { inspectLicense } from './license/inspect.js';
+export type { LicenseInput, LicenseInspection } from './license/inspect.js';
+export { verifyLicense } from './license/verify.js';
+export type { LicenseVerification, VerifyLicenseOptions } from './license/verify.js';
+export { exportLicenseKey } from './license/export-key.js';
+export type { ExportLicenseKeyOptions } from './license/export-key.js';
+export type { LicenseInfo } from './reader/license-info.js';
+
 export { generateKeys, generateRecipientKeys, loadKeys, loadKeysSync, publicJwks } from './key-tools.js';
 export {
   cachedKeyProvider,

@@ -1,9 +1,11 @@
+import { CryptoTensorsError } from '../errors.js';
 import { encodeBase64 } from '../format/base64.js';
 import { encodeCanonical, encodeHeader } from '../format/canonical.js';
 import type { HeaderPadding, HeaderTensor } from '../format/canonical.js';
 import { encodeCryptoKeys, encodePolicy } from '../format/crypto-metadata.js';
 import type { CryptoKeys, KeyReference, PolicyTexts } from '../format/crypto-metadata.js';
 import type { Header } from '../format/header.js';
+import { LICENSE_KEY } from '../format/license.js';
 import { WrappedKeysTemplate } from '../format/wrapped-keys.js';
 import type { Twin } from '../twin.js';
 import { DATA_ALIGNMENT, HEADER_SLACK } from '../writer/seal.js';
@@ -21,6 +23,8 @@ export interface HeaderChange {
   /** The DEKs under the new master key, as `Engine.wrapDeks` returns them: in the order of the records. */
   rows: Uint8Array;
   policy: PolicyTexts;
+  /** The text of `__license__`, for a header that is a licence. */
+  license?: string | undefined;
   /** Ed25519 over the canonical header text. */
   signMessage: (message: Uint8Array) => Twin<Uint8Array>;
   /** How it is padded. Default: as `encryptFile` does it, with slack for later and the data on a page of its own. */
@@ -34,8 +38,16 @@ export class HeaderTemplate {
   readonly #metadata: ReadonlyMap<string, string>;
   readonly #encryption: WrappedKeysTemplate;
 
+  /** @throws {CryptoTensorsError} `InvalidOption` for a header that is a licence */
   constructor(header: Header, keys: CryptoKeys) {
     const metadata = header.metadata!;
+    if (metadata.has(LICENSE_KEY)) {
+      // A copy without it would be free of what it asks for.
+      throw new CryptoTensorsError(
+        'InvalidOption',
+        'the header is a licence, and a licence is not given other keys: that takes the file that its vendor encrypted',
+      );
+    }
     this.#keys = keys;
     this.#tensors = header.tensors();
     const kept = [...metadata.keys()].filter((key) => !REPLACED.has(key));
@@ -49,7 +61,7 @@ export class HeaderTemplate {
    *
    * @throws {CryptoTensorsError} `HeaderTooLarge`, and what signing throws
    */
-  *build({ enc, sign, rows, policy, signMessage, padding = FILE_PADDING }: HeaderChange): Twin<Uint8Array> {
+  *build({ enc, sign, rows, policy, license, signMessage, padding = FILE_PADDING }: HeaderChange): Twin<Uint8Array> {
     const { version, exactChunkSize, enc: old } = this.#keys;
     const metadata = new Map(this.#metadata)
       .set(
@@ -63,6 +75,7 @@ export class HeaderTemplate {
       )
       .set('__encryption__', this.#encryption.fill(rows))
       .set('__policy__', encodePolicy(policy));
+    if (license !== undefined) metadata.set(LICENSE_KEY, license);
     const signature = yield* signMessage(encodeCanonical({ metadata, tensors: this.#tensors }));
     metadata.set('__signature__', encodeBase64(signature));
     return encodeHeader({ metadata, tensors: this.#tensors }, padding);

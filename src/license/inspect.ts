@@ -1,0 +1,77 @@
+import { LENGTH_BYTES } from '../format/canonical.js';
+import { parseCryptoKeys, parsePolicy, parseSignature } from '../format/crypto-metadata.js';
+import type { CryptoKeys, PolicyTexts } from '../format/crypto-metadata.js';
+import type { Header } from '../format/header.js';
+import { parseLicense } from '../format/license.js';
+import type { License } from '../format/license.js';
+import { getEngine } from '../engine/load.js';
+import type { Engine } from '../engine/types.js';
+import type { RecipientCurve } from '../keys/agreement.js';
+import { readLicenseHeader } from '../reader/detached.js';
+import { publicError } from '../reader/faults.js';
+import { resolveInput } from '../reader/input.js';
+import { bodyId } from '../reader/license.js';
+import { licenseInfo } from '../reader/license-info.js';
+import type { LicenseInfo } from '../reader/license-info.js';
+import { runAsync } from '../twin.js';
+import type { Twin } from '../twin.js';
+
+/** The path or `file:` URL of a licence, or its bytes. */
+export type LicenseInput = string | URL | Uint8Array;
+
+/** What a licence says, **unverified**: anybody could have written it. No secret is in it. */
+export interface LicenseInspection extends LicenseInfo {
+  /** Always false: `verifyLicense` and `safeOpen` check it. */
+  verified: false;
+  /** Id of the body that it is for. */
+  body: string;
+  /** The customer's key: the RFC 7638 thumbprint and the curve. */
+  recipient: { thumbprint: string; curve: RecipientCurve };
+  /** The keys that it names: the licence's own master key, and the signer. */
+  keys: CryptoKeys;
+  policy: PolicyTexts;
+  tensors: number;
+  /** Size of the licence. */
+  bytes: number;
+}
+
+/** A licence, taken apart. */
+export interface ReadLicense {
+  engine: Engine;
+  path: string | undefined;
+  header: Header;
+  keys: CryptoKeys;
+  license: License;
+  body: string;
+}
+
+/** Reads a licence without any key. @throws {CryptoTensorsError} `InvalidLicense`, `FileError` */
+export async function inspectLicense(license: LicenseInput): Promise<LicenseInspection> {
+  const { header, keys, license: terms, body } = await runAsync(readLicense(license));
+  return {
+    verified: false,
+    ...licenseInfo(terms),
+    body,
+    recipient: { thumbprint: terms.key.recipient, curve: terms.key.curve },
+    keys,
+    policy: parsePolicy(header.metadata!.get('__policy__')!),
+    tensors: header.count,
+    bytes: LENGTH_BYTES + header.length,
+  };
+}
+
+/** The structure of a licence, wholly checked; its signature is not. */
+export function* readLicense(input: LicenseInput): Twin<ReadLicense> {
+  const target = resolveInput(input, 'license');
+  const path = typeof target === 'string' ? target : undefined;
+  const engine = getEngine();
+  try {
+    const header = yield* readLicenseHeader(engine, target);
+    const metadata = header.metadata!;
+    parseSignature(metadata.get('__signature__')!);
+    const keys = parseCryptoKeys(metadata.get('__crypto_keys__')!);
+    return { engine, path, header, keys, license: parseLicense(header)!, body: bodyId(engine, header)! };
+  } catch (error) {
+    throw publicError(error, { path, names: [] });
+  }
+}

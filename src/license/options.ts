@@ -1,0 +1,87 @@
+import { CryptoTensorsError, argumentError } from '../errors.js';
+import { checkLicenseId, isLicenseTime } from '../format/license.js';
+import type { LicenseTerms } from '../format/license.js';
+import type { KeysInput } from '../keys/keyring.js';
+import { checkOptionNames, checkSignal, checkString } from '../options.js';
+import { copyClaims } from '../policy/claims.js';
+import type { JsonValue } from '../policy/claims.js';
+import { checkPolicy } from '../writer/options.js';
+
+/** How an issuer is opened: the vendor's side, the same for all licences. */
+export interface LicenseIssuerOptions {
+  /** The body's master key, and the private signing key that vouches for the licences. */
+  keys: KeysInput;
+  /** Public keys that may have signed the body. Default: the signing keys in `keys`. */
+  trust?: KeysInput;
+  /** Open the body with the master key of this id, whatever its header names. */
+  encKid?: string;
+  /** Sign with the key of this id, where `keys` holds several. Default: the first that can sign. */
+  signKid?: string;
+  signal?: AbortSignal;
+}
+
+/** One licence. */
+export interface LicenseOptions {
+  /** The customer's public key: a JWK or JWK set with one X25519 or P-256 key, its file, its bytes, or a `KeyRing`. */
+  to: KeysInput;
+  /** Which of several keys in `to`, by its `kid` or thumbprint. */
+  toKid?: string;
+  /** Facts for the policy that the vendor vouches for, as plain JSON data: `input.license.claims`. Default: none. */
+  claims?: Record<string, JsonValue>;
+  /** Rego texts in place of the body's own. */
+  policy?: { local?: string; remote?: string };
+  /** From when on the licence opens nothing any more. Default: it does not expire. */
+  expires?: Date;
+  /** Until when the licence opens nothing yet. Default: valid at once. */
+  notBefore?: Date;
+  /** Names the licence in messages, logs and policies; also the key id of its master key. Default: random. */
+  id?: string;
+}
+
+/** Options of `issueLicense`. */
+export interface IssueOptions extends LicenseIssuerOptions, LicenseOptions {}
+
+export const ISSUER_OPTIONS: readonly (keyof LicenseIssuerOptions)[] = ['keys', 'trust', 'encKid', 'signKid', 'signal'];
+export const LICENSE_OPTIONS: readonly (keyof LicenseOptions)[] = [
+  'to', 'toKid', 'claims', 'policy', 'expires', 'notBefore', 'id',
+]; // prettier-ignore
+
+export function checkIssuerOptions(options: Partial<LicenseIssuerOptions>): void {
+  if (options.keys === undefined) throw argumentError('options.keys', 'a path, JWKs or a key provider', undefined);
+  checkString(options.encKid, 'options.encKid');
+  checkString(options.signKid, 'options.signKid');
+  checkSignal(options.signal);
+}
+
+/** What the options say of a licence. @throws TypeError, InvalidOption */
+export function readTerms(options: LicenseOptions, where: string, freshId: () => string): LicenseTerms {
+  checkOptionNames(options, [...LICENSE_OPTIONS], where);
+  const given = options as Partial<LicenseOptions>;
+  if (given.to === undefined) throw argumentError('options.to', "the customer's public key", undefined);
+  checkString(given.toKid, 'options.toKid');
+  checkString(given.id, 'options.id');
+  checkPolicy(given.policy);
+  const terms = {
+    id: given.id === undefined ? freshId() : checkLicenseId(given.id, (problem) => invalid(`options.id: ${problem}`)),
+    issued: Date.now(),
+    notBefore: readTime(given.notBefore, 'options.notBefore'),
+    expires: readTime(given.expires, 'options.expires'),
+    claims: copyClaims(given.claims ?? {}, 'options.claims'),
+  };
+  if (terms.expires !== null && terms.expires <= Math.max(terms.issued, terms.notBefore ?? 0)) {
+    throw invalid('options.expires is not after the beginning of the licence: it would never open anything');
+  }
+  return terms;
+}
+
+function readTime(time: unknown, name: string): number | null {
+  if (time === undefined) return null;
+  if (!(time instanceof Date)) throw argumentError(name, 'a Date', time);
+  const milliseconds = time.getTime();
+  if (isLicenseTime(milliseconds)) return milliseconds;
+  throw invalid(`${name} must be a time between the years 1678 and 2261`);
+}
+
+function invalid(problem: string): CryptoTensorsError {
+  return new CryptoTensorsError('InvalidOption', problem);
+}

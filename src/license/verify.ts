@@ -1,0 +1,124 @@
+import { parseSignature } from '../format/crypto-metadata.js';
+import type { KeysInput } from '../keys/keyring.js';
+import type { SigningKey } from '../keys/types.js';
+import { checkFunction, checkOptionNames, checkSignal, checkString } from '../options.js';
+import { createAccess } from '../reader/access.js';
+import type { Access } from '../reader/access.js';
+import { publicError } from '../reader/faults.js';
+import { resolveInput } from '../reader/input.js';
+import type { OpenInput } from '../reader/input.js';
+import { readUnplacedHeader } from '../reader/inspect.js';
+import { checkBody, enforceTerms } from '../reader/license.js';
+import { licenseInfo } from '../reader/license-info.js';
+import type { LicenseInfo } from '../reader/license-info.js';
+import { startVerification } from '../reader/signature.js';
+import { openSource } from '../reader/source.js';
+import { runAsync } from '../twin.js';
+import type { Twin } from '../twin.js';
+import { readLicense } from './inspect.js';
+import type { LicenseInput, ReadLicense } from './inspect.js';
+
+/** Options of `verifyLicense`. */
+export interface VerifyLicenseOptions {
+  /** Public keys that may have signed it. Default: the signing keys in `keys`. */
+  trust?: KeysInput;
+  /** Signing keys to trust. Default: the registered providers and `CRYPTOTENSOR_KEYS`. */
+  keys?: KeysInput;
+  /** Verify with the key of this id, whatever the licence names. */
+  signKid?: string;
+  /** The file that it should open, or a detached header of it. Default: that is not checked. */
+  body?: OpenInput;
+  /** The time to hold it against. Default: the system's clock. */
+  now?: () => Date | bigint;
+  signal?: AbortSignal;
+}
+
+/** A licence whose signature was verified, and that is valid now. */
+export interface LicenseVerification extends LicenseInfo {
+  /** Key id of the signer. */
+  signer: string | null;
+  /** Id of the body that it is for. */
+  body: string;
+  /** RFC 7638 thumbprint of the customer's key. */
+  recipient: string;
+}
+
+const OPTIONS: readonly (keyof VerifyLicenseOptions)[] = ['trust', 'keys', 'signKid', 'body', 'now', 'signal'];
+
+/**
+ * Checks a licence as `safeOpen` does, but for what takes the customer's private key: its signature, whether it is for this body,
+ * whether it is valid now. Its policy is not asked.
+ *
+ * @throws {CryptoTensorsError} `InvalidLicense`, `BadSignature`, `UntrustedSigner`, `KeyNotFound`, `KeyRevoked`, `LicenseMismatch`,
+ * `LicenseExpired`, `LicenseNotYetValid`, `FileError`; what `inspectFile` throws of the body
+ */
+export async function verifyLicense(
+  license: LicenseInput,
+  options: VerifyLicenseOptions = {},
+): Promise<LicenseVerification> {
+  checkOptionNames(options, OPTIONS, 'verifyLicense');
+  checkString(options.signKid, 'options.signKid');
+  checkFunction(options.now, 'options.now');
+  checkSignal(options.signal);
+  if (options.body !== undefined) resolveInput(options.body, 'options.body');
+  return runAsync(verify(license, options));
+}
+
+function* verify(input: LicenseInput, options: VerifyLicenseOptions): Twin<LicenseVerification> {
+  const read = yield* readLicense(input);
+  const access = yield* licenseAccess(options, read);
+  try {
+    const { kid: signer } = yield* verifyTerms(read, access);
+    if (options.body !== undefined) yield* checkBodyOf(read, options.body);
+    return { ...licenseInfo(read.license), signer, body: read.body, recipient: read.license.key.recipient };
+  } finally {
+    access.dispose();
+  }
+}
+
+/** The keys that the options name. */
+export function* licenseAccess(
+  { keys, trust, signKid, now, signal }: Omit<VerifyLicenseOptions, 'body'>,
+  { engine }: Pick<ReadLicense, 'engine'>,
+): Twin<Access> {
+  return yield* createAccess(
+    {
+      ...(keys === undefined ? {} : { keys }),
+      ...(trust === undefined ? {} : { trust }),
+      ...(signKid === undefined ? {} : { signKid }),
+      ...(signal === undefined ? {} : { signal }),
+      ...(now === undefined ? {} : { policy: { now } }),
+    },
+    engine,
+  );
+}
+
+/** The signature, then the times. Returns the signer's key id. */
+export function* verifyTerms({ engine, path, header, keys, license }: ReadLicense, access: Access): Twin<SigningKey> {
+  try {
+    const signature = parseSignature(header.metadata!.get('__signature__')!);
+    const candidates = yield* access.verifyingKeys({ kid: keys.sign.kid, jku: keys.sign.jku });
+    const verification = yield* startVerification(engine, header, candidates, signature);
+    const signer = yield* verification.result();
+    enforceTerms(license, access);
+    return signer;
+  } catch (error) {
+    throw publicError(error, { path, names: [], signal: access.signal });
+  }
+}
+
+function* checkBodyOf({ engine, header }: ReadLicense, input: OpenInput): Twin<void> {
+  const target = resolveInput(input, 'options.body');
+  const path = typeof target === 'string' ? target : undefined;
+  try {
+    const source = yield* openSource(target, engine);
+    try {
+      const own = yield* readUnplacedHeader(engine, source);
+      checkBody(engine, header, own.header, path);
+    } finally {
+      source.close();
+    }
+  } catch (error) {
+    throw publicError(error, { path, names: [] });
+  }
+}
