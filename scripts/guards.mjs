@@ -84,4 +84,11 @@ export const GUARDS = [
     without: "claims: copyClaims({}, 'options.claims'),",
     tests: [weaknesses, 'ignores the input of the policy'],
   },
+  {
+    weakness: 'keys are kept as plain text',
+    file: 'src/keys/load.ts',
+    guard: 'this.engine.wipe(bytes);',
+    without: 'if (bytes.length === 0) this.engine.wipe(bytes);',
+    tests: ['test/keys/memory/memory.test.ts', 'keys are in locked memory that no core dump has'],
+  },
 ]; // prettier-ignore
