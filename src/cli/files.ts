@@ -1,4 +1,5 @@
-import { lstatSync, readFileSync } from 'node:fs';
+import { closeSync, fsyncSync, lstatSync, openSync, readFileSync, renameSync, unlinkSync, writeSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
 import { CryptoTensorsError, quote } from '../errors.js';
 import { usageError } from './cli-error.js';
 
@@ -26,6 +27,28 @@ export function systemError(path: string, what: string, error: unknown): CryptoT
     ...(code === undefined ? {} : { systemCode: code }),
     cause: error,
   });
+}
+
+/** Writes a small file: its path holds what was there before, or all of the new one. */
+export function writeWhole(path: string, bytes: Uint8Array): void {
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  try {
+    const descriptor = openSync(temporary, 'wx');
+    try {
+      for (let done = 0; done < bytes.length;) done += writeSync(descriptor, bytes, done);
+      fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+    renameSync(temporary, path);
+  } catch (error) {
+    try {
+      unlinkSync(temporary);
+    } catch {
+      // It was never made; the error that brought us here says more.
+    }
+    throw systemError(path, 'written', error);
+  }
 }
 
 /** A text file that the user names: UTF-8, as it stands. */

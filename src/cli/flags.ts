@@ -14,6 +14,7 @@ export interface OpenFlags extends OutputFlags {
   signKid?: string;
   allowPlain?: true;
   header?: string;
+  license?: string;
   pin?: string[];
   claims?: string;
   policyEnv?: string[];
@@ -64,6 +65,10 @@ export function addOpenFlags(command: Command): Command {
     )
     .option('--header <file>', HEADER_HELP)
     .option(
+      '--license <file>',
+      'licence that opens the file, with your private key in --keys and the vendor in --trust (default: none)',
+    )
+    .option(
       '--claims <json>',
       "facts for the file's policy, its input.claims: a JSON object, or @FILE to read one (default: none)",
     )
@@ -90,6 +95,7 @@ export function openOptions(flags: OpenFlags): OpenOptions {
     signKid: flags.signKid,
     allowPlain: flags.allowPlain,
     header: flags.header,
+    license: flags.license,
     pin: flags.pin,
     claims: flags.claims === undefined ? undefined : parseClaims(flags.claims),
     policy: policyOptions(flags),

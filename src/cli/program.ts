@@ -5,6 +5,7 @@ import { addDecryptCommand } from './commands/decrypt.js';
 import { addEncryptCommand } from './commands/encrypt.js';
 import { addHeaderCommand } from './commands/header.js';
 import { addInspectCommand } from './commands/inspect.js';
+import { addLicenseCommand } from './commands/license.js';
 import { addKeygenCommand } from './commands/keygen.js';
 import { addPolicyCommand } from './commands/policy.js';
 import { addRewrapCommand } from './commands/rewrap.js';
@@ -47,6 +48,7 @@ key; only keygen writes keys, and only to the files that you name.`,
   addPolicyCommand(program);
   addRewrapCommand(program);
   addHeaderCommand(program);
+  addLicenseCommand(program);
   addBenchCommand(program);
   return program;
 }

@@ -4,7 +4,7 @@ import { cli, errorOf } from './harness.js';
 
 const COMMANDS = ['keygen', 'encrypt', 'decrypt', 'inspect', 'verify', 'rewrap', 'bench'];
 /** Commands of a command. */
-const NESTED = ['policy check', 'policy test'];
+const NESTED = ['policy check', 'policy test', 'license issue', 'license show', 'license verify', 'license export-key'];
 
 /** Lines that a terminal of 80 columns breaks; example commands may be as long as they are. */
 function tooWide(text: string): string[] {

@@ -1,7 +1,7 @@
 import { Option } from 'commander';
 import type { Command } from 'commander';
-import { generateKeys, publicJwks } from '../../index.js';
-import type { AeadAlgorithm, JwkSet } from '../../index.js';
+import { generateKeys, generateRecipientKeys, publicJwks } from '../../index.js';
+import type { AeadAlgorithm, JwkSet, RecipientCurve } from '../../index.js';
 import { EXIT_CODE_HELP } from '../exit-codes.js';
 import { addOutputFlags, given } from '../flags.js';
 import { writeNewFiles } from '../key-files.js';
@@ -17,6 +17,9 @@ interface KeygenFlags extends OutputFlags {
   encKid?: string;
   signKid?: string;
   format: 'reference' | 'rfc7517';
+  recipient?: true;
+  curve: RecipientCurve;
+  kid?: string;
 }
 
 export function addKeygenCommand(program: Command): void {
@@ -30,7 +33,7 @@ export function addKeygenCommand(program: Command): void {
         'member "state": "decrypt-only" (opens and verifies, writes nothing new) or "revoked" (used for nothing).',
     )
     .requiredOption('-o, --output <file>', 'file for the secret keys (required)')
-    .option('--public <file>', 'file for the public part of the signing key, to give to others (default: not written)')
+    .option('--public <file>', 'file for the public part, to give to others (default: not written)')
     .addOption(
       new Option('--algorithm <name>', 'AEAD that the master key is for')
         .choices(['aes128gcm', 'aes256gcm', 'chacha20poly1305'])
@@ -43,6 +46,14 @@ export function addKeygenCommand(program: Command): void {
         .choices(['reference', 'rfc7517'])
         .default('reference'),
     )
+    .option(
+      '--recipient',
+      'make a key to be given licences for instead: its public part is for the vendor (default: off)',
+    )
+    .addOption(
+      new Option('--curve <name>', 'curve of the key of --recipient').choices(['X25519', 'P-256']).default('X25519'),
+    )
+    .option('--kid <kid>', 'id of the key of --recipient (default: its RFC 7638 thumbprint)')
     .addHelpText(
       'after',
       `
@@ -50,6 +61,7 @@ Examples:
   cryptotensors keygen -o keys.json
   cryptotensors keygen -o keys.json --public public.json --enc-kid model-2025 --sign-kid acme
   cryptotensors keygen -o keys.json --format rfc7517
+  cryptotensors keygen --recipient -o private.json --public for-the-vendor.json
 ${EXIT_CODE_HELP}`,
     );
   addOutputFlags(command).action(keygen);
@@ -57,6 +69,10 @@ ${EXIT_CODE_HELP}`,
 
 function keygen(flags: KeygenFlags): void {
   const output = new Output(flags);
+  if (flags.recipient === true) {
+    recipientKeygen(flags, output);
+    return;
+  }
   const { algorithm, format } = flags;
   const keys = generateKeys({ algorithm, format, ...given({ encKid: flags.encKid, signKid: flags.signKid }) });
   const [master, signing] = keys.keys;
@@ -74,6 +90,26 @@ function keygen(flags: KeygenFlags): void {
       : [
           `Wrote ${visibleName(flags.public)}: the public part of the signing key`,
           '  No secret: with --trust it shows others that a file comes from you. It decrypts nothing.',
+        ]),
+  ]);
+}
+
+function recipientKeygen(flags: KeygenFlags, output: Output): void {
+  const { curve } = flags;
+  const keys = generateRecipientKeys({ curve, ...given({ kid: flags.kid }) });
+  const kid = keys.keys[0]!.kid!;
+  const files: NewFile[] = [{ path: flags.output, mode: 0o600, text: toText(keys) }];
+  if (flags.public !== undefined) files.push({ path: flags.public, mode: 0o644, text: toText(publicJwks(keys)) });
+  writeNewFiles(files);
+  output.result({ keys: flags.output, public: flags.public ?? null, recipientKid: kid, curve }, [
+    `Wrote ${visibleName(flags.output)}: recipient key ${visibleName(kid)} (${curve})`,
+    '  This is the secret: whoever has it can use the licences that you are given. Without it they are lost: keep a',
+    '  copy in a safe place.',
+    ...(flags.public === undefined
+      ? []
+      : [
+          `Wrote ${visibleName(flags.public)}: its public part`,
+          '  No secret: give it to the vendor, who issues licences to it.',
         ]),
   ]);
 }

@@ -1,0 +1,14 @@
+import { InvalidArgumentError } from 'commander';
+
+const DAY_MS = 86_400_000;
+
+/** Parses `2027-01-31`, `2027-01-31T12:00:00Z` or, counted from now, `365d`. */
+export function parseTime(text: string): Date {
+  const days = /^(\d{1,6})d$/.exec(text);
+  if (days !== null) return new Date(Date.now() + Number(days[1]) * DAY_MS);
+  const isTime = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?Z)?$/.test(text);
+  const time = isTime ? new Date(text) : null;
+  // A day that there is not, such as February 30, would become another one.
+  if (time !== null && !Number.isNaN(time.getTime()) && time.toISOString().startsWith(text.slice(0, 10))) return time;
+  throw new InvalidArgumentError('Give a day or a time in UTC, such as 2027-01-31 or 2027-01-31T12:00:00Z, or 365d.');
+}
