@@ -46,6 +46,6 @@ Exit codes:
   1    the file was refused as damaged, changed or malformed, or the work failed
   2    the command line is wrong
   3    refused for want of a key or of trust in the signer, by a pin, by a
-       licence or by the file's policy; or the file is plain although it should be
-       encrypted
+       licence or by the file's policy; or the file is plain although it should
+       be encrypted
   130  ended by Ctrl-C or SIGTERM; nothing was left behind`;
