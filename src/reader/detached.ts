@@ -111,7 +111,7 @@ function* readDetachedText(engine: Engine, input: string | Uint8Array): Twin<Uin
 function notDetached(path: string | undefined, end: number, size: number): CryptoTensorsError {
   return new CryptoTensorsError(
     'InvalidHeaderLength',
-    `options.header${path === undefined ? '' : `: ${quote(path)}`} holds a header of ${end} bytes with its length, but is ${size} bytes: a detached header is a header and nothing else. To open a whole file, give it as the input`,
+    `${path === undefined ? 'the header that was given' : quote(path)} holds a header of ${end} bytes with its length, but is ${size} bytes: a detached header is a header and nothing else. To open a whole file, give it as the input`,
     { expected: `${end} bytes`, found: `${size} bytes`, ...(path === undefined ? {} : { path }) },
   );
 }

@@ -101,7 +101,15 @@ describe('a token asks in vain', () => {
   ];
   test.each(asked)('%s', async (_, change) => {
     const license = withHeader(JSON.stringify({ ...HEADER, ...change }));
-    await refusal('InvalidLicense', () => safeOpenSync(BODY, opening(license)));
+    const { message } = await refusal('InvalidLicense', () => safeOpenSync(BODY, opening(license)));
+    // Refused for what it asks, and not merely because the header was changed after the encryption.
+    expect(message).not.toContain('does not decrypt');
+  });
+
+  test('for the same in another spelling, which is not what was encrypted', async () => {
+    const license = withHeader(` ${JSON.stringify(HEADER)}`);
+    const { message } = await refusal('InvalidLicense', () => safeOpenSync(BODY, opening(license)));
+    expect(message).toContain('does not decrypt');
   });
 
   test('for another recipient, who has no such key', async () => {
@@ -115,7 +123,6 @@ describe('a token asks in vain', () => {
   const malformed: [string, string[]][] = [
     ['a header with a member twice', [encoded(text.replace('{', '{"alg":"ECDH-ES",')), key, iv, ciphertext, tag]],
     ['a header that is a list', [encoded('[]'), key, iv, ciphertext, tag]],
-    ['a header with white space around it', [encoded(` ${text}`), key, iv, ciphertext, tag]],
     ['an encrypted key', [header, 'AAAA', iv, ciphertext, tag]],
     ['four parts', [header, key, iv, ciphertext]],
     ['six parts', [header, key, iv, ciphertext, tag, '']],
@@ -130,6 +137,7 @@ describe('a token asks in vain', () => {
     ['far too much of it', [header, key, iv, 'A'.repeat(20_000), tag]],
   ];
   test.each(malformed)('as malformed: %s', async (_, parts) => {
-    await refusal('InvalidLicense', () => safeOpenSync(BODY, opening(withKey(parts))));
+    const { message } = await refusal('InvalidLicense', () => safeOpenSync(BODY, opening(withKey(parts))));
+    if (parts[3] !== '') expect(message).not.toContain('does not decrypt');
   });
 });
