@@ -22,6 +22,7 @@ import { Child } from './child.mjs';
 import { Competition } from './competition.mjs';
 import { makeManyTensors, makeMiniLm, makeModel } from './files.mjs';
 import { describeMachine } from './machine.mjs';
+import { benchPolicy } from './policy.mjs';
 import { benchDelay } from './sections/delay.mjs';
 import { benchEncrypt } from './sections/encrypt.mjs';
 import { benchColdLoad, benchLoad } from './sections/load.mjs';
@@ -31,7 +32,7 @@ import { benchSlice } from './sections/slice.mjs';
 import { benchSmallReads } from './sections/small-reads.mjs';
 import { formatBytes } from './statistics.mjs';
 
-const SECTIONS = ['load', 'cold', 'slice', 'encrypt', 'delay', 'peak', 'open', 'small-reads', 'minilm'];
+const SECTIONS = ['load', 'cold', 'slice', 'encrypt', 'delay', 'peak', 'open', 'small-reads', 'minilm', 'policy'];
 
 const { values: flags } = parseArgs({
   options: {
@@ -114,6 +115,7 @@ try {
       benchLoad(competition, model.label, model, rounds).then((result) => results.push(result)),
     );
   }
+  if (sections.has('policy')) results.push(await benchPolicy(flags.quick ? 20 : 200));
 } finally {
   for (const child of Object.values(children)) void child.close();
   rmSync(folder, { recursive: true, force: true });
