@@ -28,10 +28,16 @@ const work = {
     const file = openSync(path, 'r');
     try {
       const { size } = fstatSync(file);
-      // Node.js 20 makes no Buffer of more than 4 GiB.
-      const buffer = size < 2 ** 32 ? Buffer.allocUnsafeSlow(size) : Buffer.from(new ArrayBuffer(size));
-      for (let at = 0; at < size;) at += readSync(file, buffer, at, Math.min(size - at, 2 ** 30), at);
-      return () => sha256([dataSection(buffer)]);
+      // One Buffer up to 2 GiB; Node.js 20 makes none of more than 4 GiB.
+      const pieces = [];
+      for (let start = 0; start < size; start += 2 ** 31) {
+        const buffer = Buffer.allocUnsafeSlow(Math.min(size - start, 2 ** 31));
+        for (let at = 0; at < buffer.length;) {
+          at += readSync(file, buffer, at, Math.min(buffer.length - at, 2 ** 30), start + at);
+        }
+        pieces.push(buffer);
+      }
+      return () => sha256([dataSection(pieces[0]), ...pieces.slice(1)]);
     } finally {
       closeSync(file);
     }

@@ -1,3 +1,4 @@
+import { constants } from 'node:buffer';
 import type { JsonValue, PolicyInput } from '../policy/input.js';
 import type { KeysInput } from '../keys/keyring.js';
 import { checkBoolean, checkFunction, checkInteger, checkOptionNames, checkSignal, checkString } from '../options.js';
@@ -149,7 +150,8 @@ export function checkReadOptions(options: ReadOptions | undefined, where: string
 
 /** Where `into` points, as bytes. */
 export function intoBytes(into: ArrayBufferLike | Uint8Array): Uint8Array {
-  return into instanceof Uint8Array ? into : new Uint8Array(into);
+  // As much of it as the runtime has typed arrays for.
+  return into instanceof Uint8Array ? into : new Uint8Array(into, 0, Math.min(into.byteLength, constants.MAX_LENGTH));
 }
 
 function checkInto(into: unknown): void {

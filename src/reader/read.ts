@@ -1,6 +1,5 @@
 import { CryptoTensorsError, quote } from '../errors.js';
 import type { Engine } from '../engine/types.js';
-import { planTensors } from '../format/plan.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import type { Audit } from './audit.js';
@@ -8,6 +7,8 @@ import { publicError } from './faults.js';
 import type { Model } from './model.js';
 import { intoBytes } from './options.js';
 import type { ReadOptions } from './options.js';
+import { MAX_PART_BYTES, inParts, layOut } from './parts.js';
+import type { Layout } from './parts.js';
 import { linkSignals } from './signals.js';
 import type { TensorGuard } from './tensor-guard.js';
 import { Tensor, TensorMemory } from './tensor.js';
@@ -148,9 +149,6 @@ export interface TensorRef {
   index: number;
 }
 
-/** Tensors start on multiples of this many bytes: a cache line, and enough for every typed array and for SIMD. */
-const TENSOR_ALIGNMENT = 64;
-
 /**
  * Asks the policies of the files that have something to say about single tensors.
  *
@@ -171,34 +169,45 @@ export function* demandTensors(refs: readonly TensorRef[], signal: AbortSignal |
   for (const [guard, indices] of guarded) yield* guard.demand(indices, signal, advice);
 }
 
-/** Reads whole tensors, of any number of files, into one piece of memory. @throws PolicyDenied, PolicyError */
-export function* readTensors(refs: readonly TensorRef[], options: ReadOptions, context: ReadContext): Twin<Tensor[]> {
+/**
+ * Reads whole tensors, of any number of files, into one piece of memory; into several, where the runtime has no typed array that is
+ * long enough. All or nothing.
+ *
+ * @throws PolicyDenied, PolicyError, InvalidOption
+ */
+export function* readTensors(
+  refs: readonly TensorRef[],
+  options: ReadOptions,
+  context: ReadContext,
+  limit = MAX_PART_BYTES,
+): Twin<Tensor[]> {
   yield* demandTensors(refs, context.signal);
   if (options.map === true) return mapTensors(refs, context);
-  const byModel = new Map<Model, number[]>();
-  for (const { model, index } of refs) {
-    const indices = byModel.get(model);
-    if (indices === undefined) byModel.set(model, [index]);
-    else indices.push(index);
-  }
-  const plans: FilePlan[] = [];
-  const placed: { ref: TensorRef; offset: number }[] = [];
-  let total = 0;
-  let filled = 0;
-  for (const [model, indices] of byModel) {
-    indices.sort((a, b) => a - b);
-    const plan = planTensors(model.header, indices, TENSOR_ALIGNMENT);
-    total = Math.ceil(total / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
-    plans.push({ model, copies: plan.copies, start: total, byteLength: plan.byteLength });
-    for (const [k, index] of indices.entries()) {
-      placed.push({ ref: { model, index }, offset: total + plan.offsets[k]! });
-      filled += model.header.end[index]! - model.header.begin[index]!;
+  // What the caller gave is one piece.
+  const parts = options.into === undefined ? inParts(refs, limit) : [inParts(refs, Infinity).flat()];
+  const layouts = parts.map(layOut);
+  const total = layouts.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const tensors: Tensor[] = [];
+  const filled: Uint8Array[] = [];
+  let done = 0;
+  const report = context.onProgress;
+  try {
+    for (const layout of layouts) {
+      const onProgress = report && ((bytes: number) => report(done + bytes, total));
+      const { bytes, owned } = destinationOf(context.engine, layout.byteLength, options, layout.isDense);
+      yield* readPlans(layout.plans, bytes, { ...context, onProgress });
+      filled.push(bytes);
+      tensors.push(...handOut(layout, bytes, new TensorMemory(bytes.buffer, owned)));
+      done += layout.byteLength;
     }
-    total += plan.byteLength;
+  } catch (error) {
+    for (const bytes of filled) context.engine.wipe(bytes);
+    throw error;
   }
-  const { bytes, owned } = destinationOf(context.engine, total, options, filled === total);
-  yield* readPlans(plans, bytes, context);
-  const memory = new TensorMemory(bytes.buffer, owned);
+  return tensors;
+}
+
+function handOut({ placed }: Layout, bytes: Uint8Array, memory: TensorMemory): Tensor[] {
   return placed.map(({ ref: { model, index }, offset }) => {
     const { header } = model;
     const length = header.end[index]! - header.begin[index]!;

@@ -220,7 +220,8 @@ export class SafeFile implements Disposable, AsyncDisposable {
   }
 
   /**
-   * Reads many tensors (all of them by default) as one native job into one piece of memory.
+   * Reads many tensors (all of them by default) as one native job into one piece of memory; into several, job by job, where they are
+   * longer than a typed array can be: 4 GiB in Node.js 20.
    *
    * @returns the tensors by name, in the order of their data
    * @throws the same as `getTensor`; when one tensor fails or is refused, none is returned

@@ -1,0 +1,88 @@
+import { constants } from 'node:buffer';
+import { CryptoTensorsError, quote } from '../errors.js';
+import { planTensors } from '../format/plan.js';
+import type { Model } from './model.js';
+import type { FilePlan, TensorRef } from './read.js';
+
+/** The longest typed array that the runtime makes, 4 GiB in Node.js 20, less room to align it to huge pages. */
+export const MAX_PART_BYTES = constants.MAX_LENGTH - 4 * 2 ** 20;
+
+/**
+ * Tensors in the order of their data, file by file, cut into parts that one typed array can span each: one part, wherever the
+ * runtime can.
+ *
+ * @throws {CryptoTensorsError} `InvalidOption` for a tensor that is larger than that
+ */
+export function inParts(refs: readonly TensorRef[], limit: number): readonly (readonly TensorRef[])[] {
+  const parts: TensorRef[][] = [[]];
+  let filled = 0;
+  for (const ref of inDataOrder(refs)) {
+    const { header } = ref.model;
+    const length = header.end[ref.index]! - header.begin[ref.index]!;
+    if (length > limit) throw tooLarge(ref, length, limit);
+    // As much as its alignment may take on top.
+    const room = length + TENSOR_ALIGNMENT;
+    if (filled + room > limit && filled > 0) {
+      parts.push([]);
+      filled = 0;
+    }
+    parts.at(-1)!.push(ref);
+    filled += room;
+  }
+  return parts;
+}
+
+/** Tensors start on multiples of this many bytes: a cache line, and enough for every typed array and for SIMD. */
+export const TENSOR_ALIGNMENT = 64;
+
+/** Where tensors go in one piece of memory. */
+export interface Layout {
+  plans: FilePlan[];
+  placed: { ref: TensorRef; offset: number }[];
+  byteLength: number;
+  /** Whether there is no gap between them. */
+  isDense: boolean;
+}
+
+/** @param refs in data order, file by file */
+export function layOut(refs: readonly TensorRef[]): Layout {
+  const plans: FilePlan[] = [];
+  const placed: Layout['placed'] = [];
+  let byteLength = 0;
+  let filled = 0;
+  for (let first = 0; first < refs.length;) {
+    const { model } = refs[first]!;
+    let last = first;
+    while (last < refs.length && refs[last]!.model === model) last++;
+    const indices = refs.slice(first, last).map(({ index }) => index);
+    const plan = planTensors(model.header, indices, TENSOR_ALIGNMENT);
+    const start = Math.ceil(byteLength / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
+    plans.push({ model, copies: plan.copies, start, byteLength: plan.byteLength });
+    for (const [k, index] of indices.entries()) {
+      placed.push({ ref: { model, index }, offset: start + plan.offsets[k]! });
+      filled += model.header.end[index]! - model.header.begin[index]!;
+    }
+    byteLength = start + plan.byteLength;
+    first = last;
+  }
+  return { plans, placed, byteLength, isDense: filled === byteLength };
+}
+
+function inDataOrder(refs: readonly TensorRef[]): TensorRef[] {
+  const byModel = new Map<Model, number[]>();
+  for (const { model, index } of refs) {
+    const indices = byModel.get(model);
+    if (indices === undefined) byModel.set(model, [index]);
+    else indices.push(index);
+  }
+  return [...byModel].flatMap(([model, indices]) => indices.sort((a, b) => a - b).map((index) => ({ model, index })));
+}
+
+function tooLarge({ model, index }: TensorRef, length: number, limit: number): CryptoTensorsError {
+  const tensor = model.header.names[index]!;
+  return new CryptoTensorsError(
+    'InvalidOption',
+    `tensor ${quote(tensor)} has ${length} bytes, but one typed array of this runtime spans at most ${limit}: use Node.js 22 or later, or read it in slices`,
+    { tensor, expected: `at most ${limit} bytes`, found: `${length} bytes` },
+  );
+}
