@@ -88,7 +88,7 @@ export async function benchPolicy(rounds) {
     const title = `What a policy adds (ms, medians of ${rounds} differences; ${TENSORS} tensors, worker warm)`;
     console.log(`\n${title}`);
     for (const { name, ms } of rows) console.log(`  ${name.padEnd(54)} ${ms.toFixed(3).padStart(9)} ms`);
-    return { title, rows, times };
+    return { title, added: rows, times };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
