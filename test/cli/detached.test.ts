@@ -41,7 +41,7 @@ it('a body that does not fit is refused in the words of the command line', async
   const args = ['verify', 'plain.safetensors', '-k', 'keys.json', '--json', '--header'];
   const whole = errorOf(await cli([...args, 'model.ct.safetensors'], { cwd }));
   expect(whole.code).toBe('InvalidHeaderLength');
-  expect(whole.message).toContain('--header: "model.ct.safetensors" holds a header');
+  expect(whole.message).toContain('"model.ct.safetensors" holds a header of 4096 bytes');
   writeFileSync(join(cwd, 'plain.safetensors'), headerFrom(new Uint8Array(2)));
   const { code, message } = errorOf(await cli([...args, 'model.header'], { cwd }));
   expect(code).toBe('MetadataIncompleteBuffer');

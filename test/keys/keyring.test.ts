@@ -212,7 +212,7 @@ describe('a ring', () => {
     expect(inspect({ ring }, { breakLength: Infinity })).toBe(`{ ring: ${text} }`);
     expect(String(ring)).toBe(text);
     expect(JSON.stringify({ ring })).toBe(
-      '{"ring":{"masterKeys":["m"],"signingKeys":["s","b\\n\u202e"],"providers":[]}}',
+      '{"ring":{"masterKeys":["m"],"signingKeys":["s","b\\n\u202e"],"recipientKeys":[],"providers":[]}}',
     );
     expect(Object.entries(ring)).toEqual([]);
     expect(Object.getOwnPropertyNames(ring)).toEqual([]);
