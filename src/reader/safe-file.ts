@@ -1,47 +1,31 @@
 import { inspect } from 'node:util';
 import { CryptoTensorsError, argumentError, quote } from '../errors.js';
-import type { Dtype } from '../format/dtype.js';
 import { compareUtf8 } from '../format/canonical.js';
 import { getEngine } from '../engine/load.js';
 import type { Engine } from '../engine/types.js';
-import { checkFunction, checkInteger, checkOptionNames, checkSignal } from '../options.js';
 import type { Twin } from '../twin.js';
 import { auditOf } from './audit.js';
-import type { Audit, AuditListener, Place } from './audit.js';
+import type { Audit, Place } from './audit.js';
 import { licenseInfo } from './license-info.js';
 import type { LicenseInfo } from './license-info.js';
 import { isReserved, metadataOf } from './metadata.js';
 import { closeModel } from './model.js';
-import type { Check, Model } from './model.js';
-import { MAX_THREADS, checkReadOptions } from './options.js';
+import type { Model } from './model.js';
+import { checkReadOptions } from './options.js';
 import type { ReadOptions } from './options.js';
 import { pinOf } from './pin.js';
 import { readTensors } from './read.js';
-import { attachModels, shareModels, unshareModels } from './share.js';
-import type { SharedModel } from './share.js';
+import { attachModels, checkAttachOptions, shareModels, unshareModels } from './share.js';
+import type { AttachOptions, SharedModel } from './share.js';
 import type { ShardIndex } from './shards.js';
 import type { TensorRef } from './read.js';
 import { Reads } from './reads.js';
 import type { ReadDefaults } from './reads.js';
 import { SafeSlice } from './safe-slice.js';
 import type { TensorIndex } from './tensor-index.js';
+import { tensorInfo } from './tensor-info.js';
+import type { TensorInfo } from './tensor-info.js';
 import type { Tensor } from './tensor.js';
-
-/** What the header says of one tensor. */
-export interface TensorInfo {
-  name: string;
-  dtype: Dtype;
-  /** One entry per dimension. A dimension above 2^53 (possible in an empty tensor only) is rounded here. */
-  shape: number[];
-  /** The same without rounding. */
-  exactShape: bigint[];
-  /** `[begin, end)` in the data section of its file, in bytes. */
-  dataOffsets: [begin: number, end: number];
-  byteLength: number;
-  encrypted: boolean;
-  /** What protects its bytes: an AEAD tag, a signed digest (`__integrity__`), or nothing. */
-  check: Check;
-}
 
 /** Options of `getTensors`. */
 export interface GetTensorsOptions extends ReadOptions {
@@ -57,16 +41,6 @@ export interface SafeFileParts {
   /** Of a sharded model. */
   shards: ShardIndex | null;
   audit: Audit | null;
-}
-
-/** Options of `SafeFile.attach`. */
-export interface AttachOptions {
-  /** Threads to use at the most for each read. Default: all of the pool. */
-  threads?: number;
-  /** Ends any read that is under way with an `AbortError`. */
-  signal?: AbortSignal;
-  /** As in `safeOpen`: gets what happens to the model in this thread, the attaching first (`opened`). */
-  onEvent?: AuditListener;
 }
 
 /**
@@ -183,21 +157,7 @@ export class SafeFile implements Disposable, AsyncDisposable {
    * @throws {CryptoTensorsError} `TensorNotFound`
    */
   info(name: string): TensorInfo {
-    const { model, index } = this.#find(name);
-    const { header } = model;
-    const begin = header.begin[index]!;
-    const end = header.end[index]!;
-    const check = model.checks[index]!;
-    return {
-      name,
-      dtype: header.dtype(index),
-      shape: header.shape(index),
-      exactShape: header.exactShape(index),
-      dataOffsets: [begin, end],
-      byteLength: end - begin,
-      encrypted: check === 'tag',
-      check,
-    };
+    return tensorInfo(this.#find(name));
   }
 
   /**
@@ -270,10 +230,7 @@ export class SafeFile implements Disposable, AsyncDisposable {
    * @throws {TypeError} if it is no token
    */
   static attach(token: SharedModel, options: AttachOptions = {}): SafeFile {
-    checkOptionNames(options, ['threads', 'signal', 'onEvent'], 'SafeFile.attach');
-    checkInteger(options.threads, 'options.threads', 1, MAX_THREADS);
-    checkSignal(options.signal);
-    checkFunction(options.onEvent, 'options.onEvent');
+    checkAttachOptions(options);
     const engine = getEngine();
     const audit = auditOf(options);
     const attached = attachModels(token, engine, audit);

@@ -2,11 +2,13 @@ import { CryptoTensorsError, argumentError } from '../errors.js';
 import { LENGTH_BYTES } from '../format/canonical.js';
 import { parseHeader } from '../format/header.js';
 import type { Engine, EngineSharing } from '../engine/types.js';
+import { checkFunction, checkInteger, checkOptionNames, checkSignal } from '../options.js';
 import { runSync } from '../twin.js';
-import type { Audit } from './audit.js';
+import type { Audit, AuditListener } from './audit.js';
 import { publicError } from './faults.js';
 import { closeModel } from './model.js';
 import type { Encryption, Check, Model } from './model.js';
+import { MAX_THREADS } from './options.js';
 import { indexShards } from './shards.js';
 import type { ShardIndex } from './shards.js';
 import { TensorGuard } from './tensor-guard.js';
@@ -83,6 +85,23 @@ function shareFile(sharing: EngineSharing, model: Model, decisions: Uint8Array |
     checks,
     chunkSizes,
   };
+}
+
+/** Options of `SafeFile.attach`. */
+export interface AttachOptions {
+  /** Threads to use at the most for each read. Default: all of the pool. */
+  threads?: number;
+  /** Ends any read that is under way with an `AbortError`. */
+  signal?: AbortSignal;
+  /** As in `safeOpen`: gets what happens to the model in this thread, the attaching first (`opened`). */
+  onEvent?: AuditListener;
+}
+
+export function checkAttachOptions(options: AttachOptions): void {
+  checkOptionNames(options, ['threads', 'signal', 'onEvent'], 'SafeFile.attach');
+  checkInteger(options.threads, 'options.threads', 1, MAX_THREADS);
+  checkSignal(options.signal);
+  checkFunction(options.onEvent, 'options.onEvent');
 }
 
 /** The models behind a token, for this thread. @throws {CryptoTensorsError} `Closed` if the model was closed meanwhile */
