@@ -38,10 +38,17 @@ function report(error: unknown, args: readonly string[], program: Command): numb
   return failure.exitCode;
 }
 
+/** Names the innermost command that the words name: `license issue`. */
 function helpHint(args: readonly string[], program: Command): string {
-  const names = program.commands.map((command) => command.name());
-  const name = words(args).find((word) => names.includes(word));
-  return `Try: cryptotensors ${name === undefined ? '' : `${name} `}--help`;
+  const path = ['cryptotensors'];
+  let command = program;
+  for (const word of words(args)) {
+    const inner: Command | undefined = command.commands.find((other) => other.name() === word);
+    if (inner === undefined) continue;
+    path.push(word);
+    command = inner;
+  }
+  return `Try: ${path.join(' ')} --help`;
 }
 
 function words(args: readonly string[]): readonly string[] {

@@ -98,6 +98,16 @@ describe('a wrong command line', () => {
     expect(stderr).toMatch(/^error: .*\n(.*\n)?Try: cryptotensors .*--help\n$/);
   });
 
+  it.each([
+    [['license', 'issue', '-o', 'x'], 'cryptotensors license issue --help'],
+    [['verify', '--bogus'], 'cryptotensors verify --help'],
+    [['--bogus'], 'cryptotensors --help'],
+  ])('%j: points to the help of the command that was meant', async (args, hint) => {
+    const { exitCode, stderr } = await cli(args);
+    expect(exitCode).toBe(2);
+    expect(stderr.trimEnd().split('\n').at(-1)).toBe(`Try: ${hint}`);
+  });
+
   it('is one JSON document with --json', async () => {
     for (const args of [
       ['--json'],
