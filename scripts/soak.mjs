@@ -21,8 +21,10 @@ const { values: flags } = parseArgs({
 const CONCURRENT = 6;
 const TENSORS = 12;
 const BYTES = 2 ** 20;
-/** Growth from one half to the other that fragments in the allocator explain: a lost buffer is 12 MiB. */
-const GROWTH_LIMIT = 96 * 2 ** 20;
+/** Buffers that are still referred to at the end are leaks; the garbage collector may be a read behind. */
+const BUFFERS_LIMIT = 2 * TENSORS * BYTES;
+/** What the process grows by from one half to the other: allocators keep fragments of what they gave out, some tens of MiB. */
+const GROWTH_LIMIT = 256 * 2 ** 20;
 
 const ZEROS = new Uint8Array(TENSORS * BYTES);
 
@@ -203,16 +205,18 @@ try {
   // Allocators and the runtime fill their pools in the first half.
   await run(Number(flags.seconds) / 2);
   await settle();
-  const before = { descriptors: descriptors(), rss: process.memoryUsage.rss() };
+  const before = { descriptors: descriptors(), ...process.memoryUsage() };
   await run(Number(flags.seconds) / 2);
   await settle();
-  const after = { descriptors: descriptors(), rss: process.memoryUsage.rss() };
+  const after = { descriptors: descriptors(), ...process.memoryUsage() };
   for (const [what, times] of Object.entries(counts).sort()) console.log(`  ${what.padEnd(24)} ${times}`);
   const growth = after.rss - before.rss;
   console.log(
     `  descriptors ${before.descriptors} -> ${after.descriptors}, memory grew by ${Math.round(growth / 2 ** 20)} MiB`,
   );
   if (after.descriptors > before.descriptors) throw new Error('descriptors were left open');
+  const buffers = after.arrayBuffers - before.arrayBuffers;
+  if (buffers > BUFFERS_LIMIT) throw new Error(`buffers of ${buffers} bytes were not let go of`);
   if (growth > GROWTH_LIMIT) throw new Error('memory was not given back');
 } finally {
   rmSync(folder, { recursive: true, force: true });
