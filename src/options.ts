@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { CryptoTensorsError, argumentError } from './errors.js';
 
 /**
@@ -73,4 +74,10 @@ export function checkPath(value: unknown, name: string): void {
   if (value.protocol !== 'file:') {
     throw new CryptoTensorsError('InvalidOption', `${name} must be a file: URL, not ${value.protocol}`);
   }
+}
+
+/** The same, as a string. @throws TypeError, InvalidOption */
+export function resolvePath(value: unknown, name: string): string {
+  checkPath(value, name);
+  return value instanceof URL ? fileURLToPath(value) : (value as string);
 }

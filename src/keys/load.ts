@@ -1,7 +1,6 @@
-import { fileURLToPath } from 'node:url';
 import { argumentError, quote } from '../errors.js';
 import type { Engine, Secret } from '../engine/types.js';
-import { checkPath } from '../options.js';
+import { resolvePath } from '../options.js';
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import type { KeyOrigin } from './jwk-document.js';
@@ -129,8 +128,7 @@ function checkKeyPath(input: string | URL, name: string): string {
       `${name} looks like JSON text, but a string is taken as a path. Pass JSON text as bytes (new TextEncoder().encode(text)) or as the parsed object`,
     );
   }
-  checkPath(input, name);
-  return typeof input === 'string' ? input : fileURLToPath(input);
+  return resolvePath(input, name);
 }
 
 function wrongInput(name: string, input: unknown): TypeError {

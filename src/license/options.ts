@@ -5,7 +5,7 @@ import type { KeysInput } from '../keys/keyring.js';
 import { checkOptionNames, checkSignal, checkString } from '../options.js';
 import { copyClaims } from '../policy/claims.js';
 import type { JsonValue } from '../policy/claims.js';
-import { checkPolicy } from '../writer/options.js';
+import { checkPolicyTexts } from '../writer/options.js';
 
 /** How an issuer is opened: the vendor's side, the same for all licences. */
 export interface LicenseIssuerOptions {
@@ -60,7 +60,7 @@ export function readTerms(options: LicenseOptions, where: string, freshId: () =>
   if (given.to === undefined) throw argumentError('options.to', "the customer's public key", undefined);
   checkString(given.toKid, 'options.toKid');
   checkString(given.id, 'options.id');
-  checkPolicy(given.policy);
+  checkPolicyTexts(given.policy);
   const terms = {
     id: given.id === undefined ? freshId() : checkLicenseId(given.id, (problem) => invalid(`options.id: ${problem}`)),
     issued: Date.now(),

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import { padHeader } from '../format/canonical.js';
 import { getEngine } from '../engine/load.js';
-import { checkOptionNames } from '../options.js';
+import { checkOptionNames, resolvePath } from '../options.js';
 import { readDetachedHeader } from '../reader/detached.js';
 import { publicError } from '../reader/faults.js';
 import { openSource, readHeader } from '../reader/source.js';
@@ -13,7 +13,6 @@ import { WORK_OPTIONS, checkWorkOptions } from '../writer/options.js';
 import type { WorkOptions } from '../writer/options.js';
 import { bodyBytes, writeWithBody } from './body.js';
 import { DETACHED_PADDING, FILE_PADDING } from './header.js';
-import { pathOf } from './options.js';
 
 /** Options of `detachHeader`. */
 export type DetachOptions = Pick<WorkOptions, 'durable'>;
@@ -76,7 +75,7 @@ export async function attachHeader(
   options: WorkOptions = {},
 ): Promise<void> {
   const [from, to] = paths(body, target);
-  const detached = header instanceof Uint8Array ? header : pathOf(header, 'header');
+  const detached = header instanceof Uint8Array ? header : resolvePath(header, 'header');
   checkOptionNames(options, WORK_OPTIONS, 'attachHeader');
   checkWorkOptions(options);
   await runAsync(attach(from, detached, to, options));

@@ -1,10 +1,9 @@
-import { fileURLToPath } from 'node:url';
 import { CryptoTensorsError, argumentError } from '../errors.js';
 import type { KeysInput } from '../keys/keyring.js';
-import { checkBoolean, checkOptionNames, checkPath, checkString } from '../options.js';
+import { checkBoolean, checkOptionNames, checkString, resolvePath } from '../options.js';
 import { checkOpenOptions } from '../reader/options.js';
 import type { OpenOptions } from '../reader/options.js';
-import { WORK_OPTIONS, checkPolicy, checkWorkOptions } from '../writer/options.js';
+import { WORK_OPTIONS, checkPolicyTexts, checkWorkOptions } from '../writer/options.js';
 import type { WorkOptions } from '../writer/options.js';
 
 /** What a rewrapped file is protected with. */
@@ -34,13 +33,13 @@ const REWRAP_OPTIONS: readonly (keyof RewrapOptions)[] = ['to', 'target', 'detac
 
 /** Returns the path and the target, if there is one. */
 export function checkRewrapOptions(path: unknown, options: RewrapOptions): { path: string; target: string | null } {
-  const from = pathOf(path, 'path');
+  const from = resolvePath(path, 'path');
   checkOpenOptions(options, 'rewrapFile', REWRAP_OPTIONS);
   checkWorkOptions(options);
   checkBoolean(options.detached, 'options.detached');
   checkBoolean(options.verify, 'options.verify');
   checkTo(options.to);
-  const target = options.target === undefined ? null : pathOf(options.target, 'options.target');
+  const target = options.target === undefined ? null : resolvePath(options.target, 'options.target');
   if (options.detached === true && target === null) {
     throw new CryptoTensorsError(
       'InvalidOption',
@@ -63,11 +62,5 @@ function checkTo(to: unknown): void {
   if (keys === undefined) throw argumentError('options.to.keys', 'a path, JWKs or a key provider', keys);
   checkString(encKid, 'options.to.encKid');
   checkString(signKid, 'options.to.signKid');
-  checkPolicy(policy, 'options.to.policy');
-}
-
-/** A path, checked. */
-export function pathOf(value: unknown, name: string): string {
-  checkPath(value, name);
-  return value instanceof URL ? fileURLToPath(value) : (value as string);
+  checkPolicyTexts(policy, 'options.to.policy');
 }

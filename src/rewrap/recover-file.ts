@@ -1,5 +1,5 @@
+import { resolvePath } from '../options.js';
 import { findPlace } from './place.js';
-import { pathOf } from './options.js';
 import { recoverPlace } from './recovery.js';
 import type { Recovery } from './recovery.js';
 import { disk } from './storage.js';
@@ -16,5 +16,5 @@ import { disk } from './storage.js';
  * replaced by another one since; `FileError`; `InvalidIndex`
  */
 export async function recoverFile(path: string | URL): Promise<Recovery> {
-  return recoverPlace(await findPlace(pathOf(path, 'path')), disk, { mayBeAlive: true });
+  return recoverPlace(await findPlace(resolvePath(path, 'path')), disk, { mayBeAlive: true });
 }

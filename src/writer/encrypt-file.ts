@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url';
 import { CryptoTensorsError, argumentError, quote } from '../errors.js';
 import { protection as protectionOf } from '../format/crypto-metadata.js';
 import type { Header } from '../format/header.js';
@@ -7,7 +6,7 @@ import type { Engine, Source } from '../engine/types.js';
 import { publicError } from '../reader/faults.js';
 import { isShardIndex } from '../reader/shards.js';
 import { openSource, readHeader } from '../reader/source.js';
-import { checkOptionNames, checkPath } from '../options.js';
+import { checkOptionNames, resolvePath } from '../options.js';
 import { runAsync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { writeAtomically } from './atomic-file.js';
@@ -97,8 +96,7 @@ export function paths(source: unknown, target: unknown): [from: string, to: stri
     ['source', source],
     ['target', target],
   ].map(([name, value]) => {
-    checkPath(value, name as string);
-    const path = value instanceof URL ? fileURLToPath(value) : (value as string);
+    const path = resolvePath(value, name as string);
     if (isShardIndex(path)) {
       throw new CryptoTensorsError(
         'InvalidOption',

@@ -77,11 +77,12 @@ export function checkProtectOptions(options: Partial<ProtectOptions>): void {
     );
   }
   if (options.integrity !== false) checkOneOf(options.integrity, 'options.integrity', ['sha256', 'blake3']);
-  checkPolicy(options.policy);
+  checkPolicyTexts(options.policy);
 }
 
 /** @param name what the option is called in messages */
-export function checkPolicy(policy: unknown, name = 'options.policy'): void {
+/** The names and types of policy texts; what they say is checked by `checkPolicy`. */
+export function checkPolicyTexts(policy: unknown, name = 'options.policy'): void {
   if (policy === undefined) return;
   if (typeof policy !== 'object' || policy === null) throw argumentError(name, 'an object', policy);
   checkOptionNames(policy, ['local', 'remote'], name);

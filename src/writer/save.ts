@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url';
 import { CryptoTensorsError, argumentError, quote } from '../errors.js';
 import { isDtype } from '../format/dtype.js';
 import type { Dtype } from '../format/dtype.js';
@@ -6,7 +5,7 @@ import { layOut } from '../format/layout.js';
 import { getEngine } from '../engine/load.js';
 import type { Engine } from '../engine/types.js';
 import { publicError } from '../reader/faults.js';
-import { checkOptionNames, checkPath } from '../options.js';
+import { checkOptionNames, resolvePath } from '../options.js';
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { writeAtomically } from './atomic-file.js';
@@ -69,8 +68,7 @@ export function saveSync(tensors: TensorsInput, options: SaveOptions = {}): Uint
 }
 
 function* saveTo(tensors: TensorsInput, path: string | URL, options: SaveOptions, where: string): Twin<void> {
-  checkPath(path, 'path');
-  const target = typeof path === 'string' ? path : fileURLToPath(path);
+  const target = resolvePath(path, 'path');
   yield* withPlan(tensors, options, where, (prepared, engine) =>
     writeAtomically({ path: target, byteLength: prepared.byteLength, engine, durable: options.durable }, (sink) =>
       sealTo(prepared, sink, engine, options),

@@ -8,7 +8,7 @@ import { runAsync, runSync, step } from '../../twin.js';
 import type { Twin } from '../../twin.js';
 import { keyFileError, readKeyFile } from '../key-file.js';
 import { fromOrigin } from './material.js';
-import { checkKeyPath } from './arguments.js';
+import { resolvePath } from '../../options.js';
 import { PROVIDER_PRIORITY } from './types.js';
 import type { KeyProvider } from './types.js';
 
@@ -22,7 +22,7 @@ export const MAX_DIRECTORY_BYTES = 64 * 1024 * 1024;
  * left out. A symbolic link must stay in the folder, as those of mounted Kubernetes secrets do.
  */
 export function directoryKeyProvider(path: string | URL, engine: Engine, name = 'directory'): KeyProvider {
-  const folder = checkKeyPath(path, 'path');
+  const folder = resolvePath(path, 'path');
   return {
     name,
     priority: PROVIDER_PRIORITY.file,

@@ -3,7 +3,7 @@ import type { Engine } from '../../engine/types.js';
 import { runAsync, runSync } from '../../twin.js';
 import type { Twin } from '../../twin.js';
 import { readKeyFile } from '../key-file.js';
-import { checkKeyPath } from './arguments.js';
+import { resolvePath } from '../../options.js';
 import { fromOrigin } from './material.js';
 import { PROVIDER_PRIORITY } from './types.js';
 import type { KeyProvider } from './types.js';
@@ -14,7 +14,7 @@ import type { KeyProvider } from './types.js';
  */
 export function fileKeyProvider(paths: readonly (string | URL)[], engine: Engine, name = 'file'): KeyProvider {
   if (!Array.isArray(paths)) throw argumentError('paths', 'a list of paths', paths);
-  const files = paths.map((path: string | URL, index) => checkKeyPath(path, `paths[${index}]`));
+  const files = paths.map((path: string | URL, index) => resolvePath(path, `paths[${index}]`));
   return {
     name,
     priority: PROVIDER_PRIORITY.file,

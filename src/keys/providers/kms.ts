@@ -4,7 +4,7 @@ import type { AeadAlgorithm, Engine } from '../../engine/types.js';
 import { runAsync } from '../../twin.js';
 import type { KeyOrigin } from '../jwk-document.js';
 import { readKeyFile } from '../key-file.js';
-import { checkKeyPath } from './arguments.js';
+import { resolvePath } from '../../options.js';
 import { CIPHERTEXT_MEMBER, readKmsDocument } from './kms-document.js';
 import type { KmsEntry } from './kms-document.js';
 import { PROVIDER_PRIORITY } from './types.js';
@@ -104,7 +104,7 @@ function encryptionContext(
 
 function documentReader(keys: KmsKeysInput, engine: Engine): () => Promise<KmsEntry[]> {
   if (typeof keys === 'string' || keys instanceof URL) {
-    const path = checkKeyPath(keys, 'options.keys');
+    const path = resolvePath(keys, 'options.keys');
     const origin: KeyOrigin = { where: quote(path), path };
     // Read anew each time, so that the file can be replaced while the process runs.
     return async () => readKmsDocument(await runAsync(readKeyFile(path, engine)), origin);
