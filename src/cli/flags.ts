@@ -126,6 +126,20 @@ export function parseClaims(text: string): NonNullable<OpenOptions['claims']> {
   return claims as NonNullable<OpenOptions['claims']>;
 }
 
+/** The policy that a file or licence is to carry. */
+export interface PolicyTextFlags {
+  policy?: string;
+  remotePolicy?: string;
+}
+
+/** The texts in the files that `--policy` and `--remote-policy` name. */
+export function policyTexts({ policy, remotePolicy }: PolicyTextFlags): { local?: string; remote?: string } {
+  return given({
+    local: policy === undefined ? undefined : readText(policy),
+    remote: remotePolicy === undefined ? undefined : readText(remotePolicy),
+  });
+}
+
 type Given<Options> = { [Name in keyof Options]?: Exclude<Options[Name], undefined> };
 
 /** The options that were given; the library tells an absent option from one that is there. */

@@ -2,7 +2,7 @@ import { explainPolicy } from '../index.js';
 import type { ExplainOptions, JsonValue, PolicyDraft, PolicyExplanation, PolicyLicense } from '../index.js';
 import { usageError } from './cli-error.js';
 import { given } from './flags.js';
-import { parseTime } from './rfc3339.js';
+import { parseRfc3339 } from './times.js';
 import { visible } from './terminal-text.js';
 
 /*
@@ -76,7 +76,7 @@ function parseCase(value: JsonValue, where: string): PolicyCase {
   const part = (field: 'host' | 'runtime' | 'env' | 'claims' | 'model', known?: readonly string[]): JsonObject =>
     object(input[field] ?? {}, `${at}: input.${field}`, known);
   const time = object(input['time'] ?? { rfc3339: DEFAULTS.time }, `${at}: input.time`, ['rfc3339']);
-  const now = parseTime(string(time['rfc3339'], `${at}: input.time.rfc3339`), `${at}: input.time.rfc3339`);
+  const now = parseRfc3339(string(time['rfc3339'], `${at}: input.time.rfc3339`), `${at}: input.time.rfc3339`);
   const license = input['license'] === undefined ? undefined : parseLicense(input['license'], `${at}: input.license`);
   return {
     name,
@@ -123,7 +123,7 @@ function parseLicense(value: JsonValue, where: string): PolicyLicense {
   const moment = (field: string): bigint | null => {
     const text = fields[field] ?? null;
     const place = `${where}.${field}`;
-    return text === null ? null : BigInt(parseTime(string(text, place), place).getTime()) * 1_000_000n;
+    return text === null ? null : BigInt(parseRfc3339(string(text, place), place).getTime()) * 1_000_000n;
   };
   return {
     id: string(fields['id'] ?? 'license', `${where}.id`),

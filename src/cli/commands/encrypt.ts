@@ -3,8 +3,8 @@ import type { Command } from 'commander';
 import { encryptFile, inspectFile } from '../../index.js';
 import type { AeadAlgorithm, DigestAlgorithm, EncryptOptions, Inspection } from '../../index.js';
 import { EXIT_CODE_HELP } from '../exit-codes.js';
-import { readText, refuseExisting } from '../files.js';
-import { addOutputFlags, addThreadsFlag, collect, given } from '../flags.js';
+import { refuseExisting } from '../files.js';
+import { addOutputFlags, addThreadsFlag, collect, given, policyTexts } from '../flags.js';
 import { interruptible } from '../interrupt.js';
 import { Output } from '../output.js';
 import type { OutputFlags } from '../output.js';
@@ -100,14 +100,10 @@ async function encrypt(source: string, target: string, flags: EncryptFlags): Pro
 }
 
 function encryptOptions(flags: EncryptFlags): EncryptOptions {
-  const policy = given({
-    local: flags.policy === undefined ? undefined : readText(flags.policy),
-    remote: flags.remotePolicy === undefined ? undefined : readText(flags.remotePolicy),
-  });
   return {
     keys: flags.keys,
     integrity: flags.integrity === 'none' ? false : flags.integrity,
-    policy,
+    policy: policyTexts(flags),
     ...given({
       encKid: flags.encKid,
       signKid: flags.signKid,

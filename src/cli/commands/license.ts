@@ -3,14 +3,14 @@ import type { Command } from 'commander';
 import { exportLicenseKey, inspectLicense, issueLicense, verifyLicense } from '../../index.js';
 import type { IssueOptions, LicenseInfo, LicenseInspection } from '../../index.js';
 import { EXIT_CODE_HELP } from '../exit-codes.js';
-import { readText, refuseExisting, writeWhole } from '../files.js';
-import { addOutputFlags, collect, given, parseClaims } from '../flags.js';
+import { refuseExisting, writeWhole } from '../files.js';
+import { addOutputFlags, collect, given, parseClaims, policyTexts } from '../flags.js';
 import { writeNewFiles } from '../key-files.js';
 import { Output } from '../output.js';
 import type { OutputFlags } from '../output.js';
 import { formatBytes } from '../sizes.js';
 import { visible, visibleName } from '../terminal-text.js';
-import { parseTime } from '../times.js';
+import { parseDayOrTime } from '../times.js';
 
 interface KeyFlags extends OutputFlags {
   keys?: string[];
@@ -81,11 +81,13 @@ function addIssue(license: Command): void {
     .option('--sign-kid <kid>', 'sign with the key of this id (default: the first in --keys that can sign)')
     .addOption(
       new Option('--expires <time>', 'end: a day or time in UTC, or days from now as 365d (default: none)').argParser(
-        parseTime,
+        parseDayOrTime,
       ),
     )
     .addOption(
-      new Option('--not-before <time>', 'beginning, as for --expires (default: valid at once)').argParser(parseTime),
+      new Option('--not-before <time>', 'beginning, as for --expires (default: valid at once)').argParser(
+        parseDayOrTime,
+      ),
     )
     .option(
       '--claims <json>',
@@ -120,14 +122,10 @@ async function issue(body: string, target: string, flags: IssueFlags): Promise<v
 }
 
 function issueOptions(flags: IssueFlags): IssueOptions {
-  const policy = given({
-    local: flags.policy === undefined ? undefined : readText(flags.policy),
-    remote: flags.remotePolicy === undefined ? undefined : readText(flags.remotePolicy),
-  });
   return {
     keys: flags.keys,
     to: flags.to,
-    policy,
+    policy: policyTexts(flags),
     ...given({
       trust: flags.trust,
       toKid: flags.toKid,

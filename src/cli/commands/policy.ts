@@ -11,7 +11,7 @@ import { Output } from '../output.js';
 import type { OutputFlags } from '../output.js';
 import { parseCases, runCases } from '../policy-cases.js';
 import type { CaseResult } from '../policy-cases.js';
-import { parseTime } from '../rfc3339.js';
+import { parseRfc3339 } from '../times.js';
 import { count, parseInteger } from '../sizes.js';
 import { formatTable } from '../table.js';
 import { visible, visibleName } from '../terminal-text.js';
@@ -90,7 +90,7 @@ ${EXIT_CODE_HELP}`,
 
 async function check(path: string, flags: CheckFlags): Promise<void> {
   const output = new Output(flags);
-  const now = flags.now === undefined ? undefined : parseTime(flags.now, '--now');
+  const now = flags.now === undefined ? undefined : parseRfc3339(flags.now, '--now');
   const options: ExplainOptions = given({
     keys: flags.keys,
     trust: flags.trust,

@@ -3,8 +3,8 @@ import { recoverFile, rewrapFile } from '../../index.js';
 import type { RewrapOptions, RewrappedFile } from '../../index.js';
 import { usageError } from '../cli-error.js';
 import { EXIT_CODE_HELP } from '../exit-codes.js';
-import { readText, refuseExisting } from '../files.js';
-import { addOpenFlags, addOutputFlags, collect, given, openOptions } from '../flags.js';
+import { refuseExisting } from '../files.js';
+import { addOpenFlags, addOutputFlags, collect, given, openOptions, policyTexts } from '../flags.js';
 import type { OpenFlags } from '../flags.js';
 import { interruptible } from '../interrupt.js';
 import { Output } from '../output.js';
@@ -104,14 +104,14 @@ function rewrapOptions(flags: RewrapFlags): RewrapOptions {
   if (flags.detached === true && flags.target === undefined) {
     throw usageError('--detached needs --target: where to write the header');
   }
-  const policy = given({
-    local: flags.policy === undefined ? undefined : readText(flags.policy),
-    remote: flags.remotePolicy === undefined ? undefined : readText(flags.remotePolicy),
-  });
   return {
     ...openOptions(flags),
     ...(flags.overrulePolicy === true ? { policy: { evaluate: () => true } } : {}),
-    to: { keys: flags.newKeys, policy, ...given({ encKid: flags.newEncKid, signKid: flags.newSignKid }) },
+    to: {
+      keys: flags.newKeys,
+      policy: policyTexts(flags),
+      ...given({ encKid: flags.newEncKid, signKid: flags.newSignKid }),
+    },
     ...given({ target: flags.target, detached: flags.detached, verify: flags.verify }),
   };
 }
