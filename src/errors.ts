@@ -120,6 +120,11 @@ export function quote(text: string): string {
   );
 }
 
+/** How a message names a file that may have been given as bytes. */
+export function quoteFile(path: string | undefined): string {
+  return path === undefined ? 'the file' : quote(path);
+}
+
 /** A `TypeError` for an argument of the wrong type: names the argument, what was expected and what came. */
 export function argumentError(name: string, expected: string, value: unknown): TypeError {
   return new TypeError(`${name} must be ${expected}, not ${describeType(value)}`);

@@ -1,4 +1,4 @@
-import { CryptoTensorsError, argumentError, quote } from '../errors.js';
+import { CryptoTensorsError, argumentError, quote, quoteFile } from '../errors.js';
 import { parseCryptoKeys, parsePolicy, parseSignature, protection } from '../format/crypto-metadata.js';
 import type { Header } from '../format/header.js';
 import { parseLicense } from '../format/license.js';
@@ -225,7 +225,7 @@ function* describeHeader(
   if (protection(header.metadata) === 'plain') {
     throw new CryptoTensorsError(
       'NotEncrypted',
-      `${path === undefined ? 'the file' : quote(path)} is neither encrypted nor signed, so there is no policy in it`,
+      `${quoteFile(path)} is neither encrypted nor signed, so there is no policy in it`,
       path === undefined ? {} : { path },
     );
   }

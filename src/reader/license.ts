@@ -1,4 +1,4 @@
-import { CryptoTensorsError, quote } from '../errors.js';
+import { CryptoTensorsError, quote, quoteFile } from '../errors.js';
 import { bodyText } from '../format/body-id.js';
 import type { CryptoKeys } from '../format/crypto-metadata.js';
 import type { Header } from '../format/header.js';
@@ -45,7 +45,7 @@ export function checkBody(engine: Engine, licensed: Header, body: Header, path: 
   if (found === expected) return;
   throw new CryptoTensorsError(
     'LicenseMismatch',
-    `the licence was issued for another body: it is for ${expected}, but ${path === undefined ? 'the file' : quote(path)} is ${found ?? 'plain'}. Open the file that it was issued for, or ask for a licence for this one`,
+    `the licence was issued for another body: it is for ${expected}, but ${quoteFile(path)} is ${found ?? 'plain'}. Open the file that it was issued for, or ask for a licence for this one`,
     { expected: expected!, found: found ?? 'plain', ...(path === undefined ? {} : { path }) },
   );
 }

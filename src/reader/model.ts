@@ -1,4 +1,4 @@
-import { CryptoTensorsError, quote } from '../errors.js';
+import { CryptoTensorsError, quote, quoteFile } from '../errors.js';
 import type { Header } from '../format/header.js';
 import { parseCryptoKeys, parsePolicy, parseSignature, protection } from '../format/crypto-metadata.js';
 import type { CryptoKeys, PolicyTexts } from '../format/crypto-metadata.js';
@@ -120,7 +120,7 @@ function* openHeader(engine: Engine, source: Source, placed: PlacedHeader, acces
     if (access.mustBeEncrypted) {
       throw new CryptoTensorsError(
         'NotEncrypted',
-        `${path === undefined ? 'the file' : quote(path)} is neither encrypted nor signed, but keys or trust are configured. If a plain file is what you expect, open it with allowPlain: true`,
+        `${quoteFile(path)} is neither encrypted nor signed, but keys or trust are configured. If a plain file is what you expect, open it with allowPlain: true`,
         path === undefined ? {} : { path },
       );
     }

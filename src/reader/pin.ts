@@ -1,4 +1,4 @@
-import { CryptoTensorsError, argumentError, quote } from '../errors.js';
+import { CryptoTensorsError, argumentError, quote, quoteFile } from '../errors.js';
 import type { ErrorDetails } from '../errors.js';
 import type { Header } from '../format/header.js';
 import type { Engine } from '../engine/types.js';
@@ -88,7 +88,7 @@ export function checkAllPins(pins: Pins, engine: Engine, headers: readonly Heade
 function anotherFile(expected: readonly string[], found: string, path: string | undefined): CryptoTensorsError {
   return new CryptoTensorsError(
     'PinMismatch',
-    `${path === undefined ? 'the file' : quote(path)} is not the one that is pinned: the SHA-256 of its header is ${found}, but options.pin asks for ${list(expected)}. It may be an older or newer version, or one that was made for another customer. If it is the one that you mean, pin that`,
+    `${quoteFile(path)} is not the one that is pinned: the SHA-256 of its header is ${found}, but options.pin asks for ${list(expected)}. It may be an older or newer version, or one that was made for another customer. If it is the one that you mean, pin that`,
     { expected: list(expected), found, ...(path === undefined ? {} : { path }) },
   );
 }

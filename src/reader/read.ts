@@ -184,8 +184,7 @@ export function* readTensors(
   yield* demandTensors(refs, context.signal);
   if (options.map === true) return mapTensors(refs, context);
   // What the caller gave is one piece.
-  const parts = options.into === undefined ? inParts(refs, limit) : [inParts(refs, Infinity).flat()];
-  const layouts = parts.map(layOut);
+  const layouts = inParts(refs, options.into === undefined ? limit : Infinity).map(layOut);
   const total = layouts.reduce((sum, { byteLength }) => sum + byteLength, 0);
   const tensors: Tensor[] = [];
   const filled: Uint8Array[] = [];
