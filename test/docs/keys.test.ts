@@ -1,12 +1,11 @@
-import { execFile } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { saveFileSync } from 'cryptotensors';
 import ts from 'typescript';
 import { expect, test } from 'vitest';
 import { smallTensors } from '../support/model.js';
 import { temporaryFolder } from '../support/temporary.js';
+import { runExamples } from './examples.js';
 
 const page = readFileSync(new URL('../../docs/keys.md', import.meta.url), 'utf8');
 
@@ -22,15 +21,7 @@ test('the examples of docs/keys.md do what the page says', async () => {
   saveFileSync(smallTensors(), join(folder, 'model.safetensors'));
   const code = [...examples('setup'), ...examples('')];
   expect(code.length).toBeGreaterThan(8);
-  // Older versions of Node.js do not know `using`; and the script stands outside of the package.
-  const { outputText } = ts.transpileModule(code.join('\n'), {
-    compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext },
-  });
-  const script = join(folder, 'examples.mjs');
-  writeFileSync(script, outputText.replaceAll(`'cryptotensors'`, JSON.stringify(import.meta.resolve('cryptotensors'))));
-
-  const env = { ...process.env, CRYPTOTENSOR_KEYS: '' };
-  const { stdout } = await promisify(execFile)(process.execPath, [script], { cwd: folder, env });
+  const stdout = await runExamples(code, folder);
   expect(stdout).toContain('KeyRing (master keys: "model-2026"; signing keys: "acme"; providers: none)');
   expect(stdout).toMatch(/name: 'site-keys', priority: 20[^]*name: 'env', priority: 0/);
 });

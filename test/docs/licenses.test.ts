@@ -1,15 +1,13 @@
 import { createHash } from 'node:crypto';
-import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { generateKeys, inspectLicense, publicJwks, saveFileSync } from 'cryptotensors';
-import ts from 'typescript';
 import { expect, test } from 'vitest';
 import { headerJson, issue, makeBody, partsOf } from '../license/support.js';
 import { headerOf } from '../support/detach.js';
 import { smallTensors } from '../support/model.js';
 import { temporaryFolder } from '../support/temporary.js';
+import { runExamples } from './examples.js';
 
 const page = readFileSync(new URL('../../docs/licenses.md', import.meta.url), 'utf8');
 
@@ -21,13 +19,7 @@ test('the examples of docs/licenses.md do what the page says', async () => {
   saveFileSync(smallTensors(), join(folder, 'model.ct.safetensors'), { keys: vendor });
   const code = [...page.matchAll(/^```ts\n([^]*?)^```$/gm)].map(([, text]) => text!);
   expect(code).toHaveLength(5);
-  const { outputText } = ts.transpileModule(code.join('\n'), {
-    compilerOptions: { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext },
-  });
-  const script = join(folder, 'examples.mjs');
-  writeFileSync(script, outputText.replaceAll(`'cryptotensors'`, JSON.stringify(import.meta.resolve('cryptotensors'))));
-  const env = { ...process.env, CRYPTOTENSOR_KEYS: '' };
-  const { stdout } = await promisify(execFile)(process.execPath, [script], { cwd: folder, env });
+  const stdout = await runExamples(code, folder);
   expect(stdout).toBe('acme 6\none true true\n2\n');
 });
 

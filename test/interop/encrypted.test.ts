@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { encryptFile, saveFile } from 'cryptotensors';
 import type { AeadAlgorithm, ProtectOptions } from 'cryptotensors';
-import { afterAll, beforeAll, describe, it } from 'vitest';
+import { describe, it } from 'vitest';
 import { temporaryFolder } from '../support/temporary.js';
 import { expectAgreement } from './agreement.js';
 import type { Expected } from './agreement.js';
-import { Reference } from './reference.js';
+import { startReference } from './reference.js';
 import type { OracleFacts, ReferenceConfig } from './reference.js';
 import {
   ALGORITHMS,
@@ -45,11 +45,7 @@ function factsOf({ algorithm, version, chunkSize }: Layout): Partial<OracleFacts
   };
 }
 
-let reference: Reference;
-beforeAll(async () => {
-  reference = await Reference.start();
-});
-afterAll(() => reference.close());
+const reference = await startReference();
 
 describe.each(layouts)('$algorithm, version $version, chunks of $chunkSize', (layout) => {
   const { algorithm, version, chunkSize } = layout;

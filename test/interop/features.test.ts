@@ -2,10 +2,10 @@ import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decryptFile, encryptFile, loadFile, safeOpen, saveFile } from 'cryptotensors';
 import type { ProtectOptions } from 'cryptotensors';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../support/temporary.js';
 import { expectAgreement, headerShape } from './agreement.js';
-import { Reference } from './reference.js';
+import { startReference } from './reference.js';
 import type { Jwk, ReferenceConfig } from './reference.js';
 import {
   ALL_DTYPES,
@@ -26,11 +26,7 @@ import {
 import type { Sample } from './samples.js';
 
 const folder = temporaryFolder();
-let reference: Reference;
-beforeAll(async () => {
-  reference = await Reference.start();
-});
-afterAll(() => reference.close());
+const reference = await startReference();
 
 const master = MASTER_KIDS.aes256gcm;
 const protect: ProtectOptions = { keys: KEYS_FILE, encKid: master, signKid: SIGNER_KID };

@@ -8,9 +8,9 @@ import {
   publicJwks,
   saveFile,
 } from 'cryptotensors';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../support/temporary.js';
-import { Reference } from './reference.js';
+import { startReference } from './reference.js';
 import type { Jwk } from './reference.js';
 import {
   ALGORITHMS,
@@ -30,11 +30,7 @@ import type { Sample } from './samples.js';
 /* Body and licence, attached, are an ordinary file: for the reference with the licence's key, here with the customer's own. */
 
 const folder = temporaryFolder();
-let reference: Reference;
-beforeAll(async () => {
-  reference = await Reference.start();
-});
-afterAll(() => reference.close());
+const reference = await startReference();
 
 const model = samples(NUMPY_DTYPES);
 const customer = generateRecipientKeys();

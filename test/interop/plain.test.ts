@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadFile, safeOpen, save, saveFile } from 'cryptotensors';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../support/temporary.js';
-import { Reference } from './reference.js';
+import { startReference } from './reference.js';
 import {
   ALL_DTYPES,
   NUMPY_DTYPES,
@@ -18,11 +18,7 @@ import {
 import type { Sample } from './samples.js';
 
 const folder = temporaryFolder();
-let reference: Reference;
-beforeAll(async () => {
-  reference = await Reference.start();
-});
-afterAll(() => reference.close());
+const reference = await startReference();
 
 interface Case {
   title: string;

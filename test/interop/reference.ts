@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { ensurePythonEnv } from '../../scripts/python-env.mjs';
 import type { Dtype } from 'cryptotensors';
+import { afterAll } from 'vitest';
 
 /** A tensor as it goes to and fro: `data` is base64. */
 export interface WireTensor {
@@ -136,4 +137,11 @@ export class Reference {
     this.#process.stdin.end();
     await ended;
   }
+}
+
+/** The reference for one test file, closed after its last test. */
+export async function startReference(): Promise<Reference> {
+  const reference = await Reference.start();
+  afterAll(() => reference.close());
+  return reference;
 }

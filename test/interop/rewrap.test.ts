@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { inspectFile, rewrapFile, saveFile } from 'cryptotensors';
 import type { RewrapTo } from 'cryptotensors';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../support/temporary.js';
 import { expectAgreement, headerShape } from './agreement.js';
-import { Reference } from './reference.js';
+import { startReference } from './reference.js';
 import type { ReferenceConfig } from './reference.js';
 import {
   ALGORITHMS,
@@ -23,11 +23,7 @@ import {
 } from './samples.js';
 
 const folder = temporaryFolder();
-let reference: Reference;
-beforeAll(async () => {
-  reference = await Reference.start();
-});
-afterAll(() => reference.close());
+const reference = await startReference();
 
 const model = samples(NUMPY_DTYPES);
 const partial = ['layer.F32', 'layer.U8', 'scalar', 'empty.first'];
