@@ -1,5 +1,5 @@
 import type { Addon, SinkHandle, SourceHandle } from './addon.js';
-import { guarded } from './fault.js';
+import { guarded } from './native-fault.js';
 import { runJob, startJob, UNCONTROLLED } from './job.js';
 import { NativeObject } from './native-object.js';
 import type { Sink, Source } from './types.js';

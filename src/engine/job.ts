@@ -1,5 +1,5 @@
 import type { Addon, JobHandle } from './addon.js';
-import { asFault, EngineFault, guarded } from './fault.js';
+import { asFault, guarded } from './native-fault.js';
 
 /** What a caller can do while a job runs. */
 export interface JobControl {
@@ -84,15 +84,4 @@ class Progress {
 function reportEnd(addon: Addon, job: JobHandle<unknown>, onProgress: NonNullable<JobControl['onProgress']>): void {
   const total = addon.jobTotal(job);
   onProgress(total, total);
-}
-
-/** Refuses memory that could go away under a job. */
-export function checkMemory(bytes: Uint8Array): void {
-  const { buffer } = bytes;
-  if (buffer instanceof ArrayBuffer && buffer.resizable) {
-    throw new EngineFault(
-      'InvalidOption',
-      'a resizable ArrayBuffer cannot be worked on: it could shrink meanwhile. Use one of fixed length',
-    );
-  }
 }

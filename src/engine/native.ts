@@ -1,7 +1,8 @@
 import type { Addon, SourceHandle } from './addon.js';
-import { guarded } from './fault.js';
+import { guarded } from './native-fault.js';
 import { NativeSink, NativeSource } from './files.js';
-import { checkMemory, runJob, startJob, UNCONTROLLED } from './job.js';
+import { runJob, startJob, UNCONTROLLED } from './job.js';
+import { checkMemory } from './memory.js';
 import { handleOf } from './native-object.js';
 import { NativeSecret } from './secret.js';
 import { NativeSharing } from './sharing.js';

@@ -1,5 +1,5 @@
 import type { Addon } from './addon.js';
-import { guarded } from './fault.js';
+import { guarded } from './native-fault.js';
 import { NativeSource } from './files.js';
 import { handleOf } from './native-object.js';
 import { NativeTable } from './table.js';

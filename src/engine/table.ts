@@ -1,5 +1,5 @@
 import type { Addon, TableHandle } from './addon.js';
-import { guarded } from './fault.js';
+import { guarded } from './native-fault.js';
 import { handleOf, NativeObject } from './native-object.js';
 import { NativeSecret } from './secret.js';
 import type { Secret, TensorTable } from './types.js';

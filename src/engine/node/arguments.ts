@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { checkMemory } from '../job.js';
+import { checkMemory } from '../memory.js';
 import { AEAD_KEY_BYTES } from '../types.js';
 
 /** Checks of what the types promise, as the native engine makes them: of another realm's arrays too. */

@@ -1,0 +1,38 @@
+import { constants } from 'node:os';
+import { EngineFault } from './fault.js';
+import type { JobFault } from './types.js';
+
+/** What the addon throws for a fault. */
+interface NativeFault {
+  code: JobFault['code'];
+  message: string;
+  tensor: number;
+  chunk: number;
+  errno: number;
+}
+
+/** Gives the addon's faults a class and a stack of their own; anything else passes through. */
+export function asFault(error: unknown): unknown {
+  if (!isNativeFault(error)) return error;
+  const { code, message, tensor, chunk, errno } = error;
+  return new EngineFault(code, message, { tensor, chunk, systemCode: systemCodes.get(errno) });
+}
+
+/** Calls the addon. */
+export function guarded<Result>(call: () => Result): Result {
+  try {
+    return call();
+  } catch (error) {
+    throw asFault(error);
+  }
+}
+
+function isNativeFault(error: unknown): error is NativeFault {
+  return error instanceof Error && 'code' in error && 'tensor' in error && 'errno' in error;
+}
+
+/** `ENOENT`, … by number; where two names share a number, the first one. */
+const systemCodes = new Map<number, string>();
+for (const [name, number] of Object.entries(constants.errno)) {
+  if (!systemCodes.has(number)) systemCodes.set(number, name);
+}
