@@ -15,7 +15,7 @@ export const GUARDS = [
   },
   {
     weakness: 'a stripped file opens as a plain one',
-    file: 'src/reader/model.ts',
+    file: 'src/open/open-model.ts',
     guard: 'if (access.mustBeEncrypted) {',
     without: 'if (access.mustBeEncrypted && header.count < 0) {',
     tests: [weaknesses, 'opens a file whose encryption entries were stripped as a plain one all of them'],
@@ -37,14 +37,14 @@ export const GUARDS = [
   },
   {
     weakness: 'the signature is not verified',
-    file: 'src/reader/signature.ts',
+    file: 'src/open/signature.ts',
     guard: 'if (signer === undefined) throw badSignature(candidates);',
     without: 'if (signer === undefined) return candidates[0]!;',
     tests: [headers, 'signs under the name of a trusted key'],
   },
   {
     weakness: 'an old file is taken for the pinned one',
-    file: 'src/reader/pin.ts',
+    file: 'src/model/pin.ts',
     guard: 'if (!pins.includes(found)) throw anotherFile(pins, found, path);',
     without: 'if (!pins.includes(found) && header.count < 0) throw anotherFile(pins, found, path);',
     tests: [headers, 'serves an old file in the place of the pinned one'],

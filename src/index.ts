@@ -3,24 +3,25 @@
  *
  * @packageDocumentation
  */
-export { safeOpen, safeOpenSync } from './reader/open.js';
-export type { OpenInput } from './reader/input.js';
-export type { AuditEvent, AuditListener } from './reader/audit.js';
-export type { OpenOptions, PolicyOptions, ReadOptions } from './reader/options.js';
-export { SafeFile } from './reader/safe-file.js';
-export type { GetTensorsOptions } from './reader/safe-file.js';
-export type { TensorInfo } from './reader/tensor-info.js';
-export { SafeSlice } from './reader/safe-slice.js';
-export type { AttachOptions, SharedModel } from './reader/share.js';
-export type { SliceArguments } from './reader/safe-slice.js';
-export { Tensor } from './reader/tensor.js';
-export type { TensorData } from './reader/tensor.js';
-export type { Check } from './reader/model.js';
-export { load, loadFile, loadFileSync, loadSync } from './reader/eager.js';
-export type { LoadOptions } from './reader/eager.js';
-export { verifyFile, verifyFileSync } from './reader/verify.js';
-export type { Verification, VerifyOptions } from './reader/verify.js';
-export { explainPolicy, explainPolicySync } from './reader/explain.js';
+export { safeOpen, safeOpenSync } from './read/safe-open.js';
+export type { OpenInput } from './model/input.js';
+export type { AuditEvent, AuditListener } from './model/audit.js';
+export type { OpenOptions, PolicyOptions } from './open/options.js';
+export type { ReadOptions } from './read/options.js';
+export { SafeFile } from './read/safe-file.js';
+export type { GetTensorsOptions } from './read/safe-file.js';
+export type { TensorInfo } from './model/tensor-info.js';
+export { SafeSlice } from './read/safe-slice.js';
+export type { AttachOptions, SharedModel } from './open/share.js';
+export type { SliceArguments } from './read/safe-slice.js';
+export { Tensor } from './read/tensor.js';
+export type { TensorData } from './read/tensor.js';
+export type { Check } from './model/model.js';
+export { load, loadFile, loadFileSync, loadSync } from './read/eager.js';
+export type { LoadOptions } from './read/eager.js';
+export { verifyFile, verifyFileSync } from './report/verify.js';
+export type { Verification, VerifyOptions } from './report/verify.js';
+export { explainPolicy, explainPolicySync } from './report/explain.js';
 export type {
   ExplainOptions,
   ExplainedInput,
@@ -28,9 +29,9 @@ export type {
   PolicyDraft,
   PolicyDraftFacts,
   PolicyExplanation,
-} from './reader/explain.js';
-export { inspectFile, inspectFileSync } from './reader/inspect.js';
-export type { InspectOptions, Inspection } from './reader/inspect.js';
+} from './report/explain.js';
+export { inspectFile, inspectFileSync } from './report/inspect.js';
+export type { InspectOptions, Inspection } from './report/inspect.js';
 
 export { save, saveFile, saveFileSync, saveSync } from './writer/save.js';
 export type { SaveOptions, TensorLike, TensorsInput } from './writer/save.js';
@@ -58,7 +59,7 @@ export { verifyLicense } from './license/verify.js';
 export type { LicenseVerification, VerifyLicenseOptions } from './license/verify.js';
 export { exportLicenseKey } from './license/export-key.js';
 export type { ExportLicenseKeyOptions } from './license/export-key.js';
-export type { LicenseInfo } from './reader/license-info.js';
+export type { LicenseInfo } from './model/license-info.js';
 
 export { generateKeys, generateRecipientKeys, loadKeys, loadKeysSync, publicJwks } from './key-tools.js';
 export {

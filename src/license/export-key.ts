@@ -1,6 +1,6 @@
 import { checkFunction, checkOptionNames, checkSignal, checkString } from '../options.js';
 import type { JwkSet } from '../keys/types.js';
-import { licensedKey } from '../reader/license.js';
+import { licensedKey } from '../open/license.js';
 import { runAsync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { readLicense } from './inspect.js';

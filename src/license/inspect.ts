@@ -7,12 +7,12 @@ import type { License } from '../format/license.js';
 import { getEngine } from '../engine/load.js';
 import type { Engine } from '../engine/types.js';
 import type { RecipientCurve } from '../keys/agreement.js';
-import { readLicenseHeader } from '../reader/detached.js';
-import { publicError } from '../reader/faults.js';
-import { resolveInput } from '../reader/input.js';
-import { bodyId } from '../reader/license.js';
-import { licenseInfo } from '../reader/license-info.js';
-import type { LicenseInfo } from '../reader/license-info.js';
+import { readLicenseHeader } from '../open/detached.js';
+import { publicError } from '../model/faults.js';
+import { resolveInput } from '../model/input.js';
+import { bodyId } from '../open/license.js';
+import { licenseInfo } from '../model/license-info.js';
+import type { LicenseInfo } from '../model/license-info.js';
 import { runAsync } from '../twin.js';
 import type { Twin } from '../twin.js';
 

@@ -1,6 +1,6 @@
 import { SealMode } from '../engine/types.js';
 import type { Engine, Sink } from '../engine/types.js';
-import type { Model } from '../reader/model.js';
+import type { Model } from '../model/model.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import type { WorkOptions } from '../writer/options.js';

@@ -2,7 +2,7 @@ import { chown, chmod, stat } from 'node:fs/promises';
 import type { Stats } from 'node:fs';
 import { AbortError } from '../errors.js';
 import { LENGTH_BYTES } from '../format/canonical.js';
-import { markOf } from '../reader/journal.js';
+import { markOf } from '../recovery/journal.js';
 import { runAsync } from '../twin.js';
 import { publicWriteError } from '../writer/atomic-file.js';
 import { createWithBody } from './body.js';

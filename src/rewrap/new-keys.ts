@@ -6,7 +6,7 @@ import { lookUpSigningKey, lookUpWritingMasterKey } from '../keys/lookup.js';
 import { signMessage } from '../keys/sign.js';
 import { wrapDeks } from '../keys/wrap.js';
 import { checkPolicy } from '../policy/evaluate.js';
-import type { Encryption, Model } from '../reader/model.js';
+import type { Encryption, Model } from '../model/model.js';
 import type { Twin } from '../twin.js';
 import { HeaderTemplate } from './header.js';
 import type { RewrapTo } from './options.js';

@@ -1,8 +1,8 @@
 import { CryptoTensorsError, argumentError } from '../errors.js';
 import type { KeysInput } from '../keys/keyring.js';
 import { checkBoolean, checkOptionNames, checkString, resolvePath } from '../options.js';
-import { checkOpenOptions } from '../reader/options.js';
-import type { OpenOptions } from '../reader/options.js';
+import { checkOpenOptions } from '../open/options.js';
+import type { OpenOptions } from '../open/options.js';
 import { WORK_OPTIONS, checkPolicyTexts, checkWorkOptions } from '../writer/options.js';
 import type { WorkOptions } from '../writer/options.js';
 

@@ -2,8 +2,8 @@ import { realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CryptoTensorsError, quote } from '../errors.js';
 import { getEngine } from '../engine/load.js';
-import { journalOf } from '../reader/journal.js';
-import { isShardIndex, readShardIndex } from '../reader/shards.js';
+import { journalOf } from '../recovery/journal.js';
+import { isShardIndex, readShardIndex } from '../model/shards.js';
 import { runAsync } from '../twin.js';
 import { publicWriteError } from '../writer/atomic-file.js';
 

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { CryptoTensorsError, quote } from '../errors.js';
-import { decodeJournal, isBetween, journalOf, markOf, temporaryOf } from '../reader/journal.js';
-import type { Change, HeaderMark, JournalOwner } from '../reader/journal.js';
+import { decodeJournal, isBetween, journalOf, markOf, temporaryOf } from '../recovery/journal.js';
+import type { Change, HeaderMark, JournalOwner } from '../recovery/journal.js';
 import { publicWriteError } from '../writer/atomic-file.js';
 import { isAlive } from './owner.js';
 import { findPlace } from './place.js';

@@ -1,10 +1,10 @@
 import { CryptoTensorsError, quote } from '../errors.js';
 import { getEngine } from '../engine/load.js';
-import { auditOf, audited } from '../reader/audit.js';
-import { publicError } from '../reader/faults.js';
-import { open } from '../reader/open.js';
-import type { SafeFile } from '../reader/safe-file.js';
-import { verifyModels } from '../reader/verify.js';
+import { auditOf, audited } from '../model/audit.js';
+import { publicError } from '../model/faults.js';
+import { open } from '../read/safe-open.js';
+import type { SafeFile } from '../read/safe-file.js';
+import { verifyModels } from '../report/verify.js';
 import { runAsync } from '../twin.js';
 import { writeCopies, writeDetached } from './copies.js';
 import { openNewKeys } from './new-keys.js';

@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { CryptoTensorsError, quote } from '../errors.js';
-import { encodeJournal, encodeOwner, journalOf, temporaryOf } from '../reader/journal.js';
-import type { Change } from '../reader/journal.js';
+import { encodeJournal, encodeOwner, journalOf, temporaryOf } from '../recovery/journal.js';
+import type { Change } from '../recovery/journal.js';
 import { publicWriteError } from '../writer/atomic-file.js';
 import { thisProcess } from './owner.js';
 import type { Member, Place } from './place.js';

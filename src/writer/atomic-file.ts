@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { basename, dirname, join } from 'node:path';
 import { CryptoTensorsError, quote } from '../errors.js';
 import type { Engine, Sink } from '../engine/types.js';
-import { isJobFault, publicError } from '../reader/faults.js';
+import { isJobFault, publicError } from '../model/faults.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
 

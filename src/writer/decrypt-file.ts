@@ -1,11 +1,11 @@
 import { encodeHeader } from '../format/canonical.js';
-import { auditOf, audited } from '../reader/audit.js';
-import type { Audit } from '../reader/audit.js';
-import { publicError } from '../reader/faults.js';
-import type { Model } from '../reader/model.js';
-import { open } from '../reader/open.js';
-import { checkOpenOptions } from '../reader/options.js';
-import type { OpenOptions } from '../reader/options.js';
+import { auditOf, audited } from '../model/audit.js';
+import type { Audit } from '../model/audit.js';
+import { publicError } from '../model/faults.js';
+import type { Model } from '../model/model.js';
+import { open } from '../read/safe-open.js';
+import { checkOpenOptions } from '../open/options.js';
+import type { OpenOptions } from '../open/options.js';
 import { runAsync, step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { writeAtomically } from './atomic-file.js';

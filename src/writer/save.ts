@@ -4,7 +4,7 @@ import type { Dtype } from '../format/dtype.js';
 import { layOut } from '../format/layout.js';
 import { getEngine } from '../engine/load.js';
 import type { Engine } from '../engine/types.js';
-import { publicError } from '../reader/faults.js';
+import { publicError } from '../model/faults.js';
 import { checkOptionNames, resolvePath } from '../options.js';
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { toFloat32 } from '#dist/reader/float.js';
+import { toFloat32 } from '#dist/read/float.js';
 
 describe('toFloat32', () => {
   test.each([

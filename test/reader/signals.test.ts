@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { linkSignals } from '#dist/reader/signals.js';
+import { linkSignals } from '#dist/read/signals.js';
 import { safeOpen, saveFileSync } from 'cryptotensors';
 import { KEYS, saveSmallModel } from '../support/model.js';
 import { temporaryFolder } from '../support/temporary.js';

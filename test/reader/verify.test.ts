@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import * as fc from 'fast-check';
-import { verificationBatches } from '#dist/reader/verify.js';
+import { verificationBatches } from '#dist/report/verify.js';
 
 /** A header of tensors of the given lengths. */
 function modelOf(tensors: readonly { length: number; chunk: number; checked: boolean }[]) {

@@ -5,7 +5,7 @@ import { hostname } from 'node:os';
 import { execPath } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { encodeJournal, encodeOwner, journalOf } from '#dist/reader/journal.js';
+import { encodeJournal, encodeOwner, journalOf } from '#dist/recovery/journal.js';
 import { rewrap } from '#dist/rewrap/rewrap-file.js';
 import { disk } from '#dist/rewrap/storage.js';
 import type { Storage, StorageFile } from '#dist/rewrap/storage.js';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { padHeader } from '#dist/format/canonical.js';
-import { journalOf } from '#dist/reader/journal.js';
+import { journalOf } from '#dist/recovery/journal.js';
 import {
   AbortError,
   attachHeader,

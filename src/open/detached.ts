@@ -6,8 +6,8 @@ import type { Header } from '../format/header.js';
 import { LICENSE_KEY } from '../format/license.js';
 import type { Engine, Source } from '../engine/types.js';
 import type { Twin } from '../twin.js';
-import { publicError } from './faults.js';
-import { openSource, readHeader, readHeaderText, readLength } from './source.js';
+import { publicError } from '../model/faults.js';
+import { openSource, readHeader, readHeaderText, readLength } from '../model/source.js';
 
 /** A header, and where the data that it describes begins in the source. */
 export interface PlacedHeader {
@@ -129,4 +129,21 @@ function parseOver(bytes: Uint8Array, dataBytes: number, input: string | Uint8Ar
       { expected, found, ...(body === undefined ? {} : { path: body }) },
     );
   }
+}
+
+export interface UnplacedHeader {
+  header: Header;
+  /** Null where there is no data. */
+  dataStart: number | null;
+}
+
+/** The header of a file that may hold nothing but a header. */
+export function* readUnplacedHeader(engine: Engine, source: Source): Twin<UnplacedHeader> {
+  const text = yield* readHeaderText(engine, source);
+  if (LENGTH_BYTES + text.length < source.size) {
+    const header = parseHeader(text, source.size);
+    return { header, dataStart: header.dataStart };
+  }
+  const header = parseHeader(text, null);
+  return { header, dataStart: (header.end.at(-1) ?? 0) === 0 ? header.dataStart : null };
 }

@@ -2,9 +2,9 @@ import { CryptoTensorsError } from '../errors.js';
 import type { Engine } from '../engine/types.js';
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
-import type { Audit, Place } from './audit.js';
+import type { Audit, Place } from '../model/audit.js';
 import type { ReadOptions } from './options.js';
-import type { ReadContext } from './read.js';
+import type { ReadContext } from './read-tensors.js';
 import { linkSignals } from './signals.js';
 
 /** What a file was opened with that concerns its reads. */

@@ -4,43 +4,34 @@ import { compareUtf8 } from '../format/canonical.js';
 import { getEngine } from '../engine/load.js';
 import type { Engine } from '../engine/types.js';
 import type { Twin } from '../twin.js';
-import { auditOf } from './audit.js';
-import type { Audit, Place } from './audit.js';
-import { licenseInfo } from './license-info.js';
-import type { LicenseInfo } from './license-info.js';
-import { isReserved, metadataOf } from './metadata.js';
-import { closeModel } from './model.js';
-import type { Model } from './model.js';
+import { auditOf } from '../model/audit.js';
+import type { Place } from '../model/audit.js';
+import { licenseInfo } from '../model/license-info.js';
+import type { LicenseInfo } from '../model/license-info.js';
+import { isReserved, metadataOf } from '../model/metadata.js';
+import type { OpenedFiles } from '../open/open-files.js';
+import { closeModel } from '../model/model.js';
+import type { Model } from '../model/model.js';
 import { checkReadOptions } from './options.js';
 import type { ReadOptions } from './options.js';
-import { pinOf } from './pin.js';
-import { readTensors } from './read.js';
-import { attachModels, checkAttachOptions, shareModels, unshareModels } from './share.js';
-import type { AttachOptions, SharedModel } from './share.js';
-import type { ShardIndex } from './shards.js';
-import type { TensorRef } from './read.js';
+import { pinOf } from '../model/pin.js';
+import { readTensors } from './read-tensors.js';
+import { attachModels, checkAttachOptions, shareModels, unshareModels } from '../open/share.js';
+import type { AttachOptions, SharedModel } from '../open/share.js';
+import type { ShardIndex } from '../model/shards.js';
+import type { TensorRef } from '../model/tensor-index.js';
 import { Reads } from './reads.js';
 import type { ReadDefaults } from './reads.js';
 import { SafeSlice } from './safe-slice.js';
-import type { TensorIndex } from './tensor-index.js';
-import { tensorInfo } from './tensor-info.js';
-import type { TensorInfo } from './tensor-info.js';
+import type { TensorIndex } from '../model/tensor-index.js';
+import { tensorInfo } from '../model/tensor-info.js';
+import type { TensorInfo } from '../model/tensor-info.js';
 import type { Tensor } from './tensor.js';
 
 /** Options of `getTensors`. */
 export interface GetTensorsOptions extends ReadOptions {
   /** Which tensors, by name; all of them by default. */
   names?: Iterable<string>;
-}
-
-/** What a `SafeFile` is made of. @internal */
-export interface SafeFileParts {
-  engine: Engine;
-  models: readonly Model[];
-  index: TensorIndex;
-  /** Of a sharded model. */
-  shards: ShardIndex | null;
-  audit: Audit | null;
 }
 
 /**
@@ -58,7 +49,7 @@ export class SafeFile implements Disposable, AsyncDisposable {
   #pins: readonly string[] | null = null;
 
   /** @internal Use `safeOpen`. */
-  constructor({ engine, models, index, shards, audit }: SafeFileParts, options: ReadDefaults) {
+  constructor({ engine, models, index, shards, audit }: OpenedFiles, options: ReadDefaults) {
     this.#engine = engine;
     this.#models = models;
     this.#index = index;

@@ -4,16 +4,16 @@ import { parseHeader } from '../format/header.js';
 import type { Engine, EngineSharing } from '../engine/types.js';
 import { checkFunction, checkInteger, checkOptionNames, checkSignal } from '../options.js';
 import { runSync } from '../twin.js';
-import type { Audit, AuditListener } from './audit.js';
-import { publicError } from './faults.js';
-import { closeModel } from './model.js';
-import type { Encryption, Check, Model } from './model.js';
+import type { Audit, AuditListener } from '../model/audit.js';
+import { publicError } from '../model/faults.js';
+import { closeModel } from '../model/model.js';
+import type { Encryption, Check, Model } from '../model/model.js';
 import { MAX_THREADS } from './options.js';
-import { indexShards } from './shards.js';
-import type { ShardIndex } from './shards.js';
-import { TensorGuard } from './tensor-guard.js';
-import { indexFile } from './tensor-index.js';
-import type { TensorIndex } from './tensor-index.js';
+import { indexShards } from '../model/shards.js';
+import type { ShardIndex } from '../model/shards.js';
+import { TensorGuard } from '../model/tensor-guard.js';
+import { indexFile } from '../model/tensor-index.js';
+import type { TensorIndex } from '../model/tensor-index.js';
 
 const KIND = 'cryptotensors-model';
 

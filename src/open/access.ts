@@ -7,11 +7,11 @@ import { openTrust } from '../keys/trust.js';
 import type { KeyName, MasterKey, RecipientKey, SigningKey } from '../keys/types.js';
 import type { PolicyAction, PolicyLicense } from '../policy/input.js';
 import type { Twin } from '../twin.js';
-import { auditOf } from './audit.js';
-import type { Audit } from './audit.js';
+import { auditOf } from '../model/audit.js';
+import type { Audit } from '../model/audit.js';
 import type { OpenOptions } from './options.js';
-import { parsePins } from './pin.js';
-import type { Pins } from './pin.js';
+import { parsePins } from '../model/pin.js';
+import type { Pins } from '../model/pin.js';
 
 /** Who may say what is true, and which keys are at hand: what the caller configured, for the opening of one model. */
 export interface Access {

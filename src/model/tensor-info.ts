@@ -1,6 +1,6 @@
 import type { Dtype } from '../format/dtype.js';
 import type { Check } from './model.js';
-import type { TensorRef } from './read.js';
+import type { TensorRef } from './tensor-index.js';
 
 /** What the header says of one tensor. */
 export interface TensorInfo {

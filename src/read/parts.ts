@@ -1,8 +1,8 @@
 import { constants } from 'node:buffer';
 import { CryptoTensorsError, quote } from '../errors.js';
 import { planTensors } from '../format/plan.js';
-import type { Model } from './model.js';
-import type { FilePlan, TensorRef } from './read.js';
+import type { Model } from '../model/model.js';
+import type { TensorRef } from '../model/tensor-index.js';
 
 /** The longest typed array that the runtime makes, 4 GiB in Node.js 20, less room to align it to huge pages. */
 export const MAX_PART_BYTES = constants.MAX_LENGTH - 4 * 2 ** 20;
@@ -34,6 +34,15 @@ export function inParts(refs: readonly TensorRef[], limit: number): readonly (re
 
 /** Tensors start on multiples of this many bytes: a cache line, and enough for every typed array and for SIMD. */
 export const TENSOR_ALIGNMENT = 64;
+
+/** Rows of `ReadRequest.copies` for one file, and the part of the destination that they fill. */
+export interface FilePlan {
+  model: Model;
+  copies: Float64Array;
+  /** Start in the destination of the whole request. */
+  start: number;
+  byteLength: number;
+}
 
 /** Where tensors go in one piece of memory. */
 export interface Layout {

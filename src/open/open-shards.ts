@@ -1,13 +1,13 @@
 import type { Engine } from '../engine/types.js';
 import type { Twin } from '../twin.js';
 import type { Access } from './access.js';
-import { fingerprint, isOfHeader, shardViews } from './interrupted.js';
-import type { ShardView } from './interrupted.js';
-import { journalOf } from './journal.js';
-import { closeModel } from './model.js';
-import type { Model } from './model.js';
+import { fingerprint, isOfHeader, shardViews } from '../recovery/interrupted.js';
+import type { ShardView } from '../recovery/interrupted.js';
+import { journalOf } from '../recovery/journal.js';
+import { closeModel } from '../model/model.js';
+import type { Model } from '../model/model.js';
 import { openStored } from './open-stored.js';
-import type { ShardIndex } from './shards.js';
+import type { ShardIndex } from '../model/shards.js';
 
 /** As often a model is opened anew that is rewrapped meanwhile. */
 const MAX_ATTEMPTS = 10;

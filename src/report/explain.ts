@@ -13,20 +13,20 @@ import type { PolicyRule } from '../policy/request.js';
 import type { Verdict } from '../policy/verdict.js';
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
-import { createAccess } from './access.js';
-import { publicError } from './faults.js';
-import { resolveInput } from './input.js';
-import type { OpenInput } from './input.js';
-import { readUnplacedHeader } from './inspect.js';
-import { termsForPolicy } from './license.js';
-import { userMetadata } from './metadata.js';
-import { checkOpenOptions } from './options.js';
-import type { OpenOptions } from './options.js';
-import { askOther, builtInJudge, otherJudge } from './policy.js';
-import { isShardIndex } from './shards.js';
-import { startVerification } from './signature.js';
-import { openSource } from './source.js';
-import { tensorOf } from './tensor-guard.js';
+import { createAccess } from '../open/access.js';
+import { publicError } from '../model/faults.js';
+import { resolveInput } from '../model/input.js';
+import type { OpenInput } from '../model/input.js';
+import { readUnplacedHeader } from '../open/detached.js';
+import { termsForPolicy } from '../open/license.js';
+import { userMetadata } from '../model/metadata.js';
+import { checkOpenOptions } from '../open/options.js';
+import type { OpenOptions } from '../open/options.js';
+import { askOther, builtInJudge, otherJudge } from '../open/policy.js';
+import { isShardIndex } from '../model/shards.js';
+import { startVerification } from '../open/signature.js';
+import { openSource } from '../model/source.js';
+import { tensorOf } from '../model/tensor-guard.js';
 
 /** A policy that is in no file yet, to be tried out. */
 export interface PolicyDraft {

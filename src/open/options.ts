@@ -1,11 +1,10 @@
-import { constants } from 'node:buffer';
 import type { JsonValue, PolicyInput } from '../policy/input.js';
 import type { KeysInput } from '../keys/keyring.js';
 import { checkBoolean, checkFunction, checkInteger, checkOptionNames, checkSignal, checkString } from '../options.js';
-import { CryptoTensorsError, argumentError } from '../errors.js';
-import type { AuditListener } from './audit.js';
-import { resolveInput } from './input.js';
-import { parsePins } from './pin.js';
+import { CryptoTensorsError } from '../errors.js';
+import type { AuditListener } from '../model/audit.js';
+import { resolveInput } from '../model/input.js';
+import { parsePins } from '../model/pin.js';
 
 /** Options of everything that opens a file. */
 export interface OpenOptions {
@@ -66,37 +65,12 @@ export interface PolicyOptions {
   evaluate?: (policy: string, input: PolicyInput) => boolean | Promise<boolean>;
 }
 
-/** Options of one read. */
-export interface ReadOptions {
-  /** Allocate a `SharedArrayBuffer`, so that worker threads can use the tensors without a copy. */
-  shared?: boolean;
-  /**
-   * Read into this memory instead of new memory. It must be large enough and start on a multiple of 8 bytes. While the
-   * read runs it belongs to the library, and when the read fails it has been **wiped**.
-   */
-  into?: ArrayBufferLike | Uint8Array;
-  /**
-   * Map tensors that nothing protects instead of reading them: no copy, no memory of their own, nothing is read before it is
-   * touched. **The bytes are those of the file, now and later**: whoever can write to it can change the tensors under you, and
-   * if it is cut short the process dies at the next touch (SIGBUS). For files that nobody else can write to. Tensors with a tag
-   * or a digest are refused: they must be copied before they can be verified.
-   */
-  map?: boolean;
-  /** Threads to use at the most. Default: the file's own `threads`. */
-  threads?: number;
-  /** Ends the read with an `AbortError`, within one chunk per thread. */
-  signal?: AbortSignal;
-  /** Called on the event loop with bytes done and bytes in total. */
-  onProgress?: (done: number, total: number) => void;
-}
-
 export const MAX_THREADS = 1024;
 
 const OPEN_OPTIONS: readonly (keyof OpenOptions)[] = [
   'keys', 'trust', 'encKid', 'signKid', 'allowPlain', 'header', 'license', 'pin', 'claims', 'policy', 'onEvent',
   'threads', 'signal',
 ]; // prettier-ignore
-const READ_OPTIONS: readonly (keyof ReadOptions)[] = ['shared', 'into', 'map', 'threads', 'signal', 'onProgress'];
 
 /** The names and types of open options; what is in `keys`, `claims` and `policy` is checked where it is used. */
 export function checkOpenOptions(options: OpenOptions | undefined, where: string, more: readonly string[] = []): void {
@@ -130,38 +104,4 @@ function checkPolicyOptions(policy: PolicyOptions | undefined): void {
   checkFunction(policy?.now, 'options.policy.now');
   checkFunction(policy?.evaluate, 'options.policy.evaluate');
   checkInteger(policy?.deadlineMs, 'options.policy.deadlineMs', 1, 600_000);
-}
-
-export function checkReadOptions(options: ReadOptions | undefined, where: string, more: readonly string[] = []): void {
-  checkOptionNames(options, [...READ_OPTIONS, ...more], where);
-  checkBoolean(options?.shared, 'options.shared');
-  checkBoolean(options?.map, 'options.map');
-  if (options?.map === true && (options.shared === true || options.into !== undefined)) {
-    throw new CryptoTensorsError(
-      'InvalidOption',
-      'options.map gives views of the file itself: it goes with neither shared nor into',
-    );
-  }
-  checkInteger(options?.threads, 'options.threads', 1, MAX_THREADS);
-  checkSignal(options?.signal);
-  checkFunction(options?.onProgress, 'options.onProgress');
-  if (options?.into !== undefined) checkInto(options.into);
-}
-
-/** Where `into` points, as bytes. */
-export function intoBytes(into: ArrayBufferLike | Uint8Array): Uint8Array {
-  // As much of it as the runtime has typed arrays for.
-  return into instanceof Uint8Array ? into : new Uint8Array(into, 0, Math.min(into.byteLength, constants.MAX_LENGTH));
-}
-
-function checkInto(into: unknown): void {
-  const isMemory = into instanceof Uint8Array || into instanceof ArrayBuffer || into instanceof SharedArrayBuffer;
-  if (!isMemory) throw argumentError('options.into', 'an ArrayBuffer, a SharedArrayBuffer or a Uint8Array', into);
-  if (into instanceof Uint8Array && into.byteOffset % 8 !== 0) {
-    throw new CryptoTensorsError(
-      'InvalidOption',
-      `options.into must start on a multiple of 8 bytes in its buffer, but its byteOffset is ${into.byteOffset}`,
-      { expected: 'a multiple of 8', found: String(into.byteOffset) },
-    );
-  }
 }

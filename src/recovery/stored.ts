@@ -4,7 +4,7 @@ import { realpath, stat } from 'node:fs/promises';
 import type { Engine } from '../engine/types.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
-import { openSource, readRaw } from './source.js';
+import { openSource, readRaw } from '../model/source.js';
 
 /** The first bytes of a regular file, fewer if it is shorter; null where they cannot be read, for whatever reason. */
 export function* readStart(path: string, length: number, engine: Engine): Twin<Uint8Array | null> {

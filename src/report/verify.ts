@@ -1,15 +1,16 @@
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
-import { auditOf, audited } from './audit.js';
-import type { Audit } from './audit.js';
-import type { Check, Model } from './model.js';
-import { open } from './open.js';
-import type { OpenInput } from './input.js';
-import { checkOpenOptions } from './options.js';
-import type { OpenOptions, ReadOptions } from './options.js';
-import { readPlans } from './read.js';
-import type { ReadContext } from './read.js';
-import type { SafeFile } from './safe-file.js';
+import { auditOf, audited } from '../model/audit.js';
+import type { Audit } from '../model/audit.js';
+import type { Check, Model } from '../model/model.js';
+import { open } from '../read/safe-open.js';
+import type { OpenInput } from '../model/input.js';
+import { checkOpenOptions } from '../open/options.js';
+import type { OpenOptions } from '../open/options.js';
+import type { ReadOptions } from '../read/options.js';
+import { readPlans } from '../read/read-tensors.js';
+import type { ReadContext } from '../read/read-tensors.js';
+import type { SafeFile } from '../read/safe-file.js';
 
 /** Options of `verifyFile`. */
 export interface VerifyOptions extends OpenOptions, Pick<ReadOptions, 'onProgress'> {}

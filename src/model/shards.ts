@@ -5,7 +5,7 @@ import type { Engine } from '../engine/types.js';
 import type { Twin } from '../twin.js';
 import { publicError } from './faults.js';
 import type { Model } from './model.js';
-import type { TensorRef } from './read.js';
+import type { TensorRef } from './tensor-index.js';
 import { openSource, readRaw } from './source.js';
 import type { TensorIndex } from './tensor-index.js';
 

@@ -1,7 +1,7 @@
 import { CryptoTensorsError, quote, quoteFile } from '../errors.js';
 import type { Header } from '../format/header.js';
 import { parseCryptoKeys, parsePolicy, parseSignature, protection } from '../format/crypto-metadata.js';
-import type { CryptoKeys, PolicyTexts } from '../format/crypto-metadata.js';
+import type { CryptoKeys } from '../format/crypto-metadata.js';
 import { scanIntegrity } from '../format/integrity.js';
 import type { IntegrityScan } from '../format/integrity.js';
 import { parseLicense } from '../format/license.js';
@@ -12,53 +12,16 @@ import { RECORD_STRIDE } from '../engine/types.js';
 import type { Engine, Source, TableSpec, TensorTable } from '../engine/types.js';
 import { unwrapTable } from '../keys/wrap.js';
 import type { Access } from './access.js';
-import { readPlacedHeader } from './detached.js';
+import { readPlacedHeader, readUnplacedHeader } from './detached.js';
 import type { DetachedInput, PlacedHeader } from './detached.js';
-import { publicError, recordError } from './faults.js';
-import { readUnplacedHeader } from './inspect.js';
+import { publicError, recordError } from '../model/faults.js';
+import type { Check, Model } from '../model/model.js';
 import { checkBody, enforceTerms, findMasterKey } from './license.js';
-import { checkPin } from './pin.js';
+import { checkPin } from '../model/pin.js';
 import { runPolicy } from './policy.js';
 import { startVerification } from './signature.js';
-import { openSource } from './source.js';
-import type { TensorGuard } from './tensor-guard.js';
+import { openSource } from '../model/source.js';
 import type { Twin } from '../twin.js';
-
-/** What an encrypted file's header says beside its tensors. */
-export interface Encryption {
-  keys: CryptoKeys;
-  policy: PolicyTexts;
-  /** Key id of the signer whose key verified the header. */
-  signer: string | null;
-  /** What the licence in the header says; null where there is none. */
-  license: LicenseTerms | null;
-}
-
-/** How a tensor's bytes are checked when they are read. */
-export type Check = 'tag' | 'digest' | 'none';
-
-/**
- * One file, opened: its header verified, its policy asked, its DEKs unwrapped. Internal; `SafeFile` is made of one or more.
- */
-export interface Model {
-  engine: Engine;
-  path: string | undefined;
-  source: Source;
-  /** The bytes that it was opened from; null for a file. */
-  memory: Uint8Array | null;
-  header: Header;
-  /** Where the data begins in the source: behind the source's own header, also where `header` is a detached one. */
-  dataStart: number;
-  /** Null for a plain file. */
-  encryption: Encryption | null;
-  table: TensorTable;
-  /** Whom to ask before a tensor is handed out; null if the file's policy says nothing about single tensors. */
-  guard: TensorGuard | null;
-  /** Per tensor in data order. */
-  checks: readonly Check[];
-  /** Bytes that are verified together: the tag's or digest's chunk size per tensor, 0 where the tensor is one piece. */
-  chunkSizes: Float64Array;
-}
 
 /**
  * Opens a file or bytes, in the order of DESIGN §4: structure, signature, trust, pin, policy, keys.
@@ -102,12 +65,6 @@ export function* openHeaderOnly(input: string | Uint8Array, engine: Engine, acce
     source?.close();
     throw publicError(error, { path, names: [], signal: access.signal });
   }
-}
-
-/** Gives back what an open file holds. Reads that are under way keep what they need. */
-export function closeModel({ table, source }: Model): void {
-  table.dispose();
-  source.close();
 }
 
 /** What is found out about a file from its header and the caller's keys. */

@@ -2,9 +2,9 @@ import type { Engine } from '../engine/types.js';
 import type { Twin } from '../twin.js';
 import type { Access } from './access.js';
 import type { DetachedInput } from './detached.js';
-import { headersInTransit, isOfHeader, wasWrittenSince } from './interrupted.js';
-import { openModel } from './model.js';
-import type { Model } from './model.js';
+import { headersInTransit, isOfHeader, wasWrittenSince } from '../recovery/interrupted.js';
+import { openModel } from './open-model.js';
+import type { Model } from '../model/model.js';
 
 /** As often a file is opened anew that changes under the reader's eyes. */
 const MAX_ATTEMPTS = 10;

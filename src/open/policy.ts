@@ -9,10 +9,10 @@ import type { Verdict } from '../policy/verdict.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import type { Access } from './access.js';
-import { userMetadata } from './metadata.js';
+import { userMetadata } from '../model/metadata.js';
 import type { PolicyOptions } from './options.js';
-import { TensorGuard } from './tensor-guard.js';
-import type { TensorJudge } from './tensor-guard.js';
+import { TensorGuard } from '../model/tensor-guard.js';
+import type { TensorJudge } from '../model/tensor-guard.js';
 
 type Evaluate = NonNullable<PolicyOptions['evaluate']>;
 

@@ -2,25 +2,16 @@ import { CryptoTensorsError, quote } from '../errors.js';
 import type { Engine } from '../engine/types.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
-import type { Audit } from './audit.js';
-import { publicError } from './faults.js';
-import type { Model } from './model.js';
+import type { Audit } from '../model/audit.js';
+import { publicError } from '../model/faults.js';
 import { intoBytes } from './options.js';
 import type { ReadOptions } from './options.js';
 import { MAX_PART_BYTES, inParts, layOut } from './parts.js';
-import type { Layout } from './parts.js';
+import type { FilePlan, Layout } from './parts.js';
+import type { TensorRef } from '../model/tensor-index.js';
 import { linkSignals } from './signals.js';
-import type { TensorGuard } from './tensor-guard.js';
+import type { TensorGuard } from '../model/tensor-guard.js';
 import { Tensor, TensorMemory } from './tensor.js';
-
-/** Rows of `ReadRequest.copies` for one file, and the part of the destination that they fill. */
-export interface FilePlan {
-  model: Model;
-  copies: Float64Array;
-  /** Start in the destination of the whole request. */
-  start: number;
-  byteLength: number;
-}
 
 /** What a read needs besides its plan. */
 export interface ReadContext {
@@ -141,12 +132,6 @@ function request(
     signal,
     onProgress,
   };
-}
-
-/** A tensor to read: its file and its index in that file's data order. */
-export interface TensorRef {
-  model: Model;
-  index: number;
 }
 
 /**

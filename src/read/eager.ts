@@ -1,7 +1,8 @@
 import { runAsync, runSync } from '../twin.js';
-import { open } from './open.js';
-import { checkOpenOptions } from './options.js';
-import type { OpenOptions, ReadOptions } from './options.js';
+import { open } from './safe-open.js';
+import { checkOpenOptions } from '../open/options.js';
+import type { OpenOptions } from '../open/options.js';
+import type { ReadOptions } from './options.js';
 import type { Tensor } from './tensor.js';
 
 /** Options of the eager loaders: those of opening and of reading. */

@@ -1,28 +1,27 @@
 import { parseCryptoKeys, parsePolicy, protection } from '../format/crypto-metadata.js';
 import type { CryptoKeys, PolicyTexts } from '../format/crypto-metadata.js';
 import type { Dtype } from '../format/dtype.js';
-import { LENGTH_BYTES } from '../format/canonical.js';
-import { parseHeader } from '../format/header.js';
 import type { Header } from '../format/header.js';
 import { scanIntegrity } from '../format/integrity.js';
 import { scanRecords } from '../format/records.js';
 import { getEngine } from '../engine/load.js';
 import { RECORD_STRIDE } from '../engine/types.js';
-import type { Engine, Source } from '../engine/types.js';
+import type { Engine } from '../engine/types.js';
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { checkOptionNames } from '../options.js';
-import { readDetachedHeader } from './detached.js';
-import { publicError } from './faults.js';
-import { headersInTransit } from './interrupted.js';
-import { userMetadata } from './metadata.js';
-import type { Check } from './model.js';
-import { resolveInput } from './input.js';
-import type { OpenInput } from './input.js';
-import { checkHeader } from './options.js';
-import type { OpenOptions } from './options.js';
-import { pinOf } from './pin.js';
-import { openSource, readHeaderText } from './source.js';
+import { readDetachedHeader, readUnplacedHeader } from '../open/detached.js';
+import type { UnplacedHeader } from '../open/detached.js';
+import { publicError } from '../model/faults.js';
+import { headersInTransit } from '../recovery/interrupted.js';
+import { userMetadata } from '../model/metadata.js';
+import type { Check } from '../model/model.js';
+import { resolveInput } from '../model/input.js';
+import type { OpenInput } from '../model/input.js';
+import { checkHeader } from '../open/options.js';
+import type { OpenOptions } from '../open/options.js';
+import { pinOf } from '../model/pin.js';
+import { openSource } from '../model/source.js';
 
 /** Options of `inspectFile`. */
 export type InspectOptions = Pick<OpenOptions, 'header'>;
@@ -88,23 +87,6 @@ function* inspectInput(input: OpenInput, { header: wanted }: InspectOptions): Tw
   } catch (error) {
     throw publicError(error, { path: typeof target === 'string' ? target : undefined, names: [] });
   }
-}
-
-export interface UnplacedHeader {
-  header: Header;
-  /** Null where there is no data. */
-  dataStart: number | null;
-}
-
-/** The header of a file that may hold nothing but a header. */
-export function* readUnplacedHeader(engine: Engine, source: Source): Twin<UnplacedHeader> {
-  const text = yield* readHeaderText(engine, source);
-  if (LENGTH_BYTES + text.length < source.size) {
-    const header = parseHeader(text, source.size);
-    return { header, dataStart: header.dataStart };
-  }
-  const header = parseHeader(text, null);
-  return { header, dataStart: (header.end.at(-1) ?? 0) === 0 ? header.dataStart : null };
 }
 
 function describe(engine: Engine, { header, dataStart }: UnplacedHeader, fileBytes: number): Inspection {

@@ -1,5 +1,10 @@
 import type { Model } from './model.js';
-import type { TensorRef } from './read.js';
+
+/** A tensor to read: its file and its index in that file's data order. */
+export interface TensorRef {
+  model: Model;
+  index: number;
+}
 
 /** Where each tensor of a model is, by name. A `Map` is one. */
 export interface TensorIndex {

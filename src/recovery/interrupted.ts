@@ -5,7 +5,7 @@ import type { Engine } from '../engine/types.js';
 import type { Twin } from '../twin.js';
 import { MAX_JOURNAL_BYTES, decodeJournal, isBetween, journalOf, markOf, temporaryOf } from './journal.js';
 import type { Change, HeaderMark, HeaderSwap, Journal } from './journal.js';
-import { isPlainName } from './shards.js';
+import { isPlainName } from '../model/shards.js';
 import { readStart, realPath, statusOf } from './stored.js';
 
 /**

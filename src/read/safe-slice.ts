@@ -6,8 +6,9 @@ import type { SliceIndex } from '../format/slice.js';
 import type { Twin } from '../twin.js';
 import { checkReadOptions } from './options.js';
 import type { ReadOptions } from './options.js';
-import { demandTensors, destinationOf, readPlans } from './read.js';
-import type { ReadContext, TensorRef } from './read.js';
+import { demandTensors, destinationOf, readPlans } from './read-tensors.js';
+import type { ReadContext } from './read-tensors.js';
+import type { TensorRef } from '../model/tensor-index.js';
 import type { Reads } from './reads.js';
 import { Tensor, TensorMemory } from './tensor.js';
 
