@@ -38,7 +38,7 @@ export default tseslint.config(
   { ignores: ['dist/', 'build/', 'native/rust/*/target/', 'node_modules/', 'coverage/', '.venv/', 'test/.cache/'] },
   js.configs.recommended,
   {
-    files: ['**/*.ts'],
+    files: ['**/*.ts', '**/*.cts'],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
     languageOptions: {
       parserOptions: { project: ['./tsconfig.json', './test/tsconfig.json'], tsconfigRootDir: import.meta.dirname },
@@ -54,6 +54,7 @@ export default tseslint.config(
   },
   ...layerRules,
   { files: ['src/cli/**/*.ts'], rules: { 'no-console': 'off' } },
+  { files: ['**/*.cts'], rules: { '@typescript-eslint/no-require-imports': 'off' } },
   {
     files: ['**/*.mjs'],
     languageOptions: {

@@ -1,4 +1,4 @@
-import type { AeadAlgorithm, AeadProvider, DigestAlgorithm, EngineInfo, RecordFault } from './types.js';
+import type { AeadAlgorithm, AeadProvider, DigestAlgorithm, EngineFacts, RecordFault } from './types.js';
 
 declare const kind: unique symbol;
 
@@ -20,7 +20,7 @@ export type JobHandle<Result> = Handle<'job'> & { readonly result?: Result };
  * `tensor`, `chunk` and `errno` for a fault, a TypeError or RangeError for an argument that does not fit.
  */
 export interface Addon {
-  info(): Omit<EngineInfo, 'engine'>;
+  info(): Omit<EngineFacts, 'engine'>;
   forceAeadProvider(provider: AeadProvider | null): void;
   setThreads(threads: number): void;
 

@@ -1,20 +1,30 @@
-import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
+import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
 import { CryptoTensorsError, quote } from '../errors.js';
+import addonFile from './addon-file.cjs';
 import type { Addon } from './addon.js';
 import { NativeEngine } from './native.js';
+import { createNodeEngine } from './node/engine.js';
 import type { AeadProvider, Engine, EngineInfo } from './types.js';
 
-const require = createRequire(import.meta.url);
-/** Where a build from source leaves the addon, as seen from dist/engine. */
-const BUILT_FROM_SOURCE = '../../build/Release/cryptotensors.node';
+/** The optional dependency that would hold the addon, and why neither it nor a build from source loads. */
+interface Missing {
+  prebuilt: string;
+  reason: string;
+}
+
+const BUILT_FROM_SOURCE = 'build/Release/cryptotensors.node';
+/** Workers inherit it, so that one process warns once. */
+const WARNED = 'cryptotensors: warned of the missing addon';
 
 let engine: Engine | undefined;
+let fallback: string | null = null;
 
 /**
  * The engine of this process, loaded at the first call. `CRYPTOTENSORS_ENGINE` forces an AEAD implementation of the addon,
  * `openssl` or `ring`, or `node`, the engine on node:crypto that does without the addon. `auto`, or nothing, is the addon with
- * whatever a short measurement finds faster, and `node` where there is no addon that loads; `engineInfo()` tells which.
+ * whatever a short measurement finds faster, and `node`, with a warning, where there is no addon that loads; `engineInfo()` tells
+ * which, and why.
  *
  * @throws {CryptoTensorsError} `NativeUnavailable` if an AEAD implementation of the addon is asked for, and there is no addon for
  * this platform or it does not load; `InvalidOption` for another value of `CRYPTOTENSORS_ENGINE`, or one that this process
@@ -31,7 +41,7 @@ export function getEngine(): Engine {
  * @throws {CryptoTensorsError} `NativeUnavailable`, `InvalidOption`, as when a file is opened
  */
 export function engineInfo(): EngineInfo {
-  return getEngine().info();
+  return { ...getEngine().info(), fallback };
 }
 
 function loadEngine(choice: string | undefined): Engine {
@@ -40,10 +50,13 @@ function loadEngine(choice: string | undefined): Engine {
     case '':
     case 'auto': {
       const found = findAddon();
-      return 'addon' in found ? nativeEngine(found.addon, null) : nodeEngine();
+      if ('addon' in found) return nativeEngine(found.addon, null);
+      fallback = found.reason;
+      warnOfFallback(found);
+      return createNodeEngine();
     }
     case 'node':
-      return nodeEngine();
+      return createNodeEngine();
     case 'openssl':
     case 'ring':
       return nativeEngine(requireAddon(), choice);
@@ -56,10 +69,30 @@ function loadEngine(choice: string | undefined): Engine {
   }
 }
 
-/** Not loaded where the addon serves. Node.js can `require` modules that do not await at the top level. */
-function nodeEngine(): Engine {
-  const { createNodeEngine } = require('./node/engine.js') as { createNodeEngine: () => Engine };
-  return createNodeEngine();
+/** Loud, because what is missing is speed and the protection of keys in memory, and nothing else would show it. */
+function warnOfFallback({ reason, prebuilt }: Missing): void {
+  if (getEnvironmentData(WARNED) === true) return;
+  setEnvironmentData(WARNED, true);
+  process.emitWarning(
+    `${unavailable(reason)}. The engine on node:crypto serves in its place: it is slower, and its keys are neither locked in memory nor kept out of core dumps`,
+    {
+      type: 'CryptoTensorsWarning',
+      code: 'CRYPTOTENSORS_FALLBACK',
+      detail: `${advice(prebuilt)}. CRYPTOTENSORS_ENGINE=node chooses that engine, without this warning.`,
+    },
+  );
+}
+
+function unavailable(reason: string): string {
+  const platform = `${process.platform} ${process.arch}, Node.js ${process.versions.node}`;
+  return `the native part of cryptotensors could not be loaded on ${platform}: ${reason}`;
+}
+
+function advice(prebuilt: string): string {
+  return (
+    `Install again on this platform with optional dependencies (npm install --include=optional cryptotensors), which brings ${prebuilt}; ` +
+    'in a source checkout run npm run build:native, which needs a Rust toolchain, a C++20 compiler, make and Python 3'
+  );
 }
 
 function nativeEngine(addon: Addon, provider: AeadProvider | null): Engine {
@@ -79,47 +112,47 @@ function nativeEngine(addon: Addon, provider: AeadProvider | null): Engine {
 function requireAddon(): Addon {
   const found = findAddon();
   if ('addon' in found) return found.addon;
-  const { prebuilt, failures } = found;
-  const platform = `${process.platform} ${process.arch}, Node.js ${process.versions.node}`;
-  const reason = failures.length > 0 ? failures.join('; ') : `the package ${prebuilt} is not installed`;
+  const { prebuilt, reason } = found;
   throw new CryptoTensorsError(
     'NativeUnavailable',
-    `The native part of cryptotensors could not be loaded on ${platform}: ${reason}. ` +
-      'Install again on this platform with optional dependencies (npm install --include=optional cryptotensors); ' +
-      'in a source checkout run npm run build:native, which needs a Rust toolchain, a C++20 compiler, make and Python 3. ' +
-      'Without CRYPTOTENSORS_ENGINE the slower engine on node:crypto serves',
+    `${unavailable(reason)}. ${advice(prebuilt)}. Without CRYPTOTENSORS_ENGINE the slower engine on node:crypto serves`,
     { expected: prebuilt },
   );
 }
 
 /** The addon, or why there is none. */
-function findAddon(): { addon: Addon } | { prebuilt: string; failures: string[] } {
+function findAddon(): { addon: Addon } | Missing {
   const failures: string[] = [];
   const prebuilt = prebuiltPackage();
-  const addon = tryRequire(BUILT_FROM_SOURCE, failures) ?? tryRequire(prebuilt, failures);
-  return addon === undefined ? { prebuilt, failures } : { addon };
+  const load = addonFile.prebuilt[prebuilt];
+  const addon =
+    tryLoad(addonFile.fromSource, BUILT_FROM_SOURCE, failures) ??
+    (load === undefined ? undefined : tryLoad(load, prebuilt, failures));
+  if (addon !== undefined) return { addon };
+  const absent =
+    load === undefined ? 'there is no build of it for this platform' : `the package ${prebuilt} is not installed`;
+  return { prebuilt, reason: failures.length > 0 ? failures.join('; ') : absent };
 }
 
 /** One that is there but does not load says why; that one is not there is the usual case. */
-function tryRequire(candidate: string, failures: string[]): Addon | undefined {
+function tryLoad(load: () => unknown, name: string, failures: string[]): Addon | undefined {
   try {
-    return require(candidate) as Addon;
+    return load() as Addon;
   } catch (cause) {
-    if (!isMissing(cause, candidate)) failures.push(`${candidate}: ${messageOf(cause)}`);
+    if (!isMissing(cause, name)) failures.push(`${name}: ${messageOf(cause)}`);
     return undefined;
   }
 }
 
-function isMissing(error: unknown, candidate: string): boolean {
-  return (
-    error instanceof Error &&
-    (error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND' &&
-    error.message.includes(`'${candidate}'`)
-  );
+/** Not where the package is there, and what it needs is missing. */
+function isMissing(error: unknown, name: string): boolean {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return code === 'MODULE_NOT_FOUND' && message.includes(`${name}'`);
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const { message } = error as Partial<Error>;
+  return message ?? String(error);
 }
 
 /** The optional dependency that holds the addon for this platform. */

@@ -11,7 +11,7 @@ import type {
   AeadAlgorithm,
   DigestAlgorithm,
   Engine,
-  EngineInfo,
+  EngineFacts,
   EngineSharing,
   ReadRequest,
   RecordFault,
@@ -44,7 +44,7 @@ export class NativeEngine implements Engine {
     this.sharing = new NativeSharing(addon);
   }
 
-  info(): EngineInfo {
+  info(): EngineFacts {
     return { engine: 'native', ...this.#addon.info() };
   }
 

@@ -194,8 +194,14 @@ export interface JobFault {
 }
 
 /** What `engineInfo()` reports. */
-export interface EngineInfo {
-  /** `native`, or `node` for the fallback on node:crypto. */
+export interface EngineInfo extends EngineFacts {
+  /** Why the addon does not serve although nobody chose another engine; null where it does, or another one was chosen. */
+  fallback: string | null;
+}
+
+/** What an engine says of itself. */
+export interface EngineFacts {
+  /** `native`, or `node` for the engine on node:crypto. */
   engine: 'native' | 'node';
   /** Which AEAD implementation serves each algorithm. */
   aead: Record<AeadAlgorithm, AeadProvider | 'node'>;
@@ -226,7 +232,7 @@ export interface Engine {
   readonly name: 'native' | 'node';
   /** Null where the engine cannot share between threads. */
   readonly sharing: EngineSharing | null;
-  info(): EngineInfo;
+  info(): EngineFacts;
 
   /** Copies bytes into a secret. The caller wipes its own copy. */
   importSecret(bytes: Uint8Array): Secret;

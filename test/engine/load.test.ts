@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { engineInfo, getEngine } from '#dist/engine/load.js';
@@ -9,22 +9,34 @@ import { temporaryFolder } from '../support/temporary.js';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = temporaryFolder();
 
-/** What `getEngine()` of a copy of the package says in a fresh process. */
+/** What `engineInfo()` of a copy of the package says in a fresh process, and what that process writes to stderr. */
 function load(
   distribution: string,
   env: Record<string, string> = {},
-): { code?: string; message?: string; engine?: string; aead?: Record<string, string> } {
-  const script = `
-    const { getEngine } = await import(${JSON.stringify(pathToFileURL(join(distribution, 'engine/load.js')).href)});
-    try { console.log(JSON.stringify(getEngine().info())); }
+): {
+  code?: string;
+  message?: string;
+  engine?: string;
+  fallback?: string | null;
+  aead?: Record<string, string>;
+  stderr: string;
+} {
+  return run(
+    `
+    const { engineInfo } = await import(${JSON.stringify(pathToFileURL(join(distribution, 'engine/load.js')).href)});
+    try { console.log(JSON.stringify(engineInfo())); }
     catch (error) { console.log(JSON.stringify({ code: error.code, message: error.message })); }
-  `;
+  `,
+    env,
+  );
+}
+
+function run(script: string, env: Record<string, string>): ReturnType<typeof load> {
   const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', script], {
-    env: { ...process.env, ...env },
+    env: { ...process.env, CRYPTOTENSORS_ENGINE: '', ...env },
     encoding: 'utf8',
   });
-  expect(stderr).toBe('');
-  return JSON.parse(stdout) as ReturnType<typeof load>;
+  return { ...(JSON.parse(stdout) as object), stderr };
 }
 
 describe('CRYPTOTENSORS_ENGINE', () => {
@@ -44,6 +56,8 @@ describe('CRYPTOTENSORS_ENGINE', () => {
   it('chooses the engine on node:crypto', () => {
     const info = load(dist, { CRYPTOTENSORS_ENGINE: 'node' });
     expect(info.engine).toBe('node');
+    expect(info.fallback).toBeNull();
+    expect(info.stderr).toBe('');
     expect(info.aead).toEqual({ aes128gcm: 'node', aes256gcm: 'node', chacha20poly1305: 'node' });
   });
 
@@ -51,6 +65,7 @@ describe('CRYPTOTENSORS_ENGINE', () => {
     expect(load(dist, { CRYPTOTENSORS_ENGINE: 'rong' })).toEqual({
       code: 'InvalidOption',
       message: 'CRYPTOTENSORS_ENGINE must be openssl, ring, node or auto, not "rong"',
+      stderr: '',
     });
   });
 });
@@ -69,10 +84,48 @@ describe('a package without its addon', () => {
     return { dist: join(copy, 'dist'), modules };
   }
 
-  it('falls back to the engine on node:crypto, without a word', () => {
+  it('falls back to the engine on node:crypto, and warns of it', () => {
     const { dist } = install('fallback');
-    expect(load(dist).engine).toBe('node');
-    expect(load(dist, { CRYPTOTENSORS_ENGINE: 'auto' }).engine).toBe('node');
+    for (const choice of ['', 'auto']) {
+      const { engine, fallback, stderr } = load(dist, { CRYPTOTENSORS_ENGINE: choice });
+      expect(engine).toBe('node');
+      expect(fallback).toMatch(/^the package cryptotensors-\S+ is not installed$/);
+      expect(stderr).toContain('[CRYPTOTENSORS_FALLBACK] CryptoTensorsWarning');
+      expect(stderr).toContain(fallback);
+      expect(stderr).toContain('CRYPTOTENSORS_ENGINE=node');
+    }
+  });
+
+  it('is silent where that engine was chosen', () => {
+    const { engine, fallback, stderr } = load(install('chosen').dist, { CRYPTOTENSORS_ENGINE: 'node' });
+    expect({ engine, fallback, stderr }).toEqual({ engine: 'node', fallback: null, stderr: '' });
+  });
+
+  it('warns once in a process, whatever its threads do', () => {
+    const url = JSON.stringify(pathToFileURL(join(install('threads').dist, 'engine/load.js')).href);
+    const { stderr } = run(
+      `
+      import { Worker } from 'node:worker_threads';
+      const { engineInfo } = await import(${url});
+      engineInfo();
+      const source = 'import(' + JSON.stringify(${url}) + ').then(({ engineInfo }) => engineInfo())';
+      for (let i = 0; i < 2; i++) await new Promise((resolve) => new Worker(source, { eval: true }).once('exit', resolve));
+      console.log(JSON.stringify(engineInfo()));
+    `,
+      {},
+    );
+    expect(stderr.match(/CRYPTOTENSORS_FALLBACK/g)).toHaveLength(1);
+  });
+
+  it('loads where there is no createRequire, as in bundles and vm contexts', () => {
+    const { dist } = install('static');
+    const text = readFileSync(join(dist, 'engine/load.js'), 'utf8');
+    expect(text).not.toContain('node:module');
+    // What loads addons is CommonJS, with literal paths only: those that bundlers and file tracers can follow.
+    const loader = readFileSync(join(dist, 'engine/addon-file.cjs'), 'utf8');
+    const required = [...loader.matchAll(/\brequire\(([^)]*)\)/g)].map(([, argument]) => argument!);
+    expect(required).toContain(`'cryptotensors-linux-x64-gnu'`);
+    for (const argument of required) expect(argument).toMatch(/^'[^']+'$/);
   });
 
   it('says which package is missing, and what to do, to who asks for it', () => {
@@ -89,7 +142,10 @@ describe('a package without its addon', () => {
     const { dist } = install('broken');
     mkdirSync(join(dist, '../build/Release'), { recursive: true });
     writeFileSync(join(dist, '../build/Release/cryptotensors.node'), 'not a library');
-    expect(load(dist).engine).toBe('node');
+    const { engine, fallback, stderr } = load(dist);
+    expect(engine).toBe('node');
+    expect(fallback).toContain('build/Release/cryptotensors.node: ');
+    expect(stderr).toContain(fallback);
     const { code, message } = load(dist, RING);
     expect(code).toBe('NativeUnavailable');
     expect(message).toContain('build/Release/cryptotensors.node');
@@ -101,14 +157,15 @@ describe('a package without its addon', () => {
     mkdirSync(join(modules, name), { recursive: true });
     symlinkSync(join(root, 'build/Release/cryptotensors.node'), join(modules, name, 'cryptotensors.node'));
     writeFileSync(join(modules, name, 'package.json'), JSON.stringify({ name, main: 'cryptotensors.node' }));
-    expect(load(dist).engine).toBe('native');
+    expect(load(dist)).toMatchObject({ engine: 'native', fallback: null, stderr: '' });
   });
 });
 
 it('is loaded once', () => {
   expect(getEngine()).toBe(getEngine());
-  const { engine, openssl, ring, blake3, threads } = engineInfo();
+  const { engine, fallback, openssl, ring, blake3, threads } = engineInfo();
   expect(engine).toBe('native');
+  expect(fallback).toBeNull();
   expect(openssl === null || openssl.startsWith('OpenSSL ')).toBe(true);
   expect(ring).toMatch(/^\d+\.\d+\.\d+$/);
   expect(blake3).toMatch(/^\d+\.\d+\.\d+$/);

@@ -1,5 +1,5 @@
 import { versions } from 'node:process';
-import type { Engine, EngineInfo, ReadRequest, SealRequest, UnsealRequest } from '../types.js';
+import type { Engine, EngineFacts, ReadRequest, SealRequest, UnsealRequest } from '../types.js';
 import { checkJobBytes } from './arguments.js';
 import { unwrapDeks, wrapDeks } from './deks.js';
 import { digest } from './digest.js';
@@ -90,7 +90,7 @@ export function createNodeEngine(): Engine {
   };
 }
 
-function info(): EngineInfo {
+function info(): EngineFacts {
   const openssl = (versions as Partial<typeof versions>).openssl;
   return {
     engine: 'node',
