@@ -12,7 +12,7 @@ const order = {
   core: [
     ['error', 'bytes'],
     ['secret'],
-    ['file', 'base64', 'digest', 'signature'],
+    ['file', 'base64', 'digest', 'signature', 'agreement'],
     ['aead'],
     ['self', 'chunks', 'deks'],
     ['batches'],
@@ -28,7 +28,7 @@ const order = {
     ['handles'],
     ['pending'],
     ['environment', 'library', 'exports'],
-    ['crypto', 'deks', 'files', 'jobs', 'memory', 'secrets', 'shares', 'tables'],
+    ['agreement', 'crypto', 'deks', 'files', 'jobs', 'memory', 'secrets', 'shares', 'tables'],
     ['addon'],
   ],
 };

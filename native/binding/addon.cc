@@ -24,6 +24,7 @@ Napi::Object set_up(Napi::Env env, Napi::Object exports) {
     throw Napi::Error::New(env, "the self-test failed: " + problem);
   }
   Environment::set_up(env);
+  export_agreement(exports);
   export_crypto(exports);
   export_deks(exports);
   export_files(exports);

@@ -5,6 +5,7 @@
 
 namespace cryptotensors::binding {
 
+void export_agreement(Napi::Object exports);
 void export_crypto(Napi::Object exports);
 void export_deks(Napi::Object exports);
 void export_files(Napi::Object exports);

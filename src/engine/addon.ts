@@ -1,4 +1,11 @@
-import type { AeadAlgorithm, AeadProvider, DigestAlgorithm, EngineFacts, RecordFault } from './types.js';
+import type {
+  AeadAlgorithm,
+  AeadProvider,
+  AgreementCurve,
+  DigestAlgorithm,
+  EngineFacts,
+  RecordFault,
+} from './types.js';
 
 declare const kind: unique symbol;
 
@@ -42,6 +49,17 @@ export interface Addon {
   ed25519PublicKey(seed: SecretHandle): Uint8Array;
   ed25519Sign(seed: SecretHandle, message: Uint8Array): Uint8Array;
   ed25519VerifyJob(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): JobHandle<boolean>;
+
+  agreementPublicKey(curve: AgreementCurve, secret: SecretHandle): Uint8Array | null;
+  isAgreementPublicKey(curve: AgreementCurve, publicKey: Uint8Array): boolean;
+  agreeOnKey(curve: AgreementCurve, secret: SecretHandle, peer: Uint8Array, info: Uint8Array): SecretHandle | null;
+  openMessage(
+    key: SecretHandle,
+    iv: Uint8Array,
+    additional: Uint8Array,
+    ciphertext: Uint8Array,
+    tag: Uint8Array,
+  ): SecretHandle | null;
   digest(algorithm: DigestAlgorithm, bytes: Uint8Array): Uint8Array;
 
   openFileJob(path: string): JobHandle<SourceHandle>;

@@ -9,6 +9,7 @@ import { NativeSharing } from './sharing.js';
 import { NativeTable } from './table.js';
 import type {
   AeadAlgorithm,
+  AgreementCurve,
   DigestAlgorithm,
   Engine,
   EngineFacts,
@@ -16,6 +17,7 @@ import type {
   ReadRequest,
   RecordFault,
   SealRequest,
+  SealedMessage,
   Secret,
   Sink,
   Source,
@@ -93,6 +95,24 @@ export class NativeEngine implements Engine {
   async ed25519VerifyAsync(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): Promise<boolean> {
     for (const bytes of [publicKey, message, signature]) checkMemory(bytes);
     return startJob(this.#addon, this.#addon.ed25519VerifyJob(publicKey, message, signature), UNCONTROLLED);
+  }
+
+  agreementPublicKey(curve: AgreementCurve, secret: Secret): Uint8Array | null {
+    return guarded(() => this.#addon.agreementPublicKey(curve, handleOf(secret, 'secret')));
+  }
+
+  isAgreementPublicKey(curve: AgreementCurve, publicKey: Uint8Array): boolean {
+    return this.#addon.isAgreementPublicKey(curve, publicKey);
+  }
+
+  agreeOnKey(curve: AgreementCurve, secret: Secret, peer: Uint8Array, info: Uint8Array): Secret | null {
+    const handle = guarded(() => this.#addon.agreeOnKey(curve, handleOf(secret, 'secret'), peer, info));
+    return handle && new NativeSecret(this.#addon, handle);
+  }
+
+  openMessage(key: Secret, { iv, additional, ciphertext, tag }: SealedMessage): Secret | null {
+    const handle = guarded(() => this.#addon.openMessage(handleOf(key, 'secret'), iv, additional, ciphertext, tag));
+    return handle && new NativeSecret(this.#addon, handle);
   }
 
   digest(algorithm: DigestAlgorithm, bytes: Uint8Array): Uint8Array {

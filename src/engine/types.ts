@@ -10,6 +10,8 @@
 export type AeadAlgorithm = 'aes128gcm' | 'aes256gcm' | 'chacha20poly1305';
 /** Digest algorithms of `__integrity__` (FORMAT.md §5). */
 export type DigestAlgorithm = 'sha256' | 'blake3';
+/** Curves of key agreement, as JWKs name them: X25519 (RFC 7748) and ECDH over P-256. */
+export type AgreementCurve = 'X25519' | 'P-256';
 /** Implementations of the AEADs inside the addon. */
 export type AeadProvider = 'openssl' | 'ring';
 
@@ -22,6 +24,10 @@ export const AEAD_KEY_BYTES: Readonly<Record<AeadAlgorithm, number>> = {
 export const IV_BYTES = 12;
 export const TAG_BYTES = 16;
 export const DIGEST_BYTES = 32;
+/** Bytes of a private key of key agreement, and of what is agreed on. */
+export const AGREEMENT_SECRET_BYTES = 32;
+/** Bytes of a public key: RFC 8037's `x`; `x` and `y`. */
+export const AGREEMENT_PUBLIC_BYTES: Readonly<Record<AgreementCurve, number>> = { X25519: 32, 'P-256': 64 };
 /** Bytes of a wrapped DEK: as many as the key has, then the IV, then the tag. */
 export function wrappedDekBytes(algorithm: AeadAlgorithm): number {
   return AEAD_KEY_BYTES[algorithm] + IV_BYTES + TAG_BYTES;
@@ -228,7 +234,31 @@ export interface EngineSharing {
   attach(token: string, path: string | undefined): { source: Source | null; table: TensorTable };
 }
 
-export interface Engine {
+/** A message of AES-256-GCM with additional data. `iv` is 12 bytes, `tag` 16. */
+export interface SealedMessage {
+  iv: Uint8Array;
+  additional: Uint8Array;
+  ciphertext: Uint8Array;
+  tag: Uint8Array;
+}
+
+/** Key agreement by static keys. Neither a private key nor what it agrees on leaves the engine. */
+export interface KeyAgreement {
+  /** The public key of a private one; null for bytes that are none: on P-256 zero, and what is not below the order. */
+  agreementPublicKey(curve: AgreementCurve, secret: Secret): Uint8Array | null;
+  /** Whether bytes are a public key: on X25519 any 32, on P-256 a point of the curve. */
+  isAgreementPublicKey(curve: AgreementCurve, publicKey: Uint8Array): boolean;
+  /**
+   * ECDH-ES in direct key agreement (RFC 7518 §4.6): the agreement, then one round of the Concat KDF, SHA-256 of 00000001, what
+   * is agreed on, and `info`. 32 bytes. Null if `peer` is no public key, or one of small order, which agrees on the same with
+   * everybody.
+   */
+  agreeOnKey(curve: AgreementCurve, secret: Secret, peer: Uint8Array, info: Uint8Array): Secret | null;
+  /** What is in a message; null on a wrong tag. */
+  openMessage(key: Secret, message: SealedMessage): Secret | null;
+}
+
+export interface Engine extends KeyAgreement {
   readonly name: 'native' | 'node';
   /** Null where the engine cannot share between threads. */
   readonly sharing: EngineSharing | null;

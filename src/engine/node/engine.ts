@@ -1,4 +1,5 @@
 import { versions } from 'node:process';
+import { agreeOnKey, agreementPublicKey, isAgreementPublicKey, openMessage } from './agreement.js';
 import type { Engine, EngineFacts, ReadRequest, SealRequest, UnsealRequest } from '../types.js';
 import { checkJobBytes } from './arguments.js';
 import { unwrapDeks, wrapDeks } from './deks.js';
@@ -39,6 +40,10 @@ export function createNodeEngine(): Engine {
     ed25519Sign,
     ed25519Verify,
     ed25519VerifyAsync,
+    agreementPublicKey,
+    isAgreementPublicKey,
+    agreeOnKey,
+    openMessage,
     digest,
     openFile,
     openFileSync,

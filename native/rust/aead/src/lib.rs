@@ -1,8 +1,9 @@
-//! ring and BLAKE3 behind the C interface of `include/cryptotensors_aead.h`, where each function is documented.
+//! ring, BLAKE3 and key agreement behind the C interface of `include/cryptotensors_aead.h`, where each function is documented.
 //!
-//! The additional data of every AEAD is empty (FORMAT.md §2).
+//! The additional data of every AEAD of the format is empty (FORMAT.md §2).
 
 mod aead;
+mod agreement;
 mod boundary;
 mod version;
 
@@ -13,6 +14,9 @@ use ring::rand::{SecureRandom, SystemRandom};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 
 use boundary::{bytes, bytes_mut, guard, scrub_stack, wipe};
+
+/// More than the tables and the intermediate points of an agreement take.
+const AGREEMENT_STACK: usize = 32 * 1024;
 
 /// # Safety
 /// `storage` is aligned and large enough for an expanded key; `key` is readable for `key_length`.
@@ -99,6 +103,80 @@ pub unsafe extern "C" fn cryptotensors_ed25519_verify(
 ) -> bool {
     let (public_key, message, signature) = unsafe { (&*public_key, bytes(message, length), &*signature) };
     guard(|| UnparsedPublicKey::new(&ED25519, public_key).verify(message, signature).is_ok())
+}
+
+/// # Safety
+/// The pointers are valid for their lengths.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cryptotensors_agreement_public(
+    curve: u32,
+    secret: *const [u8; 32],
+    out: *mut u8,
+    out_length: usize,
+) -> bool {
+    let (secret, out) = unsafe { (&*secret, bytes_mut(out, out_length)) };
+    guard(|| {
+        let done = agreement::public(curve, secret, out);
+        scrub_stack::<AGREEMENT_STACK>();
+        done
+    })
+}
+
+/// # Safety
+/// `key` is readable for `length`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cryptotensors_agreement_is_public(curve: u32, key: *const u8, length: usize) -> bool {
+    let key = unsafe { bytes(key, length) };
+    guard(|| agreement::is_public(curve, key))
+}
+
+/// # Safety
+/// The pointers are valid for their lengths.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cryptotensors_agreement_key(
+    curve: u32,
+    secret: *const [u8; 32],
+    peer: *const u8,
+    peer_length: usize,
+    info: *const u8,
+    info_length: usize,
+    out: *mut [u8; 32],
+) -> bool {
+    let (secret, peer, info, out) = unsafe { (&*secret, bytes(peer, peer_length), bytes(info, info_length), &mut *out) };
+    guard(|| {
+        let mut shared = MaybeUninit::new([0; 32]);
+        // Initialised just above.
+        let agreed = unsafe { shared.assume_init_mut() };
+        let done = agreement::agree(curve, secret, peer, agreed);
+        if done {
+            agreement::derive(agreed, info, out);
+        }
+        wipe(&mut shared);
+        scrub_stack::<AGREEMENT_STACK>();
+        done
+    })
+}
+
+/// # Safety
+/// The pointers are valid for their lengths; `input` is `output` or apart from it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cryptotensors_message_open(
+    key: *const [u8; 32],
+    iv: *const [u8; 12],
+    additional: *const u8,
+    additional_length: usize,
+    input: *const u8,
+    output: *mut u8,
+    length: usize,
+    tag: *const [u8; 16],
+) -> bool {
+    let (key, iv, tag) = unsafe { (&*key, &*iv, &*tag) };
+    guard(|| {
+        let (additional, in_out) = unsafe { (bytes(additional, additional_length), aead::place(input, output, length)) };
+        let done = agreement::open_message(key, iv, additional, in_out, tag);
+        scrub_stack::<4096>();
+        done
+    })
 }
 
 /// # Safety
