@@ -1,4 +1,5 @@
 // The large jobs, and what can be done with any job.
+#include "../core/box_job.h"
 #include "../core/open_job.h"
 #include "../core/seal_job.h"
 #include "environment.h"
@@ -33,8 +34,34 @@ class Rows {
   const std::span<const double> numbers_;
 };
 
-// table, source, destination, copies, threads.
+std::vector<uint64_t> integers(const Napi::Value& value, const char* name) {
+  if (!value.IsArray()) throw Napi::TypeError::New(value.Env(), std::string(name) + " must be an array");
+  const auto array = value.As<Napi::Array>();
+  std::vector<uint64_t> integers;
+  for (uint32_t i = 0; i < array.Length(); ++i) integers.push_back(integer_argument(array[i], name));
+  return integers;
+}
+
+Box box_argument(const Napi::Object& given) {
+  Box box{.tensor = static_cast<uint32_t>(std::min<uint64_t>(integer_argument(given.Get("tensor"), "tensor"), UINT32_MAX)),
+          .start = integer_argument(given.Get("start"), "start"),
+          .length = integer_argument(given.Get("length"), "length"),
+          .levels = {}};
+  const std::vector<uint64_t> counts = integers(given.Get("counts"), "counts");
+  const std::vector<uint64_t> strides = integers(given.Get("strides"), "strides");
+  if (counts.size() != strides.size()) throw std::invalid_argument("a box has as many strides as counts");
+  for (size_t i = 0; i < counts.size(); ++i) box.levels.push_back({counts[i], strides[i]});
+  return box;
+}
+
+// table, source, destination, copies or a box, threads.
 Napi::Value read_job(const Napi::CallbackInfo& info) {
+  if (info[3].IsObject() && !info[3].IsTypedArray()) {
+    auto job = std::make_shared<BoxJob>(open_argument<Table>(info[0], "table"), open_argument<Source>(info[1], "source"),
+                                        bytes_argument(info[2], "destination"),
+                                        box_argument(info[3].As<Napi::Object>()), threads_argument(info[4]));
+    return make_job(info.Env(), std::move(job), nothing, {info[1], info[2]});
+  }
   const Rows rows(info[3], 4, "copies");
   std::vector<Copy> copies;
   copies.reserve(rows.count());

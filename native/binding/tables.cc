@@ -1,6 +1,7 @@
 // Tensor tables.
 #include "exports.h"
 #include "handles.h"
+#include "pending_job.h"
 
 namespace cryptotensors::binding {
 namespace {
@@ -38,8 +39,8 @@ Napi::Value to_object(Napi::Env env, const RecordFault& fault) {
   return object;
 }
 
-// dataStart, begin, end, encryption or null, integrity or null. Returns { table } or { fault }.
-Napi::Value create_table(const Napi::CallbackInfo& info) {
+// dataStart, begin, end, encryption or null, integrity or null.
+TableSpec spec_argument(const Napi::CallbackInfo& info) {
   TableSpec spec;
   spec.data_start = integer_argument(info[0], "dataStart");
   spec.begin = integers(info[1], "begin");
@@ -59,14 +60,37 @@ Napi::Value create_table(const Napi::CallbackInfo& info) {
                       .document = text_argument(given.Get("document"), "document"),
                       .records = int32_argument(given.Get("records"), "records")};
   }
-  auto created = Table::create(std::move(spec));
-  Napi::Object result = Napi::Object::New(info.Env());
+  return spec;
+}
+
+using Created = std::variant<std::shared_ptr<Table>, RecordFault>;
+
+// { table } or { fault }.
+Napi::Value to_object(Napi::Env env, Created created) {
+  Napi::Object result = Napi::Object::New(env);
   if (const RecordFault* fault = std::get_if<RecordFault>(&created)) {
-    result.Set("fault", to_object(info.Env(), *fault));
+    result.Set("fault", to_object(env, *fault));
   } else {
-    result.Set("table", make_handle(info.Env(), std::get<std::shared_ptr<Table>>(std::move(created))));
+    result.Set("table", make_handle(env, std::get<std::shared_ptr<Table>>(std::move(created))));
   }
   return result;
+}
+
+Napi::Value create_table(const Napi::CallbackInfo& info) {
+  return to_object(info.Env(), Table::create(spec_argument(info)));
+}
+
+// The same as a job. What the spec refers to is kept meanwhile.
+Napi::Value create_table_job(const Napi::CallbackInfo& info) {
+  const auto created = std::make_shared<Created>();
+  auto job = std::make_shared<FunctionJob>(1, [created, spec = spec_argument(info)](size_t) mutable {
+    *created = Table::create(std::move(spec));
+    return Fault{};
+  });
+  return make_job(
+      info.Env(), std::move(job), [created](Napi::Env env) { return to_object(env, std::move(*created)); },
+      // What there is: a plain file has neither.
+      {info[3].IsNull() ? info[1] : info[3], info[4].IsNull() ? info[1] : info[4]});
 }
 
 Napi::Value unwrap_table(const Napi::CallbackInfo& info) {
@@ -74,6 +98,18 @@ Napi::Value unwrap_table(const Napi::CallbackInfo& info) {
   const auto master = open_argument<Secret>(info[1], "master");
   const std::optional<size_t> row = table->unwrap(std::as_const(*master).span());
   return Napi::Number::New(info.Env(), row ? static_cast<double>(*row) : -1);
+}
+
+Napi::Value unwrap_table_job(const Napi::CallbackInfo& info) {
+  const auto row = std::make_shared<std::optional<size_t>>();
+  auto job = std::make_shared<FunctionJob>(
+      1, [row, table = open_argument<Table>(info[0], "table"), master = open_argument<Secret>(info[1], "master")](size_t) {
+        *row = table->unwrap(std::as_const(*master).span());
+        return Fault{};
+      });
+  return make_job(
+      info.Env(), std::move(job),
+      [row](Napi::Env env) { return Napi::Number::New(env, *row ? static_cast<double>(**row) : -1); }, {});
 }
 
 Napi::Value wrapped_deks(const Napi::CallbackInfo& info) {
@@ -95,7 +131,9 @@ Napi::Value export_deks_of(const Napi::CallbackInfo& info) {
 
 void export_tables(Napi::Object exports) {
   export_function<create_table>(exports, "createTable");
+  export_function<create_table_job>(exports, "createTableJob");
   export_function<unwrap_table>(exports, "unwrapTable");
+  export_function<unwrap_table_job>(exports, "unwrapTableJob");
   export_function<wrapped_deks>(exports, "wrappedDeks");
   export_function<install_deks>(exports, "installDeks");
   export_function<export_deks_of>(exports, "exportDeks");

@@ -2,6 +2,8 @@
 
 #include <stdexcept>
 
+#include "open_chunks.h"
+
 namespace cryptotensors {
 namespace {
 
@@ -13,10 +15,6 @@ std::vector<Copy> whole_tensors(const Table& table, const std::vector<std::pair<
     copies.push_back({tensor, 0, table.length(tensor), offset});
   }
   return copies;
-}
-
-void copy_bytes(uint8_t* out, const uint8_t* in, size_t length) noexcept {
-  if (length > 0 && in != out) std::memcpy(out, in, length);
 }
 
 }  // namespace
@@ -51,7 +49,9 @@ size_t OpenJob::plan(Worker&) {
     break;
   }
   plan_ = plan_open(*table_, copies_);
-  set_total(plan_.total);
+  uint64_t total = 0;
+  for (const Copy& copy : copies_) total += copy.length;
+  set_total(total);
   waits_before_ = source_->waits();
   return plan_.batches.count();
 }
@@ -81,7 +81,7 @@ Fault OpenJob::run(size_t item, Worker& worker) {
       if (fault.tensor < 0) fault.tensor = spans[first].tensor;
       return fault;
     }
-    add_done(bytes);
+    if (spans[first].whole) add_done(bytes);
   }
   return {};
 }
@@ -112,7 +112,7 @@ Fault OpenJob::open_together(std::span<const Span> spans, Worker& worker) {
   uint8_t* in = fetched.data();
   for (const Span& span : spans) {
     uint8_t* out = sink_ ? in : memory_.data() + span.destination;
-    if (Fault fault = open_span(span, in, out, worker)) return fault;
+    if (Fault fault = open_chunks(*table_, provider_, span, in, out, worker)) return fault;
     if (sink_) {
       if (Fault fault = sink_->write(span.destination, {in, static_cast<size_t>(span.length())})) return fault;
     }
@@ -125,63 +125,15 @@ Fault OpenJob::open_together(std::span<const Span> spans, Worker& worker) {
 Fault OpenJob::open_aside(const Span& span, Worker& worker) {
   const MutableByteSpan chunk = worker.buffer(static_cast<size_t>(span.length()));
   if (Fault fault = source_->read(table_->position(span.tensor) + span.begin, chunk)) return fault;
-  if (Fault fault = open_span(span, chunk.data(), chunk.data(), worker)) return fault;
+  if (Fault fault = open_chunks(*table_, provider_, span, chunk.data(), chunk.data(), worker)) return fault;
   for (size_t i = span.touches_begin; i < span.touches_end; ++i) {
     const Copy& copy = copies_[plan_.touches[i]];
     const uint64_t begin = std::max(copy.start, span.begin);
     const uint64_t end = std::min(copy.start + copy.length, span.end);
     copy_bytes(memory_.data() + copy.destination + (begin - copy.start), chunk.data() + (begin - span.begin),
                static_cast<size_t>(end - begin));
+    add_done(end - begin);
   }
-  return {};
-}
-
-// Verifies the span's bytes at `in` chunk by chunk and leaves the plaintext at `out`, which may be the same.
-Fault OpenJob::open_span(const Span& span, uint8_t* in, uint8_t* out, Worker& worker) {
-  AeadContext* context = nullptr;
-  switch (table_->protection(span.tensor)) {
-    case Protection::none:
-      copy_bytes(out, in, static_cast<size_t>(span.length()));
-      return {};
-    case Protection::sealed:
-      context = &worker.context(provider_, table_->algorithm());
-      context->set_key(table_->dek(span.tensor));
-      break;
-    case Protection::digested:
-      break;
-  }
-  const ChunkGrid grid = table_->grid(span.tensor);
-  uint64_t chunk = span.chunk;
-  do {
-    const uint64_t offset = grid.begin(chunk) - span.begin;
-    const auto length = static_cast<size_t>(grid.end(chunk) - grid.begin(chunk));
-    if (Fault fault = open_chunk(span.tensor, chunk, in + offset, out + offset, length, context)) return fault;
-  } while (grid.end(chunk++) < span.end);
-  return {};
-}
-
-// `context` is null for a chunk with a digest.
-Fault OpenJob::open_chunk(size_t tensor, uint64_t chunk, const uint8_t* in, uint8_t* out, size_t length,
-                          AeadContext* context) {
-  const auto fault = [&](Code code, const char* message) {
-    return Fault{.code = code,
-                 .tensor = static_cast<int64_t>(tensor),
-                 .chunk = static_cast<int64_t>(chunk),
-                 .message = message};
-  };
-  if (context != nullptr) {
-    const uint8_t* tag = table_->tag(tensor, chunk);
-    if (tag == nullptr || context->open(table_->iv(tensor, chunk), in, out, length, tag)) return {};
-    return fault(Code::bad_tag, "the authentication tag does not match");
-  }
-  const uint8_t* expected = table_->digest(tensor, chunk);
-  if (expected == nullptr) return {};
-  std::array<uint8_t, digest_bytes> found;
-  digest(table_->digest_algorithm(), {in, length}, found.data());
-  if (std::memcmp(found.data(), expected, digest_bytes) != 0) {
-    return fault(Code::bad_digest, "the digest does not match");
-  }
-  copy_bytes(out, in, length);
   return {};
 }
 

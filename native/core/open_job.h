@@ -27,8 +27,6 @@ class OpenJob final : public Job {
  private:
   Fault open_together(std::span<const Span> spans, Worker& worker);
   Fault open_aside(const Span& span, Worker& worker);
-  Fault open_span(const Span& span, uint8_t* in, uint8_t* out, Worker& worker);
-  Fault open_chunk(size_t tensor, uint64_t chunk, const uint8_t* in, uint8_t* out, size_t length, AeadContext* context);
   bool goes_in_place(std::span<const Span> spans, uint64_t length) const noexcept;
 
   // Let go of when the job ends, so that a file that was closed meanwhile is closed then.

@@ -105,7 +105,6 @@ class Planner {
   void add(const Span& span, uint64_t chunks) {
     plan_.batches.add(span.length(), chunks);
     plan_.spans.push_back(span);
-    plan_.total += span.length();
   }
 
   const Table& table_;

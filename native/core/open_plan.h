@@ -37,8 +37,6 @@ struct OpenPlan {
   // Indices of copies.
   std::vector<uint32_t> touches;
   Batches batches;
-  // Bytes that will be read.
-  uint64_t total = 0;
   // Whether bytes are read that neither a tag nor a digest covers.
   bool unchecked = false;
 };

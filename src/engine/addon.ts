@@ -1,3 +1,4 @@
+import type { TensorBox } from '../format/box.js';
 import type {
   AeadAlgorithm,
   AeadProvider,
@@ -82,8 +83,16 @@ export interface Addon {
     end: Float64Array,
     encryption: RecordsOf<AeadAlgorithm> | null,
     integrity: RecordsOf<DigestAlgorithm> | null,
-  ): { table: TableHandle; fault?: undefined } | { table?: undefined; fault: RecordFault };
+  ): TableOrFault;
+  createTableJob(
+    dataStart: number,
+    begin: Float64Array,
+    end: Float64Array,
+    encryption: RecordsOf<AeadAlgorithm> | null,
+    integrity: RecordsOf<DigestAlgorithm> | null,
+  ): JobHandle<TableOrFault>;
   unwrapTable(table: TableHandle, master: SecretHandle): number;
+  unwrapTableJob(table: TableHandle, master: SecretHandle): JobHandle<number>;
   wrappedDeks(table: TableHandle): Uint8Array;
   installDeks(table: TableHandle, deks: SecretHandle): void;
   exportDeks(table: TableHandle): SecretHandle;
@@ -97,7 +106,7 @@ export interface Addon {
     table: TableHandle,
     source: SourceHandle,
     destination: Uint8Array,
-    copies: Float64Array,
+    copies: Float64Array | TensorBox,
     threads: number,
   ): JobHandle<undefined>;
   unsealJob(
@@ -134,6 +143,8 @@ export interface Addon {
   align(buffer: Uint8Array, alignment: number): number;
   wipe(bytes: Uint8Array): void;
 }
+
+export type TableOrFault = { table: TableHandle; fault?: undefined } | { table?: undefined; fault: RecordFault };
 
 interface RecordsOf<Algorithm> {
   algorithm: Algorithm;

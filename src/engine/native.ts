@@ -1,4 +1,4 @@
-import type { Addon, SourceHandle } from './addon.js';
+import type { Addon, SourceHandle, TableOrFault } from './addon.js';
 import { guarded } from './native-fault.js';
 import { NativeSink, NativeSource } from './files.js';
 import { runJob, startJob, UNCONTROLLED } from './job.js';
@@ -167,7 +167,16 @@ export class NativeEngine implements Engine {
 
   createTable(spec: TableSpec): { table: TensorTable } | { fault: RecordFault } {
     const { dataStart, begin, end, encryption, integrity } = spec;
-    const { table, fault } = this.#addon.createTable(dataStart, begin, end, encryption, integrity);
+    return this.#table(this.#addon.createTable(dataStart, begin, end, encryption, integrity));
+  }
+
+  async createTableAsync(spec: TableSpec): Promise<{ table: TensorTable } | { fault: RecordFault }> {
+    const { dataStart, begin, end, encryption, integrity } = spec;
+    const job = this.#addon.createTableJob(dataStart, begin, end, encryption, integrity);
+    return this.#table(await startJob(this.#addon, job, UNCONTROLLED));
+  }
+
+  #table({ table, fault }: TableOrFault): { table: TensorTable } | { fault: RecordFault } {
     return table === undefined ? { fault } : { table: new NativeTable(this.#addon, table) };
   }
 

@@ -1,4 +1,5 @@
 import type { Addon, TableHandle } from './addon.js';
+import { startJob, UNCONTROLLED } from './job.js';
 import { guarded } from './native-fault.js';
 import { handleOf, NativeObject } from './native-object.js';
 import { NativeSecret } from './secret.js';
@@ -15,6 +16,11 @@ export class NativeTable extends NativeObject<'table'> implements TensorTable {
 
   unwrap(master: Secret): number {
     return guarded(() => this.#addon.unwrapTable(this.handle, handleOf(master, 'secret')));
+  }
+
+  async unwrapAsync(master: Secret): Promise<number> {
+    const job = guarded(() => this.#addon.unwrapTableJob(this.handle, handleOf(master, 'secret')));
+    return startJob(this.#addon, job, UNCONTROLLED);
   }
 
   wrappedDeks(): Uint8Array {

@@ -5,6 +5,7 @@
  * names or trust. `native.ts` implements it with the addon. All sizes and offsets are bytes, as exact integers
  * (they were checked against the file before they got here).
  */
+import type { TensorBox } from '../format/box.js';
 
 /** AEAD algorithms of the format (FORMAT.md §2), in normal form. */
 export type AeadAlgorithm = 'aes128gcm' | 'aes256gcm' | 'chacha20poly1305';
@@ -126,6 +127,8 @@ export interface TensorTable {
    * A table with encrypted tensors reads none of them before this has succeeded.
    */
   unwrap(master: Secret): number;
+  /** The same on a pool thread. The table is not used meanwhile, nor is the secret disposed of. */
+  unwrapAsync(master: Secret): Promise<number>;
   /** The wrapped DEKs as the records hold them: rows of `wrappedDekBytes`, in the order of the records. A copy. */
   wrappedDeks(): Uint8Array;
   /**
@@ -154,12 +157,17 @@ export interface ReadRequest {
   /**
    * Rows of COPY_STRIDE numbers, sorted by tensor then start: tensor index, start in the tensor's bytes, length,
    * offset in `destination`. A row of length 0 for an empty tensor checks that tensor's tag or digest.
+   *
+   * Or a box of one tensor, which may have any number of runs: it is expanded as the work goes, never as a whole.
    */
-  copies: Float64Array;
+  copies: Float64Array | TensorBox;
   /** Threads to use at the most; 0: all of the pool. */
   threads: number;
   signal: AbortSignal | undefined;
-  /** Called on the event loop, now and then, with bytes done and total. */
+  /**
+   * Called on the event loop, now and then, with bytes done and in total: those that are copied to the destination, however many
+   * are read for them. Never less than before; at the end of a success once with all of them.
+   */
   onProgress: ((done: number, total: number) => void) | undefined;
 }
 
@@ -315,6 +323,8 @@ export interface Engine extends KeyAgreement {
   memorySink(bytes: Uint8Array): Sink;
 
   createTable(spec: TableSpec): { table: TensorTable } | { fault: RecordFault };
+  /** The same on a pool thread. What the spec refers to must not change meanwhile. */
+  createTableAsync(spec: TableSpec): Promise<{ table: TensorTable } | { fault: RecordFault }>;
 
   read(request: ReadRequest): Promise<void>;
   readSync(request: ReadRequest): void;

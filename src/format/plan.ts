@@ -1,11 +1,15 @@
 /** Which bytes of which tensors go where: the copies that an engine carries out, as plain data. */
 import { CryptoTensorsError, quote } from '../errors.js';
+import { BoxRuns, isBox } from './box.js';
+import type { TensorBox } from './box.js';
 import { dtypeBits } from './dtype.js';
 import type { Header } from './header.js';
 import type { NormalizedSlice } from './slice.js';
 
 /** Numbers per copy; the layout is the engine's (`ReadRequest.copies`). */
 const COPY_STRIDE = 4;
+/** A box of more runs than this is left to the engine to expand, as it goes. */
+const MAX_LISTED_RUNS = 1024;
 
 /** What the plans need to know of a file. */
 export type PlannedHeader = Pick<Header, 'names' | 'begin' | 'end' | 'dtype' | 'shape'>;
@@ -24,17 +28,10 @@ export interface TensorsPlan {
 
 /** Part of one tensor. */
 export interface SlicePlan {
-  copies: Copies;
+  /** A box where listing its runs would take long. */
+  copies: Copies | TensorBox;
   byteLength: number;
   shape: number[];
-}
-
-/** What carrying out copies costs. */
-export interface PlanCost {
-  /** Bytes of storage that must be read: whole chunks where a chunk is verified as one. */
-  bytesRead: number;
-  /** Chunks that must be verified. */
-  chunksOpened: number;
 }
 
 /**
@@ -75,84 +72,74 @@ export function planSlice(header: PlannedHeader, tensor: number, slice: Normaliz
   }
   if (starts.some((start, k) => start === stops[k])) return { copies: new Float64Array(0), byteLength: 0, shape };
 
-  const bits = dtypeBits(header.dtype(tensor));
-  const { begins, length } = findRuns(header.shape(tensor), slice);
-  const bytes = wholeBytes(length * bits, header, tensor);
-  const copies = new Float64Array(begins.length * COPY_STRIDE);
-  for (let r = 0; r < begins.length; r++) {
-    const row = r * COPY_STRIDE;
+  const box = findBox(header, tensor, slice);
+  const runs = new BoxRuns(box);
+  return { copies: runs.count > MAX_LISTED_RUNS ? box : listRuns(runs), byteLength: runs.byteLength, shape };
+}
+
+/** The runs of a box as copies. */
+function listRuns(runs: BoxRuns): Copies {
+  const { tensor, length } = runs.box;
+  const copies = new Float64Array(runs.count * COPY_STRIDE);
+  for (let run = 0; run < runs.count; run++) {
+    const row = run * COPY_STRIDE;
     copies[row] = tensor;
-    copies[row + 1] = wholeBytes(begins[r]! * bits, header, tensor);
-    copies[row + 2] = bytes;
-    copies[row + 3] = r * bytes;
+    copies[row + 1] = runs.startOf(run);
+    copies[row + 2] = length;
+    copies[row + 3] = run * length;
   }
-  return { copies, byteLength: begins.length * bytes, shape };
+  return copies;
 }
 
-/**
- * What carrying out `copies` costs.
- *
- * @param chunkSizeOf bytes of a tensor that are verified as one: 0 for all of it, null where nothing is verified
- */
-export function planCost(
-  header: PlannedHeader,
-  copies: Copies,
-  chunkSizeOf: (tensor: number) => number | null,
-): PlanCost {
-  const cost: PlanCost = { bytesRead: 0, chunksOpened: 0 };
-  let lastTensor = -1;
-  let lastChunk = -1;
+/** Bytes that copies bring to their destination. */
+export function copiedBytes(copies: Copies | TensorBox): number {
+  if (isBox(copies)) return new BoxRuns(copies).byteLength;
+  let bytes = 0;
+  for (let row = 0; row < copies.length; row += COPY_STRIDE) bytes += copies[row + 2]!;
+  return bytes;
+}
+
+/** The tensors that copies are of, in data order. */
+export function copiedTensors(copies: Copies | TensorBox): number[] {
+  if (isBox(copies)) return [copies.tensor];
+  const tensors: number[] = [];
   for (let row = 0; row < copies.length; row += COPY_STRIDE) {
-    const tensor = copies[row]!;
-    const start = copies[row + 1]!;
-    const length = copies[row + 2]!;
-    const chunkSize = chunkSizeOf(tensor);
-    if (chunkSize === null) {
-      cost.bytesRead += length;
-      continue;
-    }
-    const size = header.end[tensor]! - header.begin[tensor]!;
-    const unit = chunkSize === 0 ? Math.max(size, 1) : chunkSize;
-    const first = Math.floor(start / unit);
-    const last = Math.floor(Math.max(start, start + length - 1) / unit);
-    // Copies are sorted, so a chunk that was opened before can only be the last one.
-    const from = tensor === lastTensor ? Math.max(first, lastChunk + 1) : first;
-    if (from <= last) {
-      cost.chunksOpened += last - from + 1;
-      cost.bytesRead += Math.min(size, (last + 1) * unit) - from * unit;
-    }
-    lastTensor = tensor;
-    lastChunk = last;
+    // Rows are sorted by tensor.
+    if (row === 0 || copies[row] !== copies[row - COPY_STRIDE]) tensors.push(copies[row]!);
   }
-  return cost;
+  return tensors;
 }
 
 /**
- * The runs of a box that is not empty, in elements. All runs are as long as each other: from the last dimension that is not
- * taken whole, inwards.
+ * A box that is not empty, as runs of neighbouring elements. All runs are as long as each other: from the last dimension that is
+ * not taken whole, inwards. Dimensions of which one element is taken, and those that continue each other, make no level.
  */
-function findRuns(
-  shape: readonly number[],
-  { starts, stops }: NormalizedSlice,
-): { begins: Float64Array; length: number } {
-  const strides = new Array<number>(shape.length).fill(1);
-  for (let k = shape.length - 2; k >= 0; k--) strides[k] = strides[k + 1]! * shape[k + 1]!;
+function findBox(header: PlannedHeader, tensor: number, { starts, stops }: NormalizedSlice): TensorBox {
+  const shape = header.shape(tensor);
+  const bits = dtypeBits(header.dtype(tensor));
   let inner = shape.length - 1;
-  while (inner > 0 && starts[inner] === 0 && stops[inner] === shape[inner]) inner--;
-  if (inner < 0) return { begins: Float64Array.of(0), length: 1 };
+  let stride = 1;
+  while (inner > 0 && starts[inner] === 0 && stops[inner] === shape[inner]) stride *= shape[inner--]!;
+  if (inner < 0) return { tensor, start: 0, length: wholeBytes(bits, header, tensor), counts: [], strides: [] };
 
-  let begins = Float64Array.of(starts[inner]! * strides[inner]!);
-  // From the inside out: each outer dimension repeats the runs found so far at each of its positions.
-  for (let k = inner - 1; k >= 0; k--) begins = repeat(begins, starts[k]!, stops[k]!, strides[k]!);
-  return { begins, length: (stops[inner]! - starts[inner]!) * strides[inner]! };
-}
-
-function repeat(begins: Float64Array, start: number, stop: number, stride: number): Float64Array<ArrayBuffer> {
-  const repeated = new Float64Array(begins.length * (stop - start));
-  for (let i = start, at = 0; i < stop; i++) {
-    for (const begin of begins) repeated[at++] = i * stride + begin;
+  let start = starts[inner]! * stride;
+  const length = wholeBytes((stops[inner]! - starts[inner]!) * stride * bits, header, tensor);
+  const counts: number[] = [];
+  const strides: number[] = [];
+  for (let k = inner - 1; k >= 0; k--) {
+    stride *= shape[k + 1]!;
+    start += starts[k]! * stride;
+    const count = stops[k]! - starts[k]!;
+    if (count === 1) continue;
+    const bytes = wholeBytes(stride * bits, header, tensor);
+    if (counts.length > 0 && bytes === counts[0]! * strides[0]!) {
+      counts[0]! *= count;
+    } else {
+      counts.unshift(count);
+      strides.unshift(bytes);
+    }
   }
-  return repeated;
+  return { tensor, start: wholeBytes(start * bits, header, tensor), length, counts, strides };
 }
 
 function wholeBytes(bits: number, header: PlannedHeader, tensor: number): number {

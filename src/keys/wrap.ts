@@ -28,7 +28,13 @@ export function* unwrapTable(
   algorithm: AeadAlgorithm,
   options: LookUpOptions,
 ): Twin<number> {
-  if (key.remote === null) return table.unwrap(key.secret!);
+  if (key.remote === null) {
+    const secret = key.secret!;
+    return yield* step(
+      () => table.unwrap(secret),
+      () => table.unwrapAsync(secret),
+    );
+  }
   const deks = yield* unwrapRemotely(key, key.remote, algorithm, table.wrappedDeks(), options);
   try {
     table.installDeks(deks);

@@ -1,6 +1,7 @@
 import { CryptoTensorsError } from '../errors.js';
 import type { ErrorCode } from '../errors.js';
-import { COPY_STRIDE } from '../engine/types.js';
+import { copiedBytes, copiedTensors } from '../format/plan.js';
+import type { ReadRequest } from '../engine/types.js';
 import type { MasterKey, RecipientKey, SigningKey } from '../keys/types.js';
 import type { Twin } from '../twin.js';
 import type { Model } from './model.js';
@@ -114,16 +115,10 @@ export class Audit {
     this.tensorsRead({ path }, names, bytes);
   }
 
-  /** The same for what a read copied: rows of `ReadRequest.copies`. */
-  copied(model: Pick<Model, 'path' | 'header'>, copies: Float64Array): void {
-    const names: string[] = [];
-    let bytes = 0;
-    for (let at = 0; at < copies.length; at += COPY_STRIDE) {
-      // Rows are sorted by tensor.
-      if (at === 0 || copies[at] !== copies[at - COPY_STRIDE]) names.push(model.header.names[copies[at]!]!);
-      bytes += copies[at + 2]!;
-    }
-    this.tensorsRead(model, names, bytes);
+  /** The same for what a read copied. */
+  copied(model: Pick<Model, 'path' | 'header'>, copies: ReadRequest['copies']): void {
+    const names = copiedTensors(copies).map((tensor) => model.header.names[tensor]!);
+    this.tensorsRead(model, names, copiedBytes(copies));
   }
 
   /** Never throws: the refusal itself is what the caller must get. */

@@ -21,6 +21,7 @@ import { checkPin } from '../model/pin.js';
 import { runPolicy } from './policy.js';
 import { startVerification } from './signature.js';
 import { openSource } from '../model/source.js';
+import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
 
 /**
@@ -82,7 +83,7 @@ function* openHeader(engine: Engine, source: Source, placed: PlacedHeader, acces
       );
     }
     checkPin(access.pins, engine, header, path);
-    const table = makeTable(engine, source, placed, null, null, null);
+    const table = yield* makeTable(engine, source, placed, null, null, null);
     return { encryption: null, table, guard: null, ...describeChecks(header, null, null, null) };
   }
 
@@ -109,7 +110,7 @@ function* openHeader(engine: Engine, source: Source, placed: PlacedHeader, acces
   const integrityText = metadata.getJson('__integrity__');
   const integrity =
     integrityText === undefined ? null : scanIntegrity(integrityText, header, (i) => encrypted[i] === 1);
-  const table = makeTable(engine, source, placed, keys, records, integrity);
+  const table = yield* makeTable(engine, source, placed, keys, records, integrity);
   try {
     const master = yield* findMasterKey(license, keys, engine, access);
     try {
@@ -154,14 +155,14 @@ function encryptedTensors(header: Header, records: RecordScan): Uint8Array {
   return encrypted;
 }
 
-function makeTable(
+function* makeTable(
   engine: Engine,
   source: Source,
   { header, dataStart }: PlacedHeader,
   keys: CryptoKeys | null,
   records: RecordScan | null,
   integrity: IntegrityScan | null,
-): TensorTable {
+): Twin<TensorTable> {
   const spec: TableSpec = {
     dataStart,
     begin: header.begin,
@@ -178,7 +179,10 @@ function makeTable(
           },
     integrity,
   };
-  const made = engine.createTable(spec);
+  const made = yield* step(
+    () => engine.createTable(spec),
+    () => engine.createTableAsync(spec),
+  );
   if ('table' in made) return made.table;
   const { fault } = made;
   const rows = fault.field === 'digests' ? integrity!.records : records!.records;

@@ -1,5 +1,6 @@
 import { constants } from 'node:buffer';
 import { CryptoTensorsError, quote } from '../errors.js';
+import type { ReadRequest } from '../engine/types.js';
 import { planTensors } from '../format/plan.js';
 import type { Model } from '../model/model.js';
 import type { TensorRef } from '../model/tensor-index.js';
@@ -35,10 +36,10 @@ export function inParts(refs: readonly TensorRef[], limit: number): readonly (re
 /** Tensors start on multiples of this many bytes: a cache line, and enough for every typed array and for SIMD. */
 export const TENSOR_ALIGNMENT = 64;
 
-/** Rows of `ReadRequest.copies` for one file, and the part of the destination that they fill. */
+/** What to copy out of one file, and the part of the destination that they fill. */
 export interface FilePlan {
   model: Model;
-  copies: Float64Array;
+  copies: ReadRequest['copies'];
   /** Start in the destination of the whole request. */
   start: number;
   byteLength: number;

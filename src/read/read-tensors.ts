@@ -1,5 +1,6 @@
 import { CryptoTensorsError, quote } from '../errors.js';
 import type { Engine } from '../engine/types.js';
+import { copiedBytes } from '../format/plan.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import type { Audit } from '../model/audit.js';
@@ -55,12 +56,13 @@ export function destinationOf(
  */
 export function* readPlans(plans: readonly FilePlan[], destination: Uint8Array, context: ReadContext): Twin<void> {
   const { engine } = context;
+  const progress = progressOf(plans, context.onProgress);
   try {
     yield* step(
       () => {
-        for (const plan of plans) readOne(plan, destination, context);
+        for (const [i, plan] of plans.entries()) readOne(plan, destination, context, progress?.(i));
       },
-      () => readConcurrently(plans, destination, context),
+      () => readConcurrently(plans, destination, context, progress),
     );
     // Before anything is handed over: what cannot be logged is not.
     if (context.audit) for (const { model, copies } of plans) context.audit.copied(model, copies);
@@ -70,9 +72,29 @@ export function* readPlans(plans: readonly FilePlan[], destination: Uint8Array, 
   }
 }
 
-function readOne(plan: FilePlan, destination: Uint8Array, context: ReadContext): void {
+type Report = NonNullable<ReadOptions['onProgress']>;
+
+/** Per plan what to call with the bytes that it has copied: the caller hears of the bytes of all plans, as one count. */
+function progressOf(plans: readonly FilePlan[], report: Report | undefined): ((plan: number) => Report) | undefined {
+  if (report === undefined) return undefined;
+  const done = new Float64Array(plans.length);
+  const total = bytesOf(plans);
+  let sum = 0;
+  return (plan) => (bytes) => {
+    sum += bytes - done[plan]!;
+    done[plan] = bytes;
+    report(sum, total);
+  };
+}
+
+/** Bytes that the plans copy to their destination; there may be gaps between them. */
+function bytesOf(plans: readonly FilePlan[]): number {
+  return plans.reduce((sum, { copies }) => sum + copiedBytes(copies), 0);
+}
+
+function readOne(plan: FilePlan, destination: Uint8Array, context: ReadContext, onProgress: Report | undefined): void {
   try {
-    context.engine.readSync(request(plan, destination, context, context.signal, context.onProgress));
+    context.engine.readSync(request(plan, destination, context, context.signal, onProgress));
   } catch (error) {
     throw planError(error, plan, context);
   }
@@ -86,26 +108,15 @@ async function readConcurrently(
   plans: readonly FilePlan[],
   destination: Uint8Array,
   context: ReadContext,
+  progress: ((plan: number) => Report) | undefined,
 ): Promise<void> {
   const stop = new AbortController();
   const { signal, unlink } = linkSignals([context.signal, stop.signal]);
-  const done = plans.map(() => 0);
-  const total = plans.reduce((sum, plan) => sum + plan.byteLength, 0);
-  const report = context.onProgress;
   let first: { error: unknown } | undefined;
   await Promise.all(
     plans.map(async (plan, i) => {
-      const onProgress =
-        report &&
-        ((bytes: number) => {
-          done[i] = bytes;
-          report(
-            done.reduce((sum, n) => sum + n, 0),
-            total,
-          );
-        });
       try {
-        await context.engine.read(request(plan, destination, context, signal, onProgress));
+        await context.engine.read(request(plan, destination, context, signal, progress?.(i)));
       } catch (error) {
         first ??= { error: planError(error, plan, context) };
         stop.abort();
@@ -170,7 +181,7 @@ export function* readTensors(
   if (options.map === true) return mapTensors(refs, context);
   // What the caller gave is one piece.
   const layouts = inParts(refs, options.into === undefined ? limit : Infinity).map(layOut);
-  const total = layouts.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  const total = layouts.reduce((sum, { plans }) => sum + bytesOf(plans), 0);
   const tensors: Tensor[] = [];
   const filled: Uint8Array[] = [];
   let done = 0;
@@ -182,7 +193,7 @@ export function* readTensors(
       yield* readPlans(layout.plans, bytes, { ...context, onProgress });
       filled.push(bytes);
       tensors.push(...handOut(layout, bytes, new TensorMemory(bytes.buffer, owned)));
-      done += layout.byteLength;
+      done += bytesOf(layout.plans);
     }
   } catch (error) {
     for (const bytes of filled) context.engine.wipe(bytes);

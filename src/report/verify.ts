@@ -78,7 +78,7 @@ export function* verifyModels(
   models: readonly Model[],
   { threads = 0, signal, onProgress, audit }: Partial<Omit<ReadContext, 'engine'>>,
 ): Twin<void> {
-  const total = dataBytes(models);
+  const total = models.reduce((sum, model) => sum + checkedBytes(model), 0);
   let done = 0;
   for (const model of models) {
     const context: ReadContext = { engine: model.engine, threads, signal, onProgress: undefined };
@@ -91,6 +91,11 @@ export function* verifyModels(
     }
     audit?.wholeFileRead(model, true);
   }
+}
+
+/** Bytes of the tensors that something covers. */
+function checkedBytes({ header, checks }: Model): number {
+  return checks.reduce((sum, check, i) => (check === 'none' ? sum : sum + header.end[i]! - header.begin[i]!), 0);
 }
 
 function dataBytes(models: readonly Model[]): number {

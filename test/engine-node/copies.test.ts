@@ -2,6 +2,8 @@ import { COPY_STRIDE } from '#dist/engine/types.js';
 import { createNodeEngine } from '#dist/engine/node/engine.js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { bytesOfBox, randomBox } from '../support/boxes.js';
+import { Random } from '../support/random.js';
 import { PLAINLY, openTable, pattern, seal } from './sealed-file.js';
 import type { PlainTensor, SealedFile } from './sealed-file.js';
 
@@ -99,6 +101,33 @@ describe('copies', () => {
         ...PLAINLY,
       });
       expect(Buffer.compare(destination, expected(tensors, rows, byteLength))).toBe(0);
+    }
+  });
+
+  it('of boxes are what slicing gives', async () => {
+    const random = new Random(13);
+    const tensors = MODES.map((mode, i) => ({ bytes: pattern(3_000_000 + i, i + 1), mode }));
+    for (const chunkSize of [0, 100_000]) {
+      const integrity = { algorithm: 'sha256', chunkSize: 50_000 } as const;
+      const file = seal(engine, tensors, { algorithm: 'aes128gcm', chunkSize, integrity });
+      const request = { table: openTable(engine, file), source: engine.openBytes(file.stored), ...PLAINLY };
+      for (let round = 0; round < 60; round++) {
+        const tensor = round % 3;
+        const copies = randomBox(random, tensor, round % 2 === 0 ? 20_000 : 3_000_000);
+        const wanted = bytesOfBox(copies, tensors[tensor]!.bytes);
+        for (const shared of [false, true]) {
+          const destination = engine.allocate(wanted.length, shared);
+          await engine.read({ ...request, destination, copies });
+          expect(Buffer.compare(destination, wanted)).toBe(0);
+          destination.fill(UNTOUCHED);
+          engine.readSync({ ...request, destination, copies });
+          expect(Buffer.compare(destination, wanted)).toBe(0);
+        }
+      }
+      const outside = { tensor: 0, start: 0, length: 2, counts: [2], strides: [3_000_000] };
+      expect(() => engine.readSync({ ...request, destination: new Uint8Array(4), copies: outside })).toThrow(
+        RangeError,
+      );
     }
   });
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { getEngine } from '#dist/engine/load.js';
 import { SealMode } from '#dist/engine/types.js';
 import { describe, expect, it } from 'vitest';
+import { bytesOfBox, randomBox } from '../support/boxes.js';
 import { Random } from '../support/random.js';
 import { copiesOf, faultOf, isZero, NO_CONTROL, pattern, readAll, sealTensors } from './sealed-file.js';
 import type { Protection } from './sealed-file.js';
@@ -106,6 +107,25 @@ export function describeDataPlane(): void {
       }
     });
 
+    it('copies any box of any tensor', async () => {
+      const random = new Random(11);
+      for (let round = 0; round < 60; round++) {
+        const tensor = random.integer(1, LENGTHS.length - 1);
+        const box = randomBox(random, tensor, Math.min(LENGTHS[tensor]!, round % 2 === 0 ? 20_000 : Infinity));
+        const expected = bytesOfBox(box, tensors[tensor]!);
+        const destination = new Uint8Array(expected.length + 1).fill(POISON);
+        const calls: number[] = [];
+        const onProgress = (done: number, total: number) => calls.push(done, total);
+        await engine.read({ ...NO_CONTROL, onProgress, table: sealed.table, source, destination, copies: box });
+        expect(Buffer.compare(destination.subarray(0, -1), expected)).toBe(0);
+        expect(destination.at(-1)).toBe(POISON);
+        expect(calls.slice(-2)).toEqual([expected.length, expected.length]);
+        destination.fill(POISON);
+        engine.readSync({ ...NO_CONTROL, table: sealed.table, source, destination, copies: box });
+        expect(Buffer.compare(destination.subarray(0, -1), expected)).toBe(0);
+      }
+    });
+
     it('unseals each tensor to its place in a sink', async () => {
       const out = new Uint8Array(plaintext.length + 10).fill(POISON);
       const rows = Float64Array.from(sealed.begin.flatMap((begin, i) => [i, begin + 10]));
@@ -137,6 +157,18 @@ export function describeDataPlane(): void {
         expect([destination[0], destination.at(-1)]).toEqual([POISON, POISON]);
       },
     );
+
+    it('refuses a box that touches a chunk whose other bytes changed, and wipes what it fills', async () => {
+      const damaged = sealed.stored.slice();
+      damaged[sealed.begin[13]! + 3_000_000]! ^= 1;
+      const destination = new Uint8Array(3 * 45).fill(POISON);
+      const box = { tensor: 13, start: 4, length: 2, counts: [45], strides: [100_000] };
+      const request = { ...NO_CONTROL, table: sealed.table, source: engine.openBytes(damaged), destination };
+      expect(Math.floor(3_000_000 / chunkSize)).toBe(Math.floor(3_000_004 / chunkSize));
+      expect(await faultOf(engine.read({ ...request, copies: box }))).toMatchObject({ tensor: 13 });
+      expect(isZero(destination.subarray(0, 90))).toBe(true);
+      expect(destination.subarray(90).every((byte) => byte === POISON)).toBe(true);
+    });
 
     it('refuses a slice of a chunk whose other bytes changed', async () => {
       const damaged = sealed.stored.slice();

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ErrorCode } from '#dist/errors.js';
 import { DTYPES, dtypeBits, type Dtype } from '#dist/format/dtype.js';
-import { planCost, planSlice, planTensors, type Copies } from '#dist/format/plan.js';
+import { copiedBytes, copiedTensors, planSlice, planTensors, type Copies } from '#dist/format/plan.js';
 import { normalizeSlice, type SliceIndex } from '#dist/format/slice.js';
 import { elements, parseText } from './headers.js';
 import { refusal } from './refusal.js';
@@ -74,7 +74,7 @@ describe('the plan of a slice', () => {
   it('takes whole runs, and what is whole in one piece', () => {
     const header = headerOf(['F32', [4, 3, 5]]);
     const plan = (...ranges: SliceIndex[]): number[][] =>
-      rows(planSlice(header, 0, normalizeSlice([4, 3, 5], ranges)).copies);
+      rows(planSlice(header, 0, normalizeSlice([4, 3, 5], ranges)).copies as Copies);
     expect(plan()).toEqual([[0, 0, 240, 0]]);
     expect(plan([1, 3])).toEqual([[0, 60, 120, 0]]);
     expect(plan(2, [1, 3])).toEqual([[0, 140, 40, 0]]);
@@ -133,7 +133,12 @@ describe('the plan of a slice', () => {
           expect(plan.byteLength).toBe(bits.length / 8);
           const copied: number[] = [];
           let end = -1;
-          for (const [tensor, start, length, offset] of rows(plan.copies) as [number, number, number, number][]) {
+          for (const [tensor, start, length, offset] of rows(plan.copies as Copies) as [
+            number,
+            number,
+            number,
+            number,
+          ][]) {
             expect(tensor).toBe(index);
             expect(offset).toBe(copied.length / 8);
             expect(start, 'runs are joined').toBeGreaterThan(end);
@@ -184,21 +189,11 @@ describe('the plan of whole tensors', () => {
   });
 });
 
-describe('the cost of a plan', () => {
-  const header = headerOf(['U8', [100, 10]], ['U8', [0]], ['U8', [95]]);
-  const slice = (...ranges: SliceIndex[]): Copies => planSlice(header, 0, normalizeSlice([100, 10], ranges)).copies;
-
-  it.each<[string, Copies, number | null, { bytesRead: number; chunksOpened: number }]>([
-    ['one row in one chunk', slice(5), 64, { bytesRead: 64, chunksOpened: 1 }],
-    ['one row over two chunks', slice(6), 64, { bytesRead: 128, chunksOpened: 2 }],
-    ['the last, short chunk', slice(99), 64, { bytesRead: 1000 - 15 * 64, chunksOpened: 1 }],
-    ['a column opens each chunk once', slice(null, 0), 64, { bytesRead: 1000, chunksOpened: 16 }],
-    ['some rows of a column', slice([0, 12], 0), 64, { bytesRead: 128, chunksOpened: 2 }],
-    ['a tensor that is one chunk', slice(5), 0, { bytesRead: 1000, chunksOpened: 1 }],
-    ['nothing to verify', slice([0, 12], 0), null, { bytesRead: 12, chunksOpened: 0 }],
-    ['no row at all', slice([3, 3]), 64, { bytesRead: 0, chunksOpened: 0 }],
-    ['whole tensors', planTensors(header, [0, 1, 2]).copies, 64, { bytesRead: 1095, chunksOpened: 19 }],
-  ])('%s', (_, copies, chunkSize, cost) => {
-    expect(planCost(header, copies, () => chunkSize)).toEqual(cost);
-  });
+it('what copies amount to is told of rows and of boxes alike', () => {
+  const rows = Float64Array.of(0, 0, 10, 0, 0, 20, 5, 10, 2, 0, 0, 15);
+  expect(copiedBytes(rows)).toBe(15);
+  expect(copiedTensors(rows)).toEqual([0, 2]);
+  const box = { tensor: 3, start: 0, length: 2, counts: [4, 5], strides: [100, 10] };
+  expect(copiedBytes(box)).toBe(40);
+  expect(copiedTensors(box)).toEqual([3]);
 });

@@ -13,7 +13,7 @@ import { importSecret, importSecretBase64, randomSecret, secretBytes, secretsEqu
 import { ed25519PublicKey, ed25519Sign, ed25519Verify, ed25519VerifyAsync } from './signature.js';
 import { createFile, memorySink } from './sink.js';
 import { nodeSource, openBytes, openFile, openFileSync } from './source.js';
-import { createTable } from './table.js';
+import { createTable, createTableAsync } from './table.js';
 
 /** Shared by the engines of a thread: threads are for cores, not for engines. */
 const pool = new WorkerPool();
@@ -70,6 +70,7 @@ export function createNodeEngine(): Engine {
     createFile,
     memorySink,
     createTable,
+    createTableAsync,
     async read(request: ReadRequest) {
       await pool.run(new Job(readJob(request)));
     },

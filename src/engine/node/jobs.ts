@@ -1,3 +1,6 @@
+import { BoxRuns, isBox } from '../../format/box.js';
+import type { TensorBox } from '../../format/box.js';
+import { copiedTensors } from '../../format/plan.js';
 import { COPY_STRIDE, SEAL_STRIDE } from '../types.js';
 import type { ReadRequest, SealRequest, UnsealRequest } from '../types.js';
 import { checkFloat64, checkJobBytes } from './arguments.js';
@@ -46,14 +49,13 @@ function openJob(
   table: NodeTable,
   source: NodeSource,
   target: Place,
-  copies: Float64Array,
+  copies: Float64Array | TensorBox,
   sink?: NodeSink,
 ): JobSpec {
   table.lease.assertOpen();
   source.lease.assertOpen();
-  checkFloat64(copies, 'copies');
-  // The caller's array may change while the job runs.
-  const rows = copies.slice();
+  // What the caller has may change while the job runs.
+  const rows = isBox(copies) ? structuredClone(copies) : copiedRows(copies);
   const { total, unchecked } = checkCopies(table, rows, capacityOf(target));
   return {
     sources: [source],
@@ -62,15 +64,20 @@ function openJob(
     pieces: openPieces(table, rows),
     total,
     unchecked,
-    ranges: () => ranges(rows, COPY_STRIDE, 3, 2),
+    ranges: () => (isBox(rows) ? [[0, new BoxRuns(rows).byteLength]] : ranges(rows, COPY_STRIDE, 3, 2)),
     threads,
     signal,
     onProgress,
   };
 }
 
-function* openPieces(table: NodeTable, copies: Float64Array): Generator<JobPiece, void> {
-  const sealed = copies.some((tensor, at) => at % COPY_STRIDE === 0 && table.protection(tensor) === 'tag');
+function copiedRows(copies: Float64Array): Float64Array {
+  checkFloat64(copies, 'copies');
+  return copies.slice();
+}
+
+function* openPieces(table: NodeTable, copies: Float64Array | TensorBox): Generator<JobPiece, void> {
+  const sealed = copiedTensors(copies).some((tensor) => table.protection(tensor) === 'tag');
   if (sealed && !table.unwrapped) throw new EngineFault('InvalidOption', 'the data keys have not been unwrapped');
   for (const piece of planOpen(table, copies)) yield { piece };
 }

@@ -1,3 +1,4 @@
+import { BoxRuns, gatherRuns } from '../../format/box.js';
 import { AEAD_KEY_BYTES, DIGEST_BYTES } from '../types.js';
 import { PIECE_BYTES } from './chunks.js';
 import { Check, OPEN_STRIDE, OpenColumn, TARGET_STRIDE } from './piece.js';
@@ -125,7 +126,9 @@ class Opening {
     return delivered;
   }
 
-  #targets(chunk: Chunk): Targets {
+  #targets(chunk: Chunk): Targets | BoxTargets {
+    const { box } = this.#piece;
+    if (box !== null) return new BoxTargets(new BoxRuns(box.box), chunk.position - box.position, this.#thread);
     const rows = this.#piece.targets.subarray(chunk.targetsBegin * TARGET_STRIDE, chunk.targetsEnd * TARGET_STRIDE);
     return new Targets(rows, this.#thread);
   }
@@ -203,5 +206,26 @@ class Targets {
       delivered += to - from;
     }
     return delivered;
+  }
+}
+
+/** The same for the runs of a box. */
+class BoxTargets {
+  readonly #runs: BoxRuns;
+  /** Where the chunk begins in the tensor. */
+  readonly #begin: number;
+  readonly #thread: Thread;
+
+  constructor(runs: BoxRuns, begin: number, thread: Thread) {
+    this.#runs = runs;
+    this.#begin = begin;
+    this.#thread = thread;
+  }
+
+  deliver(begin: number, bytes: Uint8Array): number {
+    const { offset, gathered } = gatherRuns(this.#runs, this.#begin + begin, bytes);
+    if (gathered.byteLength > 0) this.#thread.output.write(offset, gathered);
+    gathered.fill(0);
+    return gathered.byteLength;
   }
 }

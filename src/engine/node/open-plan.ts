@@ -1,3 +1,5 @@
+import { BoxRuns, fetchedRanges, isBox } from '../../format/box.js';
+import type { TensorBox } from '../../format/box.js';
 import { COPY_STRIDE, IV_BYTES, TAG_BYTES, DIGEST_BYTES } from '../types.js';
 import { isOffset } from './arguments.js';
 import { PIECE_BYTES, writeChunkIv } from './chunks.js';
@@ -28,7 +30,8 @@ export interface CopySummary {
  *
  * @throws RangeError unless each lies within both, sorted by tensor, then start
  */
-export function checkCopies(table: NodeTable, copies: Float64Array, capacity: number): CopySummary {
+export function checkCopies(table: NodeTable, copies: Float64Array | TensorBox, capacity: number): CopySummary {
+  if (isBox(copies)) return checkBox(table, copies, capacity);
   if (copies.length % COPY_STRIDE !== 0) throw new RangeError(`copies must have ${COPY_STRIDE} numbers per row`);
   const summary: CopySummary = { total: 0, unchecked: false };
   for (let at = 0; at < copies.length; at += COPY_STRIDE) {
@@ -41,6 +44,17 @@ export function checkCopies(table: NodeTable, copies: Float64Array, capacity: nu
     summary.total += length;
   }
   return summary;
+}
+
+function checkBox(table: NodeTable, box: TensorBox, capacity: number): CopySummary {
+  const runs = new BoxRuns(box);
+  if (!isOffset(box.tensor) || box.tensor >= table.count)
+    throw new RangeError('the box names a tensor that is not there');
+  if (!runs.isOrdered)
+    throw new RangeError('the box holds a number that is no exact offset, or its runs are out of order');
+  if (runs.end > table.length(box.tensor)) throw new RangeError('the box runs past the end of its tensor');
+  if (runs.byteLength > capacity) throw new RangeError('the box runs past the end of the destination');
+  return { total: runs.byteLength, unchecked: table.protection(box.tensor) === 'none' };
 }
 
 function problemOf(table: NodeTable, copies: Float64Array, at: number, capacity: number): string | null {
@@ -70,18 +84,44 @@ interface Group {
  * Cuts a read into pieces of about 2 MiB, one at a time as they are asked for. Each chunk that a copy touches is in exactly
  * one piece, together with all that the copies want of it.
  */
-export function* planOpen(table: NodeTable, copies: Float64Array): Generator<OpenPiece, void> {
+export function* planOpen(table: NodeTable, copies: Float64Array | TensorBox): Generator<OpenPiece, void> {
   const pieces = new OpenPieces(table, copies);
   try {
-    for (const group of groups(copies)) {
-      for (const chunk of touchedChunks(table, copies, group)) {
-        if (pieces.isFull(chunk)) yield pieces.take();
-        pieces.add(chunk);
-      }
+    for (const chunk of isBox(copies) ? boxChunks(table, copies) : copiedChunks(table, copies)) {
+      if (pieces.isFull(chunk)) yield pieces.take();
+      pieces.add(chunk);
     }
     if (!pieces.empty) yield pieces.take();
   } finally {
     pieces.wipe();
+  }
+}
+
+function* copiedChunks(table: NodeTable, copies: Float64Array): Generator<TouchedChunk> {
+  for (const group of groups(copies)) yield* touchedChunks(table, copies, group);
+}
+
+/** The runs of a box are found again by whoever opens its chunks. */
+function* boxChunks(table: NodeTable, box: TensorBox): Generator<TouchedChunk> {
+  const { tensor } = box;
+  const size = table.length(tensor);
+  if (table.protection(tensor) === 'none') {
+    const ranges = fetchedRanges(box);
+    for (let range = 0; range < ranges.count; range++) {
+      const start = ranges.startOf(range);
+      const stop = start + ranges.box.length;
+      for (let begin = start; begin < stop; begin += PIECE_BYTES) {
+        yield { tensor, chunk: -1, begin, end: Math.min(begin + PIECE_BYTES, stop), copies: [] };
+      }
+    }
+    return;
+  }
+  const runs = new BoxRuns(box);
+  const chunkSize = table.chunkSize(tensor) || size;
+  for (let end = 0, run = 0; run < runs.count; run = runs.firstEndingAfter(end)) {
+    const chunk = Math.floor(Math.max(runs.startOf(run), end) / chunkSize);
+    end = Math.min((chunk + 1) * chunkSize, size);
+    yield { tensor, chunk, begin: chunk * chunkSize, end, copies: [] };
   }
 }
 
@@ -144,6 +184,7 @@ function* touchedChunks(
 class OpenPieces {
   readonly #table: NodeTable;
   readonly #copies: Float64Array;
+  readonly #box: OpenPiece['box'];
   readonly #keys = new BytePacker({ wipes: true });
   readonly #checks = new BytePacker();
   #chunks: number[] = [];
@@ -152,9 +193,10 @@ class OpenPieces {
   #keyCount = 0;
   #cost = 0;
 
-  constructor(table: NodeTable, copies: Float64Array) {
+  constructor(table: NodeTable, copies: Float64Array | TensorBox) {
     this.#table = table;
-    this.#copies = copies;
+    this.#copies = isBox(copies) ? new Float64Array(0) : copies;
+    this.#box = isBox(copies) ? { box: copies, position: table.position(copies.tensor) } : null;
   }
 
   get empty(): boolean {
@@ -219,6 +261,7 @@ class OpenPieces {
       digest: this.#table.digestAlgorithm,
       chunks: Float64Array.from(this.#chunks),
       targets: Float64Array.from(this.#targets),
+      box: this.#box,
       keys: this.#keys.finish(),
       checks: this.#checks.finish(),
     };

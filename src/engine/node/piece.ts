@@ -1,3 +1,4 @@
+import type { TensorBox } from '../../format/box.js';
 import type { AeadAlgorithm, DigestAlgorithm } from '../types.js';
 
 /**
@@ -37,6 +38,8 @@ export interface OpenPiece {
   digest: DigestAlgorithm | null;
   chunks: Float64Array<ArrayBuffer>;
   targets: Float64Array<ArrayBuffer>;
+  /** In place of targets: a box, and the absolute position of its tensor in the source. */
+  box: { box: TensorBox; position: number } | null;
   /** DEKs, wiped by whoever does the work. */
   keys: Uint8Array<ArrayBuffer>;
   /** For each chunk in turn what it is checked with: IV and tag, or digest, or nothing. */

@@ -45,6 +45,11 @@ export class NodeTable implements TensorTable {
     return -1;
   }
 
+  async unwrapAsync(master: Secret): Promise<number> {
+    await Promise.resolve();
+    return this.unwrap(master);
+  }
+
   wrappedDeks(): Uint8Array {
     this.lease.assertOpen();
     return this.#sealed?.wrappedDeks.slice() ?? new Uint8Array(0);
@@ -151,6 +156,12 @@ export function createTable(spec: TableSpec): { table: TensorTable } | { fault: 
   const digested = spec.integrity === null ? null : decodeDigests(spec.integrity, lengths);
   if (digested !== null && 'problem' in digested) return { fault: digested };
   return { table: new NodeTable(spec, sealed, digested) };
+}
+
+/** On this thread all the same: what is decoded here would have to be copied to another thread and back. */
+export async function createTableAsync(spec: TableSpec): Promise<{ table: TensorTable } | { fault: RecordFault }> {
+  await Promise.resolve();
+  return createTable(spec);
 }
 
 function checkLayout({ dataStart, begin, end, encryption, integrity }: TableSpec): void {
