@@ -74,7 +74,7 @@ export type { CacheOptions, CachedKeyProvider } from './keys/providers/cached.js
 export type { HttpsKeyOptions } from './keys/providers/https.js';
 export type { GenerateKeysOptions, JwkFormat } from './keys/generate.js';
 export type { GenerateRecipientKeysOptions } from './keys/generate-recipient.js';
-export type { RecipientCurve } from './keys/agreement.js';
+export type { AgreementCurve } from './engine/types.js';
 export { KeyRing } from './keys/keyring.js';
 export type { KeysInput, MasterKeyInfo, RecipientKeyInfo, SigningKeyInfo } from './keys/keyring.js';
 export type { KeyState } from './keys/state.js';

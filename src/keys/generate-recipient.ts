@@ -1,15 +1,13 @@
 import { checkOneOf, checkOptionNames, checkString } from '../options.js';
-import { generateKeyPairSync } from 'node:crypto';
-import type { Engine } from '../engine/types.js';
-import { CURVES, PRIVATE_BYTES, publicKeyOf } from './agreement.js';
-import type { RecipientCurve } from './agreement.js';
+import { AGREEMENT_PUBLIC_BYTES, AGREEMENT_SECRET_BYTES } from '../engine/types.js';
+import type { AgreementCurve, Engine, Secret } from '../engine/types.js';
 import { RECIPIENT_ALGORITHM } from './recipient.js';
 import { recipientThumbprint } from './thumbprint.js';
 import type { Jwk, JwkSet } from './types.js';
 
 export interface GenerateRecipientKeysOptions {
   /** Default: `X25519`. P-256 is for those whose rules ask for a NIST curve. */
-  curve?: RecipientCurve;
+  curve?: AgreementCurve;
   /** Key id. Default: its RFC 7638 thumbprint. */
   kid?: string;
 }
@@ -23,21 +21,19 @@ export interface GenerateRecipientKeysOptions {
 export function generateRecipientKeys(options: GenerateRecipientKeysOptions = {}, engine: Engine): JwkSet {
   checkOptionNames(options, ['curve', 'kid'], 'generateRecipientKeys');
   const { curve = 'X25519', kid } = options;
-  checkOneOf(curve, 'options.curve', Object.keys(CURVES));
+  checkOneOf(curve, 'options.curve', Object.keys(AGREEMENT_PUBLIC_BYTES));
   checkString(kid, 'options.kid');
-  const bytes = freshPrivateKey(curve);
-  const secret = engine.importSecret(bytes);
+  const { secret, publicKey } = freshKey(curve, engine);
   try {
-    const publicKey = publicKeyOf(curve, secret, engine)!;
-    const d = base64Url(bytes);
-    return {
-      keys: [
-        { ...publicRecipientJwk({ curve, publicKey, kid: kid ?? recipientThumbprint(curve, publicKey, engine) }), d },
-      ],
-    };
+    const bytes = engine.exportSecret(secret);
+    try {
+      const half = publicRecipientJwk({ curve, publicKey, kid: kid ?? recipientThumbprint(curve, publicKey, engine) });
+      return { keys: [{ ...half, d: base64Url(bytes) }] };
+    } finally {
+      engine.wipe(bytes);
+    }
   } finally {
     secret.dispose();
-    engine.wipe(bytes);
   }
 }
 
@@ -47,7 +43,7 @@ export function publicRecipientJwk({
   publicKey,
   kid,
 }: {
-  curve: RecipientCurve;
+  curve: AgreementCurve;
   publicKey: Uint8Array;
   kid: string | null;
 }): Jwk {
@@ -58,21 +54,13 @@ export function publicRecipientJwk({
   return { kty: 'EC', ...facts, x: base64Url(publicKey.subarray(0, half)), y: base64Url(publicKey.subarray(half)) };
 }
 
-/** Where the private key stands in PKCS #8 as Node.js writes it: of P-256 with the public key behind it. */
-const PRIVATE_AT: Readonly<Record<RecipientCurve, number>> = { X25519: 16, 'P-256': 36 };
-
-/** By the library that will use it: on P-256 not every 32 bytes are a private key. */
-function freshPrivateKey(curve: RecipientCurve): Uint8Array {
-  const { privateKey } =
-    curve === 'X25519' ? generateKeyPairSync('x25519') : generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const der = privateKey.export({ format: 'der', type: 'pkcs8' });
-  try {
-    const start = PRIVATE_AT[curve];
-    const bytes = new Uint8Array(new ArrayBuffer(PRIVATE_BYTES));
-    bytes.set(der.subarray(start, start + PRIVATE_BYTES));
-    return bytes;
-  } finally {
-    der.fill(0);
+function freshKey(curve: AgreementCurve, engine: Engine): { secret: Secret; publicKey: Uint8Array } {
+  for (;;) {
+    const secret = engine.randomSecret(AGREEMENT_SECRET_BYTES);
+    const publicKey = engine.agreementPublicKey(curve, secret);
+    if (publicKey !== null) return { secret, publicKey };
+    // On P-256 one in 2^32 draws is not below the order of the curve.
+    secret.dispose();
   }
 }
 

@@ -1,19 +1,17 @@
-import { createDecipheriv, createHash } from 'node:crypto';
 import type { CryptoTensorsError } from '../errors.js';
 import { JWE_ENCRYPTION } from '../format/jwe.js';
 import type { Jwe } from '../format/jwe.js';
 import { invalidLicense } from '../format/license-error.js';
 import type { Engine } from '../engine/types.js';
-import { agree, importPublicKey } from './agreement.js';
 import type { RecipientKey } from './types.js';
 
 /*
- * Opening what a licence carries: ECDH-ES in direct key agreement with A256GCM. By hand, on node:crypto, and not by the library that
- * makes them: the blocking forms need it, what it derives on the way is wiped, and each checks the other.
+ * Opening what a licence carries: ECDH-ES in direct key agreement with A256GCM. By the engine, and not by the library that makes
+ * them: the customer's private key and all that is derived from it stay in native memory, the blocking forms need it, and each
+ * checks the other.
  */
 
 const KEY_BITS = 256;
-const TAG_BYTES = 16;
 
 /**
  * What is in a JWE, for the caller to wipe.
@@ -21,47 +19,39 @@ const TAG_BYTES = 16;
  * @throws InvalidLicense if it is not for this key, or was changed
  */
 export function openJwe(jwe: Jwe, key: RecipientKey, engine: Engine): Uint8Array {
-  const peer = jwe.curve === key.curve ? importPublicKey(jwe.curve, jwe.ephemeral) : null;
-  if (peer === null || key.secret === null) throw invalid(`"epk" is no public key of ${key.curve}`);
-  const shared = agree(key.curve, key.secret, peer, engine);
-  if (shared === null) throw invalid('"epk" is a public key of small order');
-  const contentKey = deriveKey(shared, engine);
-  const plain = new Uint8Array(new ArrayBuffer(jwe.ciphertext.length));
-  let passed = false;
+  const { curve, secret } = key;
+  if (secret === null || jwe.curve !== curve || !engine.isAgreementPublicKey(curve, jwe.ephemeral)) {
+    throw invalid(`"epk" is no public key of ${curve}`);
+  }
+  const contentKey = engine.agreeOnKey(curve, secret, jwe.ephemeral, OTHER_INFO);
+  if (contentKey === null) throw invalid('"epk" is a public key of small order');
   try {
-    const decipher = createDecipheriv('aes-256-gcm', contentKey, jwe.iv, { authTagLength: TAG_BYTES });
-    decipher.setAAD(jwe.protectedHeader);
-    decipher.setAuthTag(jwe.tag);
-    const piece = decipher.update(jwe.ciphertext);
-    plain.set(piece);
-    engine.wipe(piece);
-    decipher.final();
-    passed = true;
-    return plain;
-  } catch (cause) {
-    throw invalid('it does not decrypt under the key that it names', cause);
+    const { iv, protectedHeader, ciphertext, tag } = jwe;
+    const plain = engine.openMessage(contentKey, { iv, additional: protectedHeader, ciphertext, tag });
+    if (plain === null) throw invalid('it does not decrypt under the key that it names');
+    try {
+      return engine.exportSecret(plain);
+    } finally {
+      plain.dispose();
+    }
   } finally {
-    engine.wipe(contentKey);
-    if (!passed) engine.wipe(plain);
+    contentKey.dispose();
   }
 }
 
-/** The Concat KDF (RFC 7518 §4.6.2, NIST SP 800-56A): one round of SHA-256, for as many bits as it has. Wipes the secret. */
-function deriveKey(shared: Uint8Array, engine: Engine): Uint8Array {
-  const algorithm = Buffer.from(JWE_ENCRYPTION);
-  // PartyUInfo and PartyVInfo are empty.
-  const otherInfo = Buffer.concat([uint32(algorithm.length), algorithm, uint32(0), uint32(0), uint32(KEY_BITS)]);
-  const derived = createHash('sha256').update(uint32(1)).update(shared).update(otherInfo).digest();
-  engine.wipe(shared);
-  return derived;
+/** What the Concat KDF is told beside the secret (RFC 7518 §4.6.2): the algorithm and how many bits; neither party has a name. */
+const OTHER_INFO = otherInfo();
+
+function otherInfo(): Uint8Array {
+  const algorithm = new TextEncoder().encode(JWE_ENCRYPTION);
+  const info = new Uint8Array(4 + algorithm.length + 3 * 4);
+  const view = new DataView(info.buffer);
+  view.setUint32(0, algorithm.length);
+  info.set(algorithm, 4);
+  view.setUint32(info.length - 4, KEY_BITS);
+  return info;
 }
 
-function uint32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
-}
-
-function invalid(problem: string, cause?: unknown): CryptoTensorsError {
-  return invalidLicense(`its "key" is refused: ${problem}`, cause);
+function invalid(problem: string): CryptoTensorsError {
+  return invalidLicense(`its "key" is refused: ${problem}`);
 }

@@ -1,11 +1,10 @@
 import { CryptoTensorsError } from '../errors.js';
-import type { AeadAlgorithm, Secret } from '../engine/types.js';
+import type { AeadAlgorithm, AgreementCurve, Secret } from '../engine/types.js';
 import { describeKids, describeNames } from './describe.js';
 import type { KeyProvider } from './providers/types.js';
 import { statesAmong } from './state.js';
 import type { KeyState } from './state.js';
 import { hasPrivatePart } from './types.js';
-import type { RecipientCurve } from './agreement.js';
 import type { Jwk, JwkSet, LoadedKeys } from './types.js';
 
 /**
@@ -35,7 +34,7 @@ export interface SigningKeyInfo {
 /** What is shown of a recipient key. */
 export interface RecipientKeyInfo {
   readonly kid: string | null;
-  readonly curve: RecipientCurve;
+  readonly curve: AgreementCurve;
   /** RFC 7638, of its public part: what licences name it by. */
   readonly thumbprint: string;
   /** Whether it can open licences, or they can only be issued to it. */

@@ -1,7 +1,6 @@
 import type { JsonRange } from '../format/json.js';
-import type { Engine, Secret } from '../engine/types.js';
-import { CURVES, PRIVATE_BYTES, importPublicKey, publicKeyOf } from './agreement.js';
-import type { RecipientCurve } from './agreement.js';
+import { AGREEMENT_PUBLIC_BYTES, AGREEMENT_SECRET_BYTES } from '../engine/types.js';
+import type { AgreementCurve, Engine, Secret } from '../engine/types.js';
 import { invalidKey } from './jwk-document.js';
 import type { JwkMembers } from './jwk-document.js';
 import { decodePublicMember, importMember } from './material.js';
@@ -28,7 +27,7 @@ export function parseRecipientKey(bytes: Uint8Array, jwk: JwkMembers, state: Key
     throw invalidKey(jwk, `"alg" of a recipient key must be ${RECIPIENT_ALGORITHM} or absent`);
   }
   if (jwk.use !== null && jwk.use !== 'enc') throw invalidKey(jwk, '"use" of a recipient key must be "enc" or absent');
-  const curve: RecipientCurve = jwk.kty === 'EC' ? 'P-256' : 'X25519';
+  const curve: AgreementCurve = jwk.kty === 'EC' ? 'P-256' : 'X25519';
   const publicKey = parsePublicKey(bytes, jwk, curve, engine);
   const key = {
     kid: jwk.kid,
@@ -41,33 +40,33 @@ export function parseRecipientKey(bytes: Uint8Array, jwk: JwkMembers, state: Key
   // What is never used is not loaded.
   if (jwk.d === null || state === 'revoked') return { ...key, secret: null };
   const secret = parsePrivateKey(bytes, jwk, jwk.d, engine);
-  const derived = publicKeyOf(curve, secret, engine);
+  const derived = engine.agreementPublicKey(curve, secret);
   if (derived !== null && Buffer.compare(derived, publicKey) === 0) return { ...key, secret };
   secret.dispose();
   throw invalidKey(jwk, 'the public part is not that of "d": they are halves of different keys');
 }
 
-function parsePublicKey(bytes: Uint8Array, jwk: JwkMembers, curve: RecipientCurve, engine: Engine): Uint8Array {
+function parsePublicKey(bytes: Uint8Array, jwk: JwkMembers, curve: AgreementCurve, engine: Engine): Uint8Array {
   const coordinates = curve === 'P-256' ? (['x', 'y'] as const) : (['x'] as const);
   const parts = coordinates.map((name) => {
     const range = jwk[name];
     if (range === null) throw invalidKey(jwk, `"${name}" is missing: a recipient key needs its public part there`);
     const part = decodePublicMember(bytes, range, engine);
     if (part === null) throw invalidKey(jwk, `"${name}" is not base64 (standard or URL-safe)`);
-    const expected = CURVES[curve].publicBytes / coordinates.length;
+    const expected = AGREEMENT_PUBLIC_BYTES[curve] / coordinates.length;
     if (part.length !== expected) throw invalidKey(jwk, `"${name}" must be ${expected} bytes, but is ${part.length}`);
     return part;
   });
   const publicKey = Uint8Array.from(Buffer.concat(parts));
-  if (importPublicKey(curve, publicKey) !== null) return publicKey;
+  if (engine.isAgreementPublicKey(curve, publicKey)) return publicKey;
   throw invalidKey(jwk, `its public part is not a point of ${curve}`);
 }
 
 function parsePrivateKey(bytes: Uint8Array, jwk: JwkMembers, d: JsonRange, engine: Engine): Secret {
   const secret = importMember(bytes, d, engine);
   if (secret === null) throw invalidKey(jwk, '"d" is not base64 (standard or URL-safe)');
-  if (secret.byteLength === PRIVATE_BYTES) return secret;
+  if (secret.byteLength === AGREEMENT_SECRET_BYTES) return secret;
   const { byteLength } = secret;
   secret.dispose();
-  throw invalidKey(jwk, `"d" must be ${PRIVATE_BYTES} bytes, but is ${byteLength}`);
+  throw invalidKey(jwk, `"d" must be ${AGREEMENT_SECRET_BYTES} bytes, but is ${byteLength}`);
 }

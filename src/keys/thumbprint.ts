@@ -1,5 +1,4 @@
-import type { Engine } from '../engine/types.js';
-import type { RecipientCurve } from './agreement.js';
+import type { AgreementCurve, Engine } from '../engine/types.js';
 
 /** RFC 7638 thumbprint of an Ed25519 public key (RFC 8037 §2, appendix A.3), base64url: a name that anyone can derive. */
 export function ed25519Thumbprint(publicKey: Uint8Array, engine: Engine): string {
@@ -7,7 +6,7 @@ export function ed25519Thumbprint(publicKey: Uint8Array, engine: Engine): string
 }
 
 /** The same for a key that licences are issued to. */
-export function recipientThumbprint(curve: RecipientCurve, publicKey: Uint8Array, engine: Engine): string {
+export function recipientThumbprint(curve: AgreementCurve, publicKey: Uint8Array, engine: Engine): string {
   if (curve === 'X25519') return thumbprint({ crv: curve, kty: 'OKP', x: base64Url(publicKey) }, engine);
   const half = publicKey.length / 2;
   const [x, y] = [base64Url(publicKey.subarray(0, half)), base64Url(publicKey.subarray(half))];

@@ -1,5 +1,4 @@
-import type { AeadAlgorithm, Secret } from '../engine/types.js';
-import type { RecipientCurve } from './agreement.js';
+import type { AeadAlgorithm, AgreementCurve, Secret } from '../engine/types.js';
 import type { KeyState, StatedKey } from './state.js';
 
 /** A JSON Web Key (RFC 7517, RFC 8037) of the kinds that this library uses. Other members are ignored. */
@@ -82,7 +81,7 @@ export interface SigningKey extends StatedKey {
 
 /** A key that licences are issued to: for issuing, and for opening where the private part is there. */
 export interface RecipientKey extends StatedKey {
-  readonly curve: RecipientCurve;
+  readonly curve: AgreementCurve;
   /** X25519: 32 bytes. P-256: x and y, 64 bytes. */
   readonly publicKey: Uint8Array;
   /** RFC 7638, of the public key: what a licence names it by. */

@@ -6,7 +6,7 @@ import { parseLicense } from '../format/license.js';
 import type { License } from '../format/license.js';
 import { getEngine } from '../engine/load.js';
 import type { Engine } from '../engine/types.js';
-import type { RecipientCurve } from '../keys/agreement.js';
+import type { AgreementCurve } from '../engine/types.js';
 import { readLicenseHeader } from '../open/detached.js';
 import { publicError } from '../model/faults.js';
 import { resolveInput } from '../model/input.js';
@@ -26,7 +26,7 @@ export interface LicenseInspection extends LicenseInfo {
   /** Id of the body that it is for. */
   body: string;
   /** The customer's key: the RFC 7638 thumbprint and the curve. */
-  recipient: { thumbprint: string; curve: RecipientCurve };
+  recipient: { thumbprint: string; curve: AgreementCurve };
   /** The keys that it names: the licence's own master key, and the signer. */
   keys: CryptoKeys;
   policy: PolicyTexts;

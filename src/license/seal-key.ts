@@ -2,7 +2,7 @@ import { CryptoTensorsError, quote } from '../errors.js';
 import { base64Length, writeBase64 } from '../format/base64.js';
 import { JWE_ALGORITHM, JWE_CONTENT_TYPE, JWE_ENCRYPTION } from '../format/jwe.js';
 import type { AeadAlgorithm, Engine, Secret } from '../engine/types.js';
-import { importPublicKey } from '../keys/agreement.js';
+import { publicRecipientJwk } from '../keys/generate-recipient.js';
 import type { RecipientKey } from '../keys/types.js';
 
 const encoder = new TextEncoder();
@@ -17,12 +17,12 @@ export interface LicenseKey {
 /** Encrypts a licence's master key, as a JWK, for the customer's public key: a compact JWE that `openJwe` opens. */
 export async function sealKey(key: LicenseKey, to: RecipientKey, engine: Engine): Promise<string> {
   // Not at the top: only who issues licences needs it.
-  const { CompactEncrypt } = await import('jose');
+  const { CompactEncrypt, importJWK } = await import('jose');
   const text = jwkText(key, engine);
   try {
     return await new CompactEncrypt(text)
       .setProtectedHeader({ alg: JWE_ALGORITHM, enc: JWE_ENCRYPTION, cty: JWE_CONTENT_TYPE, kid: to.thumbprint })
-      .encrypt(importPublicKey(to.curve, to.publicKey)!);
+      .encrypt(await importJWK(publicRecipientJwk(to), JWE_ALGORITHM));
   } catch (cause) {
     // Of small order: what it agrees on, anybody knows.
     throw new CryptoTensorsError(

@@ -1,6 +1,7 @@
 import { createHash, createPrivateKey, createPublicKey, randomBytes, sign, timingSafeEqual, verify } from 'node:crypto';
 import { inspect } from 'node:util';
-import type { Engine, Secret } from '#dist/engine/types.js';
+import { getEngine } from '#dist/engine/load.js';
+import type { AgreementCurve, Engine, Secret } from '#dist/engine/types.js';
 
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
 const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
@@ -78,6 +79,19 @@ export class FakeEngine {
   ed25519Verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
     const key = createPublicKey({ key: Buffer.concat([SPKI_PREFIX, publicKey]), format: 'der', type: 'spki' });
     return verify(null, message, key, signature);
+  }
+
+  agreementPublicKey(curve: AgreementCurve, secret: Secret): Uint8Array | null {
+    const copy = getEngine().importSecret(bytesOf(secret));
+    try {
+      return getEngine().agreementPublicKey(curve, copy);
+    } finally {
+      copy.dispose();
+    }
+  }
+
+  isAgreementPublicKey(curve: AgreementCurve, publicKey: Uint8Array): boolean {
+    return getEngine().isAgreementPublicKey(curve, publicKey);
   }
 
   digest(algorithm: string, bytes: Uint8Array): Uint8Array {

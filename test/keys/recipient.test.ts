@@ -1,9 +1,17 @@
-import { createECDH, createPrivateKey, createPublicKey, diffieHellman, generateKeyPairSync } from 'node:crypto';
+import {
+  createCipheriv,
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  diffieHellman,
+  generateKeyPairSync,
+  randomBytes,
+} from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { getEngine } from '#dist/engine/load.js';
-import { agree, importPublicKey, publicKeyOf } from '#dist/keys/agreement.js';
-import type { RecipientCurve } from '#dist/keys/agreement.js';
+import type { AgreementCurve, Secret } from '#dist/engine/types.js';
 import { selectedKeys } from '#dist/keys/copy.js';
-import { generateRecipientKeys } from '#dist/keys/generate-recipient.js';
+import { generateRecipientKeys, publicRecipientJwk } from '#dist/keys/generate-recipient.js';
 import { publicJwks } from '#dist/keys/generate.js';
 import { parseJwks } from '#dist/keys/jwk.js';
 import { ringContents } from '#dist/keys/keyring.js';
@@ -41,7 +49,7 @@ const EC: Jwk = {
   use: 'enc',
   kid: '1',
 };
-const CURVES: RecipientCurve[] = ['X25519', 'P-256'];
+const CURVES: AgreementCurve[] = ['X25519', 'P-256'];
 const GENERATED = CURVES.map((curve) => [curve, generateRecipientKeys({ curve }, getEngine()).keys[0]!] as const);
 
 describe('a recipient key is read', () => {
@@ -149,28 +157,49 @@ describe('refuses as InvalidKey', () => {
   });
 });
 
+/** What ECDH-ES derives from what is agreed on, and nothing else (RFC 7518 §4.6.2). */
+function derived(shared: Uint8Array, info: Uint8Array): string {
+  return createHash('sha256')
+    .update(Buffer.of(0, 0, 0, 1))
+    .update(shared)
+    .update(info)
+    .digest('hex');
+}
+
+/** What node:crypto takes for the same key. */
+function nodeKey(curve: AgreementCurve, d: Uint8Array, publicKey: Uint8Array): KeyObject {
+  const half = { ...publicRecipientJwk({ curve, publicKey, kid: null }) };
+  return createPrivateKey({ key: { ...half, d: Buffer.from(d).toString('base64url') } as never, format: 'jwk' });
+}
+
 describe.each([
   ['native', () => getEngine()],
   ['node', () => createNodeEngine()],
 ] as const)('on the %s engine', (_, makeEngine) => {
   const engine = makeEngine();
+  const hex = (secret: Secret | null): string => Buffer.from(engine.exportSecret(secret!)).toString('hex');
+  const bob = (): Secret => engine.importSecret(Buffer.from(BOB.d!, 'base64url'));
 
   test('X25519 agrees as in RFC 7748 §6.1', () => {
-    const secret = engine.importSecret(Buffer.from(BOB.d!, 'base64url'));
     const alice = Buffer.from('8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a', 'hex');
-    const shared = agree('X25519', secret, importPublicKey('X25519', alice)!, engine);
-    expect(Buffer.from(shared!).toString('hex')).toBe(
-      '4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742',
-    );
+    const shared = Buffer.from('4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742', 'hex');
+    for (const info of [new Uint8Array(0), Buffer.from('info')]) {
+      expect(hex(engine.agreeOnKey('X25519', bob(), alice, info))).toBe(derived(shared, info));
+    }
   });
 
-  test('P-256 agrees with node:crypto', () => {
-    const ours = engine.importSecret(Buffer.from(EC.d!, 'base64url'));
-    const theirs = createECDH('prime256v1');
-    const point = theirs.generateKeys();
-    const shared = agree('P-256', ours, importPublicKey('P-256', point.subarray(1))!, engine)!;
-    const own = publicKeyOf('P-256', ours, engine)!;
-    expect(Buffer.from(shared)).toEqual(theirs.computeSecret(Buffer.concat([Buffer.of(4), own])));
+  test.each(CURVES)('%s agrees with node:crypto on a hundred keys', (curve) => {
+    for (let i = 0; i < 100; i++) {
+      const [d, e, info] = [randomBytes(32), randomBytes(32), randomBytes(i)];
+      const ours = engine.importSecret(d);
+      const peer = engine.agreementPublicKey(curve, engine.importSecret(e))!;
+      const own = engine.agreementPublicKey(curve, ours)!;
+      const shared = diffieHellman({
+        privateKey: nodeKey(curve, d, own),
+        publicKey: createPublicKey(nodeKey(curve, e, peer)),
+      });
+      expect(hex(engine.agreeOnKey(curve, ours, peer, info))).toBe(derived(shared, info));
+    }
   });
 
   test.each([
@@ -180,16 +209,58 @@ describe.each([
     ['order 8, the other', '5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157'],
     ['p - 1', `ec${'ff'.repeat(30)}7f`],
     ['p', `ed${'ff'.repeat(30)}7f`],
-  ])('an X25519 key of small order agrees on nothing: %s', (__, hex) => {
-    const secret = engine.importSecret(Buffer.from(BOB.d!, 'base64url'));
-    const peer = importPublicKey('X25519', Buffer.from(hex, 'hex'))!;
-    expect(agree('X25519', secret, peer, engine)).toBeNull();
+  ])('an X25519 key of small order agrees on nothing: %s', (__, peer) => {
+    expect(engine.agreeOnKey('X25519', bob(), Buffer.from(peer, 'hex'), new Uint8Array(0))).toBeNull();
   });
 
-  test('a point off P-256 is no key', () => {
-    expect(importPublicKey('P-256', Buffer.alloc(64, 1))).toBeNull();
-    expect(importPublicKey('P-256', new Uint8Array(64))).toBeNull();
-    expect(importPublicKey('X25519', new Uint8Array(31))).toBeNull();
+  test.each([
+    ['zero', '00'.repeat(32)],
+    ['the order', 'ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551'],
+    ['far above it', 'ff'.repeat(32)],
+  ])('a private key of P-256 that is none has no public key and agrees on nothing: %s', (__, d) => {
+    const secret = engine.importSecret(Buffer.from(d, 'hex'));
+    const peer = engine.agreementPublicKey('P-256', engine.importSecret(Buffer.from(EC.d!, 'base64url')))!;
+    expect(engine.agreementPublicKey('P-256', secret)).toBeNull();
+    expect(engine.agreeOnKey('P-256', secret, peer, new Uint8Array(0))).toBeNull();
+  });
+
+  test('a point off P-256 is no key, nor are bytes of another length', () => {
+    for (const [curve, bytes] of [
+      ['P-256', Buffer.alloc(64, 1)],
+      ['P-256', Buffer.alloc(64)],
+      ['P-256', Buffer.alloc(32)],
+      ['P-256', Buffer.alloc(65, 4)],
+      ['X25519', Buffer.alloc(31, 9)],
+      ['X25519', Buffer.alloc(64, 9)],
+    ] as const) {
+      expect(engine.isAgreementPublicKey(curve, bytes)).toBe(false);
+      const secret = engine.importSecret(Buffer.from(EC.d!, 'base64url'));
+      expect(engine.agreeOnKey(curve, secret, bytes, new Uint8Array(0))).toBeNull();
+    }
+  });
+
+  test('a message opens as node:crypto sealed it, and with no bit of it changed', () => {
+    const [key, iv, additional, plain] = [randomBytes(32), randomBytes(12), randomBytes(20), randomBytes(70)];
+    const cipher = createCipheriv('aes-256-gcm', key, iv).setAAD(additional);
+    const ciphertext = Buffer.concat([cipher.update(plain), cipher.final()]);
+    const message = { iv, additional, ciphertext, tag: cipher.getAuthTag() };
+    const secret = engine.importSecret(key);
+    expect(hex(engine.openMessage(secret, message))).toBe(plain.toString('hex'));
+    for (const part of ['iv', 'additional', 'ciphertext', 'tag'] as const) {
+      const changed = Buffer.from(message[part]);
+      changed[3]! ^= 16;
+      expect(engine.openMessage(secret, { ...message, [part]: changed }), part).toBeNull();
+    }
+  });
+
+  test('what is disposed, or of another length, is refused as such', () => {
+    const gone = bob();
+    gone.dispose();
+    const peer = new Uint8Array(32).fill(9);
+    expect(() => engine.agreementPublicKey('X25519', gone)).toThrow(expect.objectContaining({ code: 'Closed' }));
+    expect(() => engine.agreeOnKey('X25519', gone, peer, peer)).toThrow(expect.objectContaining({ code: 'Closed' }));
+    expect(() => engine.agreementPublicKey('X25519', engine.importSecret(Buffer.alloc(31)))).toThrow(RangeError);
+    expect(() => engine.agreeOnKey('P-256', engine.importSecret(Buffer.alloc(33)), peer, peer)).toThrow(RangeError);
   });
 });
 
@@ -247,14 +318,17 @@ function thumbprintOf(jwk: Jwk): string {
   return parseJwks(json({ ...jwk, d: undefined }), getEngine(), { where: 'keys' }).recipientKeys[0]!.thumbprint;
 }
 
-test('KeyObjects that Node makes agree with ours', () => {
-  const { privateKey, publicKey } = generateKeyPairSync('x25519');
-  const { d } = privateKey.export({ format: 'jwk' });
-  const { secret, curve } = parseJwks(json({ ...privateKey.export({ format: 'jwk' }) }), getEngine(), { where: 'keys' })
-    .recipientKeys[0]!;
-  expect(d).toBeDefined();
-  const other = generateKeyPairSync('x25519');
-  const x = Buffer.from(other.publicKey.export({ format: 'jwk' }).x!, 'base64url');
-  const ours = agree(curve, secret!, importPublicKey(curve, x)!, getEngine());
-  expect(Buffer.from(ours!)).toEqual(diffieHellman({ privateKey: other.privateKey, publicKey }));
+test.each(CURVES)('a %s key that Node makes is read, and agrees with what Node makes', (curve) => {
+  const pair = (): { privateKey: KeyObject; publicKey: KeyObject } =>
+    curve === 'X25519' ? generateKeyPairSync('x25519') : generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const [own, other] = [pair(), pair()];
+  const [key] = parseJwks(json({ ...own.privateKey.export({ format: 'jwk' }) }), getEngine(), {
+    where: 'keys',
+  }).recipientKeys;
+  const { publicKey } = parseJwks(json({ ...other.publicKey.export({ format: 'jwk' }) }), getEngine(), {
+    where: 'keys',
+  }).recipientKeys[0]!;
+  const ours = getEngine().agreeOnKey(curve, key!.secret!, publicKey, new Uint8Array(0))!;
+  const shared = diffieHellman({ privateKey: other.privateKey, publicKey: own.publicKey });
+  expect(Buffer.from(getEngine().exportSecret(ours)).toString('hex')).toBe(derived(shared, new Uint8Array(0)));
 });

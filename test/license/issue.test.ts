@@ -21,7 +21,7 @@ import {
   verifyFileSync,
   verifyLicense,
 } from 'cryptotensors';
-import type { AuditEvent, KeyProvider, PolicyInput, RecipientCurve } from 'cryptotensors';
+import type { AuditEvent, KeyProvider, PolicyInput, AgreementCurve } from 'cryptotensors';
 import { sign } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { headerOf } from '../support/detach.js';
@@ -52,7 +52,7 @@ function expectWhole(tensors: Map<string, { bytes: Uint8Array }>): void {
 }
 
 describe('a licence opens its body', () => {
-  test.each(['X25519', 'P-256'] as RecipientCurve[])('for a customer with a %s key', async (curve) => {
+  test.each(['X25519', 'P-256'] as AgreementCurve[])('for a customer with a %s key', async (curve) => {
     const customer = generateRecipientKeys({ curve });
     const license = await issue({ to: publicJwks(customer) });
     await using file = await safeOpen(BODY, opening(license, { keys: customer }));

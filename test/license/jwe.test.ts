@@ -1,7 +1,7 @@
 import { createPrivateKey } from 'node:crypto';
 import { compactDecrypt } from 'jose';
 import { exportLicenseKey, generateRecipientKeys, publicJwks, safeOpenSync } from 'cryptotensors';
-import type { Jwk, RecipientCurve } from 'cryptotensors';
+import type { Jwk, AgreementCurve } from 'cryptotensors';
 import { getEngine } from '#dist/engine/load.js';
 import { createNodeEngine } from '#dist/engine/node/engine.js';
 import { parseJwe } from '#dist/format/jwe.js';
@@ -24,7 +24,7 @@ function withKey(parts: readonly string[]): Uint8Array {
 const encoded = (text: string): string => Buffer.from(text).toString('base64url');
 const withHeader = (text: string): Uint8Array => withKey([encoded(text), ...jwe.slice(1)]);
 
-describe.each(['X25519', 'P-256'] as RecipientCurve[])('the key in a licence for %s', (curve) => {
+describe.each(['X25519', 'P-256'] as AgreementCurve[])('the key in a licence for %s', (curve) => {
   const customer = generateRecipientKeys({ curve });
   const [key] = customer.keys as [Jwk];
 

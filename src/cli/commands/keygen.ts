@@ -1,7 +1,7 @@
 import { Option } from 'commander';
 import type { Command } from 'commander';
 import { generateKeys, generateRecipientKeys, publicJwks } from '../../index.js';
-import type { AeadAlgorithm, JwkSet, RecipientCurve } from '../../index.js';
+import type { AeadAlgorithm, JwkSet, AgreementCurve } from '../../index.js';
 import { EXIT_CODE_HELP } from '../exit-codes.js';
 import { addOutputFlags, given } from '../flags.js';
 import { writeNewFiles } from '../key-files.js';
@@ -18,7 +18,7 @@ interface KeygenFlags extends OutputFlags {
   signKid?: string;
   format: 'reference' | 'rfc7517';
   recipient?: true;
-  curve: RecipientCurve;
+  curve: AgreementCurve;
   kid?: string;
 }
 

@@ -14,13 +14,20 @@ import {
 } from 'cryptotensors';
 import { scan } from './scan.mjs';
 
-const [, , how, keys, model, target, needles] =
-  /** @type {[string, string, string, string, string, string, string]} */ (argv);
+const [, , how, keys, model, target, needles, trust] =
+  /** @type {[string, string, string, string, string, string, string, string]} */ (argv);
 const report = (/** @type {string} */ step) => console.log(JSON.stringify({ step, hits: scan(JSON.parse(needles)) }));
 const TENSORS = { x: { dtype: /** @type {const} */ ('U8'), shape: [4], data: new Uint8Array(4) } };
 
 report('start');
-await { string: useString, sync: useSync, async: useAsync }[/** @type {'string' | 'sync' | 'async'} */ (how)]();
+const ways = {
+  string: useString,
+  sync: useSync,
+  async: useAsync,
+  'sync license': useLicenseSync,
+  'async license': useLicense,
+};
+await ways[/** @type {keyof typeof ways} */ (how)]();
 
 async function useString() {
   const kept = readFileSync(keys, 'latin1');
@@ -50,6 +57,33 @@ async function useAsync() {
   report('used');
   for (const file of opened) await file.close();
   cached.dispose();
+  ring.dispose();
+  report('disposed');
+}
+
+/** With a customer's keys: `model` is a body, `target` the licence for it. */
+function useLicenseSync() {
+  const ring = loadKeysSync(keys);
+  report('loaded');
+  const opened = safeOpenSync(model, { keys: ring, trust, license: target });
+  opened.getTensorsSync();
+  report('used');
+  return opened.close().then(() => {
+    ring.dispose();
+    report('disposed');
+  });
+}
+
+async function useLicense() {
+  const ring = await loadKeys(keys);
+  report('loaded');
+  const opened = [];
+  for (const source of [ring, keys]) {
+    opened.push(await safeOpen(model, { keys: source, trust, license: target }));
+  }
+  for (const file of opened) await file.getTensors();
+  report('used');
+  for (const file of opened) await file.close();
   ring.dispose();
   report('disposed');
 }
