@@ -72,6 +72,49 @@ Napi::Value create_file_at(const Napi::CallbackInfo& info) {
   return make_handle(info.Env(), std::get<std::shared_ptr<Sink>>(std::move(created)));
 }
 
+Napi::Value status_or_null(Napi::Env env, const std::optional<FileStatus>& status) {
+  if (!status) return env.Null();
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("device", Napi::BigInt::New(env, status->device));
+  object.Set("inode", Napi::BigInt::New(env, status->inode));
+  object.Set("mode", Napi::Number::New(env, status->mode));
+  object.Set("uid", Napi::Number::New(env, status->uid));
+  object.Set("gid", Napi::Number::New(env, status->gid));
+  object.Set("links", Napi::Number::New(env, static_cast<double>(status->links)));
+  return object;
+}
+
+Napi::Value source_status(const Napi::CallbackInfo& info) {
+  return status_or_null(info.Env(), open_argument<Source>(info[0], "source")->status());
+}
+
+Napi::Value sink_status(const Napi::CallbackInfo& info) {
+  return status_or_null(info.Env(), open_argument<Sink>(info[0], "sink")->status());
+}
+
+Napi::Value sink_set_mode(const Napi::CallbackInfo& info) {
+  const auto sink = open_argument<Sink>(info[0], "sink");
+  const uint64_t mode = integer_argument(info[1], "mode");
+  if (mode > 0777) throw std::invalid_argument("mode must be at most 0o777");
+  return done(info, sink->set_mode(static_cast<uint32_t>(mode)));
+}
+
+// sink, uid or null, gid or null.
+Napi::Value sink_set_owner(const Napi::CallbackInfo& info) {
+  const auto sink = open_argument<Sink>(info[0], "sink");
+  const auto id = [](const Napi::Value& value, const char* name) -> std::optional<uint32_t> {
+    if (value.IsNull()) return std::nullopt;
+    const uint64_t number = integer_argument(value, name);
+    if (number >= UINT32_MAX) throw std::invalid_argument(std::string(name) + " is not an id of this system");
+    return static_cast<uint32_t>(number);
+  };
+  return done(info, sink->set_owner(id(info[1], "uid"), id(info[2], "gid")));
+}
+
+Napi::Value remove_abandoned_at(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), remove_abandoned(path_argument(info[0], "path")));
+}
+
 Napi::Value memory_sink_of(const Napi::CallbackInfo& info) {
   return make_handle(info.Env(), memory_sink(bytes_argument(info[0], "bytes")), info[0]);
 }
@@ -109,6 +152,12 @@ void export_files(Napi::Object exports) {
   export_function<sink_write>(exports, "sinkWrite");
   export_function<sink_sync_job>(exports, "sinkSyncJob");
   export_function<close_handle<Sink>>(exports, "closeSink");
+  export_function<source_status>(exports, "sourceStatus");
+  export_function<sink_status>(exports, "sinkStatus");
+  export_function<sink_set_mode>(exports, "sinkSetMode");
+  export_function<sink_set_owner>(exports, "sinkSetOwner");
+  export_function<remove_abandoned_at>(exports, "removeAbandoned");
+  exports.Set("locksFiles", Napi::Boolean::New(exports.Env(), locks_files));
 }
 
 }  // namespace cryptotensors::binding

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -35,6 +36,16 @@ class Mapping {
   const size_t offset_;
 };
 
+// What a file is known by, and who may use it: as its descriptor tells, so whatever its path leads to meanwhile.
+struct FileStatus {
+  uint64_t device, inode;
+  // Permissions only, with the set-user-id, set-group-id and sticky bits.
+  uint32_t mode;
+  uint32_t uid, gid;
+  // How many names it has.
+  uint64_t links;
+};
+
 // Bytes to read. The size is the one at opening.
 class Source {
  public:
@@ -57,6 +68,8 @@ class Source {
   // Maps [offset, offset + length), which is not empty and lies within the source, privately. Code::invalid where that is
   // not to be had.
   virtual std::variant<std::unique_ptr<Mapping>, Fault> map(uint64_t offset, uint64_t length) const;
+  // Nothing for memory, and where the system does not tell.
+  virtual std::optional<FileStatus> status() const { return std::nullopt; }
 
  protected:
   explicit Source(uint64_t size) noexcept : size_(size) {}
@@ -78,6 +91,12 @@ class Sink {
   virtual Fault allocate(uint64_t size) = 0;
   virtual Fault write(uint64_t offset, ByteSpan bytes) = 0;
   virtual Fault sync() = 0;
+  // Nothing for memory, and where the system does not tell.
+  virtual std::optional<FileStatus> status() const { return std::nullopt; }
+  // Both go by the descriptor: whatever stands under the path meanwhile is not touched. They do nothing for memory.
+  virtual Fault set_mode(uint32_t) { return {}; }
+  // An id that is not given stays.
+  virtual Fault set_owner(std::optional<uint32_t>, std::optional<uint32_t>) { return {}; }
   // The memory that is written to, empty for a file.
   virtual MutableByteSpan memory() noexcept { return {}; }
 
@@ -87,8 +106,13 @@ class Sink {
 
 // Opens a regular file for reading; anything else is Code::file_error.
 std::variant<std::shared_ptr<Source>, Fault> open_file(const std::string& utf8_path);
-// Creates a file that was not there (O_EXCL) for writing.
+// Creates a file that was not there (O_EXCL) for writing. Where files can be locked it stays so as long as the sink is open,
+// so that others can tell that somebody is at work.
 std::variant<std::shared_ptr<Sink>, Fault> create_file(const std::string& utf8_path, uint32_t mode);
+// Whether this system can tell a file that a sink holds from one that a process has left behind.
+extern const bool locks_files;
+// Removes a regular file of this user's that no sink holds, and says whether it did.
+bool remove_abandoned(const std::string& utf8_path);
 
 // The caller keeps the memory alive. It may be written to by others: see Source::read, which copies.
 std::shared_ptr<Source> memory_source(ByteSpan bytes);

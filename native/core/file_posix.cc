@@ -2,6 +2,7 @@
 #if !defined(_WIN32)
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -55,6 +56,17 @@ Version version_of(const struct stat& status) noexcept {
   return {int64_t{status.st_size}, int64_t{modified.tv_sec}, int64_t{modified.tv_nsec}};
 }
 
+std::optional<FileStatus> status_of(int fd) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return std::nullopt;
+  return FileStatus{.device = static_cast<uint64_t>(status.st_dev),
+                    .inode = static_cast<uint64_t>(status.st_ino),
+                    .mode = static_cast<uint32_t>(status.st_mode & 07777),
+                    .uid = static_cast<uint32_t>(status.st_uid),
+                    .gid = static_cast<uint32_t>(status.st_gid),
+                    .links = static_cast<uint64_t>(status.st_nlink)};
+}
+
 class FileMapping final : public Mapping {
  public:
   FileMapping(MutableByteSpan pages, size_t offset) noexcept : Mapping(pages, offset) {}
@@ -92,6 +104,8 @@ class FileSource final : public Source {
     (void)offset, (void)length;
 #endif
   }
+
+  std::optional<FileStatus> status() const override { return status_of(file_.get()); }
 
   Fault check_unchanged() const override {
     struct stat now {};
@@ -174,6 +188,20 @@ class FileSink final : public Sink {
     return system_fault("cannot flush to disk", errno);
   }
 
+  std::optional<FileStatus> status() const override { return status_of(file_.get()); }
+
+  Fault set_mode(uint32_t mode) override {
+    if (retry([&] { return ::fchmod(file_.get(), static_cast<mode_t>(mode)); }) == 0) return {};
+    return system_fault("cannot set the permissions", errno);
+  }
+
+  Fault set_owner(std::optional<uint32_t> uid, std::optional<uint32_t> gid) override {
+    const uid_t owner = uid ? static_cast<uid_t>(*uid) : static_cast<uid_t>(-1);
+    const gid_t group = gid ? static_cast<gid_t>(*gid) : static_cast<gid_t>(-1);
+    if (retry([&] { return ::fchown(file_.get(), owner, group); }) == 0) return {};
+    return system_fault("cannot set the owner", errno);
+  }
+
  private:
   const Descriptor file_;
 };
@@ -196,7 +224,29 @@ std::variant<std::shared_ptr<Sink>, Fault> create_file(const std::string& utf8_p
   const int fd = retry(
       [&] { return ::open(utf8_path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, static_cast<mode_t>(mode)); });
   if (fd < 0) return system_fault("cannot create", errno);
-  return std::make_shared<FileSink>(Descriptor(fd));
+  Descriptor file(fd);
+  // Between the two calls somebody could take the file for an abandoned one: then it is as if the name had been taken. Where
+  // a file system knows no locks nobody takes it for one.
+  const bool busy = ::flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  const auto status = status_of(fd);
+  if (busy || (status && status->links == 0)) return system_fault("cannot create", EEXIST);
+  return std::make_shared<FileSink>(std::move(file));
+}
+
+const bool locks_files = true;
+
+bool remove_abandoned(const std::string& utf8_path) {
+  constexpr int flags = O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW;
+  // To write, because some network file systems lock nothing that is open for reading only.
+  int fd = retry([&] { return ::open(utf8_path.c_str(), O_RDWR | flags); });
+  if (fd < 0 && errno == EACCES) fd = retry([&] { return ::open(utf8_path.c_str(), O_RDONLY | flags); });
+  if (fd < 0) return false;
+  const Descriptor file(fd);
+  struct stat own {}, found {};
+  if (::fstat(fd, &own) != 0 || !S_ISREG(own.st_mode) || own.st_uid != ::geteuid()) return false;
+  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) return false;
+  if (::lstat(utf8_path.c_str(), &found) != 0 || found.st_ino != own.st_ino || found.st_dev != own.st_dev) return false;
+  return ::unlink(utf8_path.c_str()) == 0;
 }
 
 }  // namespace cryptotensors

@@ -5,6 +5,7 @@ import type {
   AgreementCurve,
   DigestAlgorithm,
   EngineFacts,
+  FileStatus,
   RecordFault,
 } from './types.js';
 
@@ -76,6 +77,12 @@ export interface Addon {
   sinkWrite(sink: SinkHandle, offset: number, bytes: Uint8Array): void;
   sinkSyncJob(sink: SinkHandle): JobHandle<undefined>;
   closeSink(sink: SinkHandle): void;
+  sourceStatus(source: SourceHandle): FileStatus | null;
+  sinkStatus(sink: SinkHandle): FileStatus | null;
+  sinkSetMode(sink: SinkHandle, mode: number): void;
+  sinkSetOwner(sink: SinkHandle, uid: number | null, gid: number | null): void;
+  readonly locksFiles: boolean;
+  removeAbandoned(path: string): boolean;
 
   createTable(
     dataStart: number,

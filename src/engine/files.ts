@@ -2,17 +2,23 @@ import type { Addon, SinkHandle, SourceHandle } from './addon.js';
 import { guarded } from './native-fault.js';
 import { runJob, startJob, UNCONTROLLED } from './job.js';
 import { NativeObject } from './native-object.js';
-import type { Sink, Source } from './types.js';
+import type { FileStatus, Sink, Source } from './types.js';
 
 /** An open file, or bytes in memory, to read from. */
 export class NativeSource extends NativeObject<'source'> implements Source {
   readonly size: number;
   readonly path: string | undefined;
+  readonly #addon: Addon;
 
   constructor(addon: Addon, handle: SourceHandle, path: string | undefined) {
     super(handle, (source) => addon.closeSource(source));
+    this.#addon = addon;
     this.size = addon.sourceSize(handle);
     this.path = path;
+  }
+
+  status(): FileStatus | null {
+    return guarded(() => this.#addon.sourceStatus(this.handle));
   }
 
   close(): void {
@@ -55,6 +61,18 @@ export class NativeSink extends NativeObject<'sink'> implements Sink {
 
   #syncJob() {
     return guarded(() => this.#addon.sinkSyncJob(this.handle));
+  }
+
+  status(): FileStatus | null {
+    return guarded(() => this.#addon.sinkStatus(this.handle));
+  }
+
+  setMode(mode: number): void {
+    guarded(() => this.#addon.sinkSetMode(this.handle, mode));
+  }
+
+  setOwner(uid: number | null, gid: number | null): void {
+    guarded(() => this.#addon.sinkSetOwner(this.handle, uid, gid));
   }
 
   close(): void {

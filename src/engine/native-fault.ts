@@ -1,5 +1,5 @@
-import { constants } from 'node:os';
 import { EngineFault } from './fault.js';
+import { systemCodeOf } from './system-codes.js';
 import type { JobFault } from './types.js';
 
 /** What the addon throws for a fault. */
@@ -15,7 +15,7 @@ interface NativeFault {
 export function asFault(error: unknown): unknown {
   if (!isNativeFault(error)) return error;
   const { code, message, tensor, chunk, errno } = error;
-  return new EngineFault(code, message, { tensor, chunk, systemCode: systemCodes.get(errno) });
+  return new EngineFault(code, message, { tensor, chunk, systemCode: systemCodeOf(errno) });
 }
 
 /** Calls the addon. */
@@ -29,10 +29,4 @@ export function guarded<Result>(call: () => Result): Result {
 
 function isNativeFault(error: unknown): error is NativeFault {
   return error instanceof Error && 'code' in error && 'tensor' in error && 'errno' in error;
-}
-
-/** `ENOENT`, … by number; where two names share a number, the first one. */
-const systemCodes = new Map<number, string>();
-for (const [name, number] of Object.entries(constants.errno)) {
-  if (!systemCodes.has(number)) systemCodes.set(number, name);
 }

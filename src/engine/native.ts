@@ -160,6 +160,14 @@ export class NativeEngine implements Engine {
     );
   }
 
+  get locksFiles(): boolean {
+    return this.#addon.locksFiles;
+  }
+
+  removeAbandoned(path: string): boolean {
+    return this.#addon.removeAbandoned(path);
+  }
+
   memorySink(bytes: Uint8Array): Sink {
     checkMemory(bytes);
     return new NativeSink(this.#addon, this.#addon.memorySink(bytes));

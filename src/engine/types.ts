@@ -43,12 +43,26 @@ export interface Secret {
   dispose(): void;
 }
 
+/** What a file is known by, and who may use it: as its descriptor tells, so whatever its path leads to meanwhile. */
+export interface FileStatus {
+  device: bigint;
+  inode: bigint;
+  /** Permissions, with the set-user-id, set-group-id and sticky bits: `0o7777` at the most. */
+  mode: number;
+  uid: number;
+  gid: number;
+  /** How many names it has. */
+  links: number;
+}
+
 /** Something that stored bytes are read from: an open file, or bytes in memory. */
 export interface Source {
   /** Length in bytes when it was opened. */
   readonly size: number;
   /** Path of the file; undefined for bytes in memory. */
   readonly path: string | undefined;
+  /** Null for bytes in memory, and where the system does not tell. */
+  status(): FileStatus | null;
   /** Closes the descriptor once the jobs that use it have ended. Further use throws `Closed`. Idempotent. */
   close(): void;
 }
@@ -64,6 +78,12 @@ export interface Sink {
   /** `allocate` and `sync` on another thread: both can take long. */
   allocateAsync(size: number): Promise<void>;
   syncAsync(): Promise<void>;
+  /** Null for memory, and where the system does not tell. */
+  status(): FileStatus | null;
+  /** Permissions, `0o777` at the most, by the descriptor; nothing for memory. The umask does not apply. */
+  setMode(mode: number): void;
+  /** By the descriptor; null leaves what is. FileError with EPERM where the system does not permit it. */
+  setOwner(uid: number | null, gid: number | null): void;
   close(): void;
 }
 
@@ -320,6 +340,10 @@ export interface Engine extends KeyAgreement {
 
   /** Creates a new file for writing (`O_EXCL`); FileError with EEXIST if it is there. `mode` as in open(2). */
   createFile(path: string, mode: number): Sink;
+  /** Whether a file is locked as long as the sink that created it is open, so that `removeAbandoned` can tell. */
+  readonly locksFiles: boolean;
+  /** Removes a regular file of this user's that no sink holds, and says whether it did. Throws nothing. */
+  removeAbandoned(path: string): boolean;
   memorySink(bytes: Uint8Array): Sink;
 
   createTable(spec: TableSpec): { table: TensorTable } | { fault: RecordFault };

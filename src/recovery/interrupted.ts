@@ -2,11 +2,12 @@ import { basename, dirname, join } from 'node:path';
 import { CryptoTensorsError } from '../errors.js';
 import type { ErrorCode } from '../errors.js';
 import type { Engine } from '../engine/types.js';
+import { realPath, statusOf } from '../files/status.js';
 import type { Twin } from '../twin.js';
 import { MAX_JOURNAL_BYTES, decodeJournal, isBetween, journalOf, markOf, temporaryOf } from './journal.js';
 import type { Change, HeaderMark, HeaderSwap, Journal } from './journal.js';
 import { isPlainName } from '../model/shards.js';
-import { readStart, realPath, statusOf } from './stored.js';
+import { readStart } from './stored.js';
 
 /**
  * What readers do about a rewrap that was interrupted, or that is under way while they read: they never see a header that is

@@ -1,8 +1,4 @@
-import { realpathSync, statSync } from 'node:fs';
-import type { BigIntStats } from 'node:fs';
-import { realpath, stat } from 'node:fs/promises';
 import type { Engine } from '../engine/types.js';
-import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { openSource, readRaw } from '../model/source.js';
 
@@ -17,29 +13,6 @@ export function* readStart(path: string, length: number, engine: Engine): Twin<U
     } finally {
       source.close();
     }
-  } catch {
-    return null;
-  }
-}
-
-/** The file behind symbolic links; null if there is none. */
-export function* realPath(path: string): Twin<string | null> {
-  return yield* step(
-    () => orNull(() => realpathSync(path)),
-    () => realpath(path).catch(() => null),
-  );
-}
-
-export function* statusOf(path: string): Twin<BigIntStats | null> {
-  return yield* step(
-    () => statSync(path, { bigint: true, throwIfNoEntry: false }) ?? null,
-    () => stat(path, { bigint: true }).catch(() => null),
-  );
-}
-
-function orNull<Result>(work: () => Result): Result | null {
-  try {
-    return work();
   } catch {
     return null;
   }

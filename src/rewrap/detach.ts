@@ -1,13 +1,12 @@
-import { statSync } from 'node:fs';
 import { padHeader } from '../format/canonical.js';
 import { getEngine } from '../engine/load.js';
+import { writeAtomically } from '../files/atomic-write.js';
 import { checkOptionNames, resolvePath } from '../options.js';
 import { readDetachedHeader } from '../open/detached.js';
 import { publicError } from '../model/faults.js';
 import { openSource, readHeader } from '../model/source.js';
 import { runAsync } from '../twin.js';
 import type { Twin } from '../twin.js';
-import { writeAtomically } from '../writer/atomic-file.js';
 import { paths } from '../writer/encrypt-file.js';
 import { WORK_OPTIONS, checkWorkOptions } from '../writer/options.js';
 import type { WorkOptions } from '../writer/options.js';
@@ -43,7 +42,8 @@ function* detach(from: string, to: string, options: DetachOptions): Twin<void> {
     try {
       const { bytes } = yield* readHeader(engine, source);
       const header = padHeader(bytes, DETACHED_PADDING);
-      const file = { path: to, byteLength: header.length, engine, durable: options.durable };
+      const like = source.status();
+      const file = { path: to, byteLength: header.length, engine, durable: options.durable, like };
       // eslint-disable-next-line require-yield -- nothing here takes long
       yield* writeAtomically(file, function* (sink) {
         sink.write(0, header);
@@ -96,7 +96,7 @@ function* attach(from: string, detached: string | Uint8Array, to: string, option
         byteLength: bytes.length + bodyBytes(body),
         engine,
         durable: options.durable,
-        mode: statSync(from).mode & 0o7777,
+        like: source.status(),
       };
       yield* writeAtomically(file, (sink) => writeWithBody(bytes, body, sink, options));
     } finally {

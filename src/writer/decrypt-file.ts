@@ -1,4 +1,5 @@
 import { encodeHeader } from '../format/canonical.js';
+import { writeAtomically } from '../files/atomic-write.js';
 import { auditOf, audited } from '../model/audit.js';
 import type { Audit } from '../model/audit.js';
 import { publicError } from '../model/faults.js';
@@ -8,7 +9,6 @@ import { checkOpenOptions } from '../open/options.js';
 import type { OpenOptions } from '../open/options.js';
 import { runAsync, step } from '../twin.js';
 import type { Twin } from '../twin.js';
-import { writeAtomically } from './atomic-file.js';
 import { paths } from './encrypt-file.js';
 import { WORK_OPTIONS, checkWorkOptions } from './options.js';
 import type { WorkOptions } from './options.js';
@@ -75,7 +75,13 @@ function* writePlain(model: Model, to: string, options: DecryptOptions, audit: A
   const dataBytes = header.end.at(-1) ?? 0;
   const tensors = new Float64Array(header.count * 2);
   for (let i = 0; i < header.count; i++) tensors.set([i, prefix.byteLength + header.begin[i]!], i * 2);
-  const file = { path: to, byteLength: prefix.byteLength + dataBytes, engine, durable: options.durable };
+  const file = {
+    path: to,
+    byteLength: prefix.byteLength + dataBytes,
+    engine,
+    durable: options.durable,
+    like: source.status(),
+  };
   yield* writeAtomically(file, function* (sink) {
     const request = {
       table,

@@ -2,14 +2,15 @@ import { CryptoTensorsError, argumentError, quote } from '../errors.js';
 import { protection as protectionOf } from '../format/crypto-metadata.js';
 import type { Header } from '../format/header.js';
 import { getEngine } from '../engine/load.js';
-import type { Engine, Source } from '../engine/types.js';
+import type { Engine, FileStatus, Source } from '../engine/types.js';
+import { writeAtomically } from '../files/atomic-write.js';
+import { isSameFile } from '../files/status.js';
 import { publicError } from '../model/faults.js';
 import { isShardIndex } from '../model/shards.js';
 import { openSource, readHeader } from '../model/source.js';
 import { checkOptionNames, resolvePath } from '../options.js';
 import { runAsync } from '../twin.js';
 import type { Twin } from '../twin.js';
-import { writeAtomically } from './atomic-file.js';
 import { PROTECT_OPTIONS, WORK_OPTIONS, checkProtectOptions, checkWorkOptions } from './options.js';
 import type { ProtectOptions, WorkOptions } from './options.js';
 import { createProtection } from './protection.js';
@@ -52,9 +53,17 @@ function* encrypt(from: string, to: string, options: EncryptOptions, engine: Eng
     const header = yield* readHeader(engine, source);
     names = header.names;
     const prepared = planEncryption(source, header, protection, options);
-    yield* writeAtomically({ path: to, byteLength: prepared.byteLength, engine, durable: options.durable }, (sink) =>
-      sealTo(prepared, sink, engine, options),
-    );
+    const like = source.status();
+    const file = {
+      path: to,
+      byteLength: prepared.byteLength,
+      engine,
+      durable: options.durable,
+      like,
+      leaves: (replaced: FileStatus) =>
+        like !== null && isSameFile(like, replaced) ? 'the plaintext' : 'what was there before',
+    };
+    yield* writeAtomically(file, (sink) => sealTo(prepared, sink, engine, options));
   } catch (error) {
     throw publicError(error, { path: from, names, signal: options.signal });
   } finally {

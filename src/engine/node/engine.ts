@@ -68,6 +68,9 @@ export function createNodeEngine(): Engine {
       throw new EngineFault('InvalidOption', 'files can be mapped by the native engine only');
     },
     createFile,
+    // Node locks no files.
+    locksFiles: false,
+    removeAbandoned: () => false,
     memorySink,
     createTable,
     createTableAsync,

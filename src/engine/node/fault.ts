@@ -1,5 +1,5 @@
-import { getSystemErrorMap } from 'node:util';
 import { EngineFault } from '../fault.js';
+import { asSystemError } from '../system-codes.js';
 import type { JobFault } from '../types.js';
 
 export { EngineFault } from '../fault.js';
@@ -14,11 +14,9 @@ export function aborted(): EngineFault {
 
 /** What a failed system call becomes: "cannot open: no such file or directory". Anything else passes through. */
 export function systemFault(what: string, error: unknown): unknown {
-  const { code, errno, message } = error as NodeJS.ErrnoException;
-  if (errno === undefined) return error;
-  return new EngineFault('FileError', `${what}: ${getSystemErrorMap().get(errno)?.[1] ?? message}`, {
-    systemCode: code,
-  });
+  const failure = asSystemError(error);
+  if (failure === null) return error;
+  return new EngineFault('FileError', `${what}: ${failure.words}`, { systemCode: failure.code });
 }
 
 /** Whatever was thrown inside a job as a fault. */

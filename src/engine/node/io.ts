@@ -1,4 +1,5 @@
-import { readSync, writeSync } from 'node:fs';
+import { fstatSync, readSync, writeSync } from 'node:fs';
+import type { FileStatus } from '../types.js';
 import { EngineFault, systemFault } from './fault.js';
 
 /** How a thread reads stored bytes. Every call copies: nothing is verified or decrypted in memory that others can change. */
@@ -114,6 +115,14 @@ export type Place =
   /** `size`: length when it was opened, for messages; 0 for a sink. */
   { kind: 'file'; fd: number; size: number } | { kind: 'memory'; bytes: Uint8Array };
 export type RemotePlace = Place | { kind: 'relay'; index: number };
+
+export function statusOfDescriptor(fd: number): FileStatus | null {
+  // On Windows the numbers are made up.
+  if (process.platform === 'win32') return null;
+  const { dev, ino, mode, uid, gid, nlink } = fstatSync(fd, { bigint: true });
+  const permissions = Number(mode & 0o7777n);
+  return { device: dev, inode: ino, mode: permissions, uid: Number(uid), gid: Number(gid), links: Number(nlink) };
+}
 
 export function openInput(place: Place): Input {
   return place.kind === 'file' ? new FileInput(place.fd, place.size) : new MemoryInput(place.bytes);

@@ -1,7 +1,10 @@
 import {
   closeSync,
   constants,
+  fchmodSync,
+  fchownSync,
   fsync,
+  fstatSync,
   fsyncSync,
   ftruncate,
   ftruncateSync,
@@ -12,10 +15,11 @@ import {
 import type { StatsFs } from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
-import type { Sink } from '../types.js';
+import type { FileStatus, Sink } from '../types.js';
 import { checkJobBytes } from './arguments.js';
 import { EngineFault, systemFault } from './fault.js';
 import { openOutput } from './io.js';
+import { statusOfDescriptor } from './io.js';
 import type { Place } from './io.js';
 import { Lease } from './lease.js';
 
@@ -33,6 +37,9 @@ export abstract class NodeSink implements Sink {
   abstract allocateAsync(size: number): Promise<void>;
   abstract sync(): void;
   abstract syncAsync(): Promise<void>;
+  abstract status(): FileStatus | null;
+  abstract setMode(mode: number): void;
+  abstract setOwner(uid: number | null, gid: number | null): void;
 
   write(offset: number, bytes: Uint8Array): void {
     this.lease.assertOpen();
@@ -104,6 +111,31 @@ class FileSink extends NodeSink {
       this.lease.done();
     }
   }
+
+  status(): FileStatus | null {
+    this.lease.assertOpen();
+    return statusOfDescriptor(this.place.fd);
+  }
+
+  setMode(mode: number): void {
+    this.lease.assertOpen();
+    try {
+      fchmodSync(this.place.fd, mode);
+    } catch (error) {
+      throw systemFault('cannot set the permissions', error);
+    }
+  }
+
+  setOwner(uid: number | null, gid: number | null): void {
+    this.lease.assertOpen();
+    try {
+      // -1, which leaves what is, is not taken.
+      const { uid: ownUid, gid: ownGid } = fstatSync(this.place.fd);
+      fchownSync(this.place.fd, uid ?? ownUid, gid ?? ownGid);
+    } catch (error) {
+      throw systemFault('cannot set the owner', error);
+    }
+  }
 }
 
 /** A file system that tells nothing has no blocks at all. */
@@ -145,6 +177,18 @@ class MemorySink extends NodeSink {
   async syncAsync(): Promise<void> {
     await Promise.resolve();
     this.sync();
+  }
+
+  status(): null {
+    return null;
+  }
+
+  setMode(): void {
+    // Memory has no permissions.
+  }
+
+  setOwner(): void {
+    // Nor an owner.
   }
 }
 

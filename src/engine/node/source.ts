@@ -1,10 +1,10 @@
 import { close, closeSync, constants, fstat, fstatSync, open, openSync, read } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { promisify } from 'node:util';
-import type { Source } from '../types.js';
+import type { FileStatus, Source } from '../types.js';
 import { checkJobBytes } from './arguments.js';
 import { EngineFault, systemFault } from './fault.js';
-import { becameShorter, openInput } from './io.js';
+import { becameShorter, openInput, statusOfDescriptor } from './io.js';
 import type { Place } from './io.js';
 import { Lease } from './lease.js';
 
@@ -28,6 +28,7 @@ export abstract class NodeSource implements Source {
   /** @throws EngineFault `FileChanged` if it was written to or cut since it was opened, as far as the system tells */
   abstract checkUnchanged(): void;
   abstract readAsync(offset: number, destination: Uint8Array): Promise<void>;
+  abstract status(): FileStatus | null;
 
   readSync(offset: number, destination: Uint8Array): void {
     openInput(this.place).read(offset, destination);
@@ -73,6 +74,11 @@ class FileSource extends NodeSource {
     }
   }
 
+  status(): FileStatus | null {
+    this.lease.assertOpen();
+    return statusOfDescriptor(this.place.fd);
+  }
+
   async readAsync(offset: number, destination: Uint8Array): Promise<void> {
     for (let filled = 0; filled < destination.byteLength;) {
       const count = await readSome(this.place.fd, destination, filled, offset + filled);
@@ -109,6 +115,10 @@ class MemorySource extends NodeSource {
 
   checkUnchanged(): void {
     // Memory tells nobody that it was written to.
+  }
+
+  status(): null {
+    return null;
   }
 
   readAsync(offset: number, destination: Uint8Array): Promise<void> {
