@@ -238,7 +238,7 @@ describe.each(FORMS)('%s', (_, read) => {
 
   it('refuses what another engine made', async () => {
     const wanted = { ...request(seal(engine, tensors, protection)), destination: new Uint8Array(150) };
-    const foreign = { size: 1, path: undefined, close: () => undefined };
+    const foreign = { size: 1, path: undefined, status: () => null, close: () => undefined };
     await expect((async () => read({ ...wanted, source: foreign }))()).rejects.toThrow('source made by this engine');
     await expect(
       (async () => read({ ...wanted, table: Object.create(null) as ReadRequest['table'] }))(),
