@@ -1,7 +1,9 @@
 import { CommanderError } from 'commander';
+import type { Command } from 'commander';
 import { AbortError, CryptoTensorsError } from '../errors.js';
 import { CliError, usageError } from './cli-error.js';
 import { exitCodeOf } from './exit-codes.js';
+import { flagOf } from './flag-table.js';
 
 /** An error as it is told to the user. */
 export interface Failure {
@@ -13,15 +15,16 @@ export interface Failure {
 /** Fields of a `CryptoTensorsError` that are shown; all of them are safe to log. */
 const DETAILS = ['path', 'tensor', 'chunk', 'expected', 'found', 'position', 'kid', 'systemCode'] as const;
 
-export function describeFailure(thrown: unknown): Failure {
+/** @param command the command that failed, whose flags a message may name */
+export function describeFailure(thrown: unknown, command?: Command): Failure {
   const error = thrown instanceof CommanderError ? usageFromCommander(thrown) : thrown;
-  const message = messageOf(error);
+  const message = messageOf(error, command);
   return { exitCode: exitCodeOf(error), document: { error: { code: codeOf(error), message, ...detailsOf(error) } } };
 }
 
-function messageOf(error: unknown): string {
+function messageOf(error: unknown, command: Command | undefined): string {
   if (error instanceof AbortError) return 'interrupted; nothing was left behind';
-  return inCliWords(error instanceof Error ? error.message : String(error));
+  return inCliWords(error instanceof Error ? error.message : String(error), command);
 }
 
 /** Commander's own prefix goes: every failure gets the same one. */
@@ -42,31 +45,25 @@ function detailsOf(error: unknown): Record<string, unknown> {
   return Object.fromEntries(DETAILS.filter((name) => error[name] !== undefined).map((name) => [name, error[name]]));
 }
 
-/** Options of the library that are spelt otherwise on the command line. */
-const OPTION_NAMES: ReadonlyMap<string, string> = new Map([
-  ['version', 'format-version'],
-  ['policy.local', 'policy'],
-  ['policy.remote', 'remote-policy'],
-  ['policy.env', 'policy-env'],
-  ['policy.deadlineMs', 'policy-deadline'],
-  ['to.keys', 'new-keys'],
-  ['to.encKid', 'new-enc-kid'],
-  ['to.signKid', 'new-sign-kid'],
-  ['to.policy.local', 'policy'],
-  ['to.policy.remote', 'remote-policy'],
-]);
+/** How the library's messages name its options: `options.to.keys`, `allowPlain: true`, `the trust or keys option`. */
+const MENTION =
+  /\boptions\.((?:[a-z]+\.)*[a-zA-Z]+)|\b(allowPlain): true\b|\bthe (keys|trust)(?: or (keys|trust))? option\b/g;
 
-/** The library's messages name its options; whoever sits at a shell knows them by their flags. */
-export function inCliWords(message: string): string {
-  return message
-    .replace(
-      /\boptions\.((?:to\.)?(?:policy\.)?[a-zA-Z]+)/g,
-      (_, name: string) => `--${OPTION_NAMES.get(name) ?? kebab(name)}`,
-    )
-    .replace(/\b(?:allowPlain): true\b/g, '--allow-plain')
-    .replace(/\bthe (keys|trust) option\b/g, '--$1');
-}
-
-function kebab(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+/**
+ * The library's messages name its options; whoever sits at a shell knows them by their flags. A piece of advice about an option that
+ * this command has no flag for is left out.
+ *
+ * @param command the command that failed; without it every flag counts as there
+ */
+export function inCliWords(message: string, command?: Command): string {
+  const [problem = '', ...advice] = message.split(/(?<=\.) (?=[A-Z])/);
+  const flag = (option: string): string | undefined => flagOf(option, command);
+  const helps = (sentence: string): boolean =>
+    [...sentence.matchAll(MENTION)].every((found) => found.slice(1).every((name) => !name || flag(name) !== undefined));
+  const translate = (sentence: string): string =>
+    sentence.replace(MENTION, (mention, ...names: (string | undefined)[]) => {
+      const flags = names.slice(0, 4).flatMap((name) => (name === undefined ? [] : (flag(name) ?? [])));
+      return flags.length === 0 ? mention : flags.join(' or ');
+    });
+  return [problem, ...advice.filter(helps)].map(translate).join(' ');
 }

@@ -1,9 +1,20 @@
 #!/usr/bin/env node
+import { ExitCode } from './exit-codes.js';
+import { complain } from './output.js';
 import { run } from './run.js';
 
-// `cryptotensors inspect … | head` closes the pipe early: that is no failure.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-});
+let unwritten = false;
 
-process.exitCode = await run(process.argv.slice(2));
+// `cryptotensors inspect … | head` closes the pipe early: that is no failure. A result that cannot be written is one: a full disk.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') return;
+    if (stream === process.stdout) complain(`error: the result could not be written: ${error.message} [FileError]`);
+    process.exitCode = ExitCode.failed;
+    unwritten = true;
+  });
+}
+
+const exitCode = await run(process.argv.slice(2));
+// Set by the listener above, before or after the work ends.
+process.exitCode = unwritten ? ExitCode.failed : exitCode;

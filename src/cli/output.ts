@@ -1,10 +1,6 @@
 import type { Failure } from './failure.js';
+import type { OutputFlags } from './flags.js';
 import { visibleJson, visibleLines } from './terminal-text.js';
-
-export interface OutputFlags {
-  json?: true;
-  quiet?: true;
-}
 
 /**
  * Where a command's words go. Standard output carries the result and nothing else: with `--json` exactly one JSON

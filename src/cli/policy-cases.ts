@@ -54,8 +54,9 @@ export function parseCases(text: string, file: string): PolicyCase[] {
   let document: JsonValue;
   try {
     document = JSON.parse(text) as JsonValue;
-  } catch (error) {
-    throw usageError(`${file} is not JSON: ${(error as Error).message}`);
+  } catch {
+    // What the parser says quotes the text, and the wrong file may have been named: a key file, say.
+    throw usageError(`${file} is not JSON`);
   }
   if (!Array.isArray(document)) throw usageError(`${file} must be a JSON array of cases`);
   const cases = document as readonly JsonValue[];

@@ -29,26 +29,27 @@ function report(error: unknown, args: readonly string[], program: Command): numb
   const output = new Output(words(args).includes('--json') ? { json: true } : {});
   // Commander has shown the help by itself, on standard error.
   const noCommand = error instanceof CommanderError && error.code === 'commander.help';
-  const failure = describeFailure(noCommand ? usageError('no command was given') : error);
+  const command = commandOf(args, program);
+  const failure = describeFailure(noCommand ? usageError('no command was given') : error, command);
   if (!noCommand || output.json) {
-    output.failure(failure, failure.exitCode === ExitCode.usage ? helpHint(args, program) : null);
+    output.failure(failure, failure.exitCode === ExitCode.usage ? helpHint(command) : null);
   }
   const debug = process.env['CRYPTOTENSORS_DEBUG'];
   if (debug !== undefined && debug !== '' && error instanceof Error) complain(visibleLines(error.stack ?? ''));
   return failure.exitCode;
 }
 
-/** Names the innermost command that the words name: `license issue`. */
-function helpHint(args: readonly string[], program: Command): string {
-  const path = ['cryptotensors'];
-  let command = program;
-  for (const word of words(args)) {
-    const inner: Command | undefined = command.commands.find((other) => other.name() === word);
-    if (inner === undefined) continue;
-    path.push(word);
-    command = inner;
-  }
+function helpHint(command: Command): string {
+  const path: string[] = [];
+  for (let outer: Command | null = command; outer !== null; outer = outer.parent) path.unshift(outer.name());
   return `Try: ${path.join(' ')} --help`;
+}
+
+/** The innermost command that the words name. */
+function commandOf(args: readonly string[], program: Command): Command {
+  let command = program;
+  for (const word of words(args)) command = command.commands.find((inner) => inner.name() === word) ?? command;
+  return command;
 }
 
 function words(args: readonly string[]): readonly string[] {

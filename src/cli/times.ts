@@ -22,3 +22,8 @@ export function parseRfc3339(text: string, where: string): Date {
   if (moment !== undefined && !Number.isNaN(moment.getTime())) return moment;
   throw usageError(`${where} must be a time as RFC 3339 writes it, such as 2026-01-31T12:00:00Z`);
 }
+
+/** For `--now`: a moment as RFC 3339 writes it, or a day in UTC. */
+export function parseMoment(text: string): Date {
+  return RFC3339.test(text) ? parseRfc3339(text, '--now') : parseDayOrTime(text);
+}

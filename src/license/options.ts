@@ -9,8 +9,11 @@ import { checkPolicyTexts } from '../writer/options.js';
 
 /** How an issuer is opened: the vendor's side, the same for all licences. */
 export interface LicenseIssuerOptions {
-  /** The body's master key, and the private signing key that vouches for the licences. */
-  keys: KeysInput;
+  /**
+   * The body's master key, and the private signing key that vouches for the licences. Default: the registered providers and
+   * `CRYPTOTENSOR_KEYS`.
+   */
+  keys?: KeysInput;
   /** Public keys that may have signed the body. Default: the signing keys in `keys`. */
   trust?: KeysInput;
   /** Open the body with the master key of this id, whatever its header names. */
@@ -46,8 +49,7 @@ export const LICENSE_OPTIONS: readonly (keyof LicenseOptions)[] = [
   'to', 'toKid', 'claims', 'policy', 'expires', 'notBefore', 'id',
 ]; // prettier-ignore
 
-export function checkIssuerOptions(options: Partial<LicenseIssuerOptions>): void {
-  if (options.keys === undefined) throw argumentError('options.keys', 'a path, JWKs or a key provider', undefined);
+export function checkIssuerOptions(options: LicenseIssuerOptions): void {
   checkString(options.encKid, 'options.encKid');
   checkString(options.signKid, 'options.signKid');
   checkSignal(options.signal);

@@ -1,3 +1,4 @@
+import { CryptoTensorsError, quote } from '../errors.js';
 import { encodeHeader } from '../format/canonical.js';
 import { writeAtomically } from '../files/atomic-write.js';
 import { auditOf, audited } from '../model/audit.js';
@@ -7,6 +8,7 @@ import type { Model } from '../model/model.js';
 import { open } from '../read/safe-open.js';
 import { checkOpenOptions } from '../open/options.js';
 import type { OpenOptions } from '../open/options.js';
+import { statusOf } from '../recovery/stored.js';
 import { runAsync, step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { paths } from './encrypt-file.js';
@@ -25,7 +27,7 @@ const ADVICE =
 
 /**
  * Verifies and decrypts a whole file to plain safetensors, from disk to disk in bounded memory. Each chunk is verified before
- * a byte of it is written. What is at `target` (which may be `source`) is replaced atomically.
+ * a byte of it is written. What is at `target` is replaced atomically; it must not be `source`, which could be the only encrypted copy.
  *
  * @throws the same as `safeOpen` and `SafeFile.getTensors` (`PolicyDenied` too if the policy refuses any one tensor); `FileError`
  * if the target cannot be written
@@ -43,6 +45,7 @@ export async function decryptFile(
 }
 
 function* decrypt(from: string, to: string, options: DecryptOptions): Twin<void> {
+  yield* refuseSameFile(from, to);
   using file = yield* open(from, options);
   const audit = auditOf(options);
   yield* audited(audit, file.place, decryptOpened(file.models()[0]!, to, options, audit));
@@ -100,6 +103,18 @@ function* writePlain(model: Model, to: string, options: DecryptOptions, audit: A
     // Before the file takes its name: what cannot be logged does not appear.
     audit?.wholeFileRead(model);
   });
+}
+
+/** By name, symbolic or hard link. */
+function* refuseSameFile(from: string, to: string): Twin<void> {
+  const source = yield* statusOf(from);
+  const target = yield* statusOf(to);
+  if (source === null || target === null || source.dev !== target.dev || source.ino !== target.ino) return;
+  throw new CryptoTensorsError(
+    'InvalidOption',
+    `source and target are one file, ${quote(from)}, and the plaintext would take the place of the encrypted model: choose another target`,
+    { path: from },
+  );
 }
 
 /** Without the reserved keys: they describe an encryption that is no longer there. */

@@ -1,10 +1,11 @@
-import { CryptoTensorsError, argumentError, quote } from '../errors.js';
+import { CryptoTensorsError, quote } from '../errors.js';
 import { protection as protectionOf } from '../format/crypto-metadata.js';
 import type { Header } from '../format/header.js';
 import { getEngine } from '../engine/load.js';
 import type { Engine, FileStatus, Source } from '../engine/types.js';
 import { writeAtomically } from '../files/atomic-write.js';
 import { isSameFile } from '../files/status.js';
+import type { KeysInput } from '../keys/keyring.js';
 import { publicError } from '../model/faults.js';
 import { isShardIndex } from '../model/shards.js';
 import { openSource, readHeader } from '../model/source.js';
@@ -13,14 +14,20 @@ import { runAsync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { PROTECT_OPTIONS, WORK_OPTIONS, checkProtectOptions, checkWorkOptions } from './options.js';
 import type { ProtectOptions, WorkOptions } from './options.js';
-import { createProtection } from './protection.js';
+import { loadProtection } from './protection.js';
 import type { Protection } from './protection.js';
 import { prepareSeal, sealTo } from './seal.js';
 import type { PreparedSeal } from './seal.js';
 import { selectTensors } from './select.js';
 
 /** Options of `encryptFile`. */
-export interface EncryptOptions extends ProtectOptions, WorkOptions {}
+export interface EncryptOptions extends Omit<ProtectOptions, 'keys'>, WorkOptions {
+  /**
+   * The master key to encrypt for and the private signing key to sign with. Default: the registered providers and
+   * `CRYPTOTENSOR_KEYS`.
+   */
+  keys?: KeysInput;
+}
 
 /**
  * Encrypts and signs a plain safetensors file, from disk to disk in bounded memory. Order, metadata and layout of the
@@ -31,14 +38,15 @@ export interface EncryptOptions extends ProtectOptions, WorkOptions {}
  * `InvalidKey`, `HeaderTooLarge`, `FileChanged`, `FileError`
  * @throws {AbortError} when `signal` fires; nothing is left behind
  */
-export async function encryptFile(source: string | URL, target: string | URL, options: EncryptOptions): Promise<void> {
+export async function encryptFile(
+  source: string | URL,
+  target: string | URL,
+  options: EncryptOptions = {},
+): Promise<void> {
   const [from, to] = paths(source, target);
   checkOptionNames(options, [...PROTECT_OPTIONS, ...WORK_OPTIONS], 'encryptFile');
   checkProtectOptions(options);
   checkWorkOptions(options);
-  if ((options as Partial<EncryptOptions> | undefined)?.keys === undefined) {
-    throw argumentError('options.keys', 'a path, JWKs or a key provider', undefined);
-  }
   const engine = getEngine();
   await runAsync(encrypt(from, to, options, engine));
 }
@@ -46,9 +54,9 @@ export async function encryptFile(source: string | URL, target: string | URL, op
 function* encrypt(from: string, to: string, options: EncryptOptions, engine: Engine): Twin<void> {
   let names: readonly string[] = [];
   let source: Source | undefined;
-  let protection: Protection | null = null;
+  let protection: Protection | undefined;
   try {
-    protection = yield* createProtection(options, engine);
+    protection = yield* loadProtection(options, engine);
     source = yield* openSource(from, engine);
     const header = yield* readHeader(engine, source);
     names = header.names;
@@ -72,12 +80,7 @@ function* encrypt(from: string, to: string, options: EncryptOptions, engine: Eng
   }
 }
 
-function planEncryption(
-  source: Source,
-  header: Header,
-  protection: Protection | null,
-  options: EncryptOptions,
-): PreparedSeal {
+function planEncryption(source: Source, header: Header, protection: Protection, options: EncryptOptions): PreparedSeal {
   if (protectionOf(header.metadata) !== 'plain') {
     throw new CryptoTensorsError('InvalidOption', `${quote(source.path!)} is encrypted already; decrypt it first`, {
       path: source.path!,

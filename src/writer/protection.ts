@@ -40,10 +40,15 @@ export function* createProtection(
   options: Partial<ProtectOptions> & WorkOptions,
   engine: Engine,
 ): Twin<Protection | null> {
-  if (options.keys === undefined) {
-    refuseWithoutKeys(options);
-    return null;
-  }
+  if (options.keys !== undefined) return yield* loadProtection(options, engine);
+  refuseWithoutKeys(options);
+  return null;
+}
+
+/**
+ * The same for a file that is to be encrypted in any case: without `keys` the registered providers and `CRYPTOTENSOR_KEYS` serve.
+ */
+export function* loadProtection(options: Partial<ProtectOptions> & WorkOptions, engine: Engine): Twin<Protection> {
   const local = options.policy?.local ?? DEFAULT_POLICY;
   yield* checkPolicy(local, 'options.policy.local', { signal: options.signal });
   const ring = yield* openKeyRing(options.keys, engine);

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { dataOf, headerFrom, headerOf } from '../support/detach.js';
-import { cli, document, encryptedWorkspace, errorOf } from './harness.js';
+import { cli, encryptedWorkspace, errorOf, fileOf } from './harness.js';
 
 /** A workspace with a body whose own header says nothing, and the header that belongs to it. */
 async function detachedWorkspace(): Promise<string> {
@@ -25,7 +25,7 @@ it('verify, decrypt, bench and inspect take a detached header', async () => {
     const { exitCode, stderr } = await cli(args, { cwd });
     expect(exitCode, stderr).toBe(0);
   }
-  const found = document(await cli(['inspect', 'model.body', ...header, '--json'], { cwd }));
+  const found = fileOf(await cli(['inspect', 'model.body', ...header, '--json'], { cwd }));
   expect(found).toMatchObject({ detached: false, tensors: { length: 3 } });
 });
 

@@ -46,6 +46,13 @@ export function document(result: CliResult): Record<string, unknown> {
   return JSON.parse(result.stdout) as Record<string, unknown>;
 }
 
+/** The one entry of `files` in the document of a command that takes several. */
+export function fileOf(result: CliResult): Record<string, unknown> {
+  const files = document(result).files as Record<string, unknown>[];
+  if (files.length !== 1) throw new Error(`${files.length} files, not one`);
+  return files[0]!;
+}
+
 /** The `error` of a `--json` failure. */
 export function errorOf(result: CliResult): { code: string; message: string } & Record<string, unknown> {
   return document(result).error as { code: string; message: string };

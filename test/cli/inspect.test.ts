@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { saveFileSync } from '#dist/index.js';
-import { cli, document, encryptedWorkspace, readJwks, temporaryFolder, workspace } from './harness.js';
+import { cli, encryptedWorkspace, fileOf, readJwks, temporaryFolder, workspace } from './harness.js';
 
 describe('inspect', () => {
   it('shows the header of an encrypted file without a key, as unverified', async () => {
@@ -35,13 +35,13 @@ describe('inspect', () => {
     const text = (await cli(['inspect', 'plain.safetensors'], { cwd })).stdout;
     expect(text).toContain(`long = ${'x'.repeat(200)}... (5000 characters; --json shows all)\n`);
     expect(text).toMatch(/\nno tensors\n$/);
-    expect(document(await cli(['inspect', 'plain.safetensors', '--json'], { cwd })).metadata).toEqual({ long });
+    expect(fileOf(await cli(['inspect', 'plain.safetensors', '--json'], { cwd })).metadata).toEqual({ long });
   });
 
   it('says the same as JSON', async () => {
     const cwd = await encryptedWorkspace(['--chunk-size', '64KiB']);
     const [enc, sign] = readJwks(join(cwd, 'keys.json')).keys;
-    expect(document(await cli(['inspect', 'model.ct.safetensors', '--json'], { cwd }))).toMatchObject({
+    expect(fileOf(await cli(['inspect', 'model.ct.safetensors', '--json'], { cwd }))).toMatchObject({
       path: 'model.ct.safetensors',
       verified: false,
       metadata: { format: 'pt' },
@@ -81,6 +81,6 @@ describe('inspect', () => {
     }
     expect(outputs[1]!.stdout).toContain('"w\\u001b[2J\\u009b\\u202e\\nspoofed line"');
     expect(outputs[1]!.stdout).toContain('# \\u001b[8m hidden');
-    expect((document(outputs[2]!).tensors as { name: string }[])[0]!.name).toBe(hostile);
+    expect((fileOf(outputs[2]!).tensors as { name: string }[])[0]!.name).toBe(hostile);
   });
 });

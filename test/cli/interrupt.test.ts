@@ -27,7 +27,7 @@ async function interruptOnceWriting(child: ChildProcess, folder: string, signal:
   child.kill(signal);
 }
 
-it.each(['SIGINT', 'SIGTERM'] as const)('%s during encrypt: exit code 130, nothing left behind', async (signal) => {
+it.each(['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const)('%s during encrypt: exit code 130, nothing left behind', async (signal) => {
   const cwd = await workspace();
   sparseModel(join(cwd, 'large.safetensors'));
   const before = readdirSync(cwd).sort();

@@ -1,7 +1,7 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { cli, document, encryptedWorkspace, errorOf, readJwks } from './harness.js';
+import { cli, document, encryptedWorkspace, errorOf, fileOf, readJwks } from './harness.js';
 
 /** A vendor's folder with a model, and acme's keys in it. */
 async function market(): Promise<string> {
@@ -54,7 +54,7 @@ describe('a licence from the shell', () => {
     const shown = await cli(['license', 'show', 'acme.license'], { cwd });
     expect(shown.stdout).toContain('UNVERIFIED');
     expect(shown.stdout).toContain('claims        {"seats":5}');
-    const facts = document(await cli(['license', 'show', 'acme.license', '--json'], { cwd }));
+    const facts = fileOf(await cli(['license', 'show', 'acme.license', '--json'], { cwd }));
     expect(facts).toMatchObject({ verified: false, id: 'L-1', claims: { seats: 5 }, notBefore: null });
 
     const verified = await cli(

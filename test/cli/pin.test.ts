@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { inspectFileSync } from '#dist/index.js';
-import { cli, document, encryptedWorkspace, errorOf } from './harness.js';
+import { cli, encryptedWorkspace, errorOf, fileOf } from './harness.js';
 
 it('inspect shows the pin as unverified, verify as verified, and --pin takes it', async () => {
   const cwd = await encryptedWorkspace();
@@ -11,7 +11,7 @@ it('inspect shows the pin as unverified, verify as verified, and --pin takes it'
   expect(shown.stdout).toContain(`pin          ${pin} (nobody vouches for it: verify the file before you pin it)\n`);
   const verify = ['verify', 'model.ct.safetensors', '-k', 'keys.json', '--pin'];
   expect((await cli([...verify, `sha256:${pin}`], { cwd })).stdout).toMatch(new RegExp(`\n  pin ${pin}\n$`));
-  expect(document(await cli([...verify, pin, '--json'], { cwd })).pins).toEqual([pin]);
+  expect(fileOf(await cli([...verify, pin, '--json'], { cwd })).pins).toEqual([pin]);
 });
 
 it('--pin refuses another file, with exit code 3, and writes nothing', async () => {

@@ -13,7 +13,7 @@ allow_tensor if not startswith(input.tensor.name, "encoder.")
 const ACME = [
   '--claims',
   '{"customer":"acme","token":"s3cret"}',
-  '--env',
+  '--policy-env',
   'POLICY_REGION',
   '--now',
   '2029-01-01T00:00:00Z',
@@ -30,7 +30,7 @@ describe('policy check', () => {
   }
 
   it('says what is allowed, what the policy saw and who signed it, with exit code 0', async () => {
-    const { exitCode, stdout, stderr } = await check([...ACME, '--tensors']);
+    const { exitCode, stdout, stderr } = await check([...ACME, '--ask-tensors']);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
     expect(stdout).toMatch(
       /^model\.ct\.safetensors: allowed\n {2}data\.model\.allow is true\n {2}verified, signed by \S+\n/,

@@ -118,11 +118,11 @@ describe('rewrap', () => {
     writeFileSync(join(cwd, 'bad.rego'), 'package model\nallow = ');
     const cases: [string[], number, RegExp][] = [
       [base, 2, /--new-keys is missing/],
-      [[...base, '-n', 'new.json', '--detached'], 2, /--detached needs --target/],
+      [[...base, '-n', 'new.json', '--detached'], 2, /--detached needs --output/],
       [[...base, '-n', 'master.json'], 3, /KeyNotFound/],
       [[...base, '-n', 'nothing.json'], 1, /FileError/],
       [[...base, '-n', 'new.json', '--policy', 'bad.rego'], 3, /--policy.*PolicyError/s],
-      [[...base, '-n', 'new.json', '--header', 'public.json'], 2, /--header needs --target/],
+      [[...base, '-n', 'new.json', '--header', 'public.json'], 2, /--header needs --output/],
       [['rewrap', 'plain.safetensors', '-k', 'keys.json', '-n', 'new.json'], 3, /NotEncrypted/],
     ];
     for (const [args, exitCode, message] of cases) {

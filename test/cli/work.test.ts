@@ -1,8 +1,8 @@
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { inspectFileSync, loadFileSync } from '#dist/index.js';
-import { cli, document, encryptedWorkspace, errorOf, readJwks, sampleTensors, workspace } from './harness.js';
+import { cli, document, encryptedWorkspace, errorOf, fileOf, readJwks, sampleTensors, workspace } from './harness.js';
 
 function contents(path: string): Record<string, { dtype: string; shape: readonly number[]; hex: string }> {
   return Object.fromEntries(
@@ -84,7 +84,7 @@ describe('encrypt, verify, decrypt', () => {
       signKid: sign!.kid,
     });
     const verified = await cli(['verify', 'model.ct.safetensors', '-k', 'keys.json', '--json'], { cwd });
-    expect(document(verified)).toEqual({
+    expect(fileOf(verified)).toEqual({
       path: 'model.ct.safetensors',
       encrypted: true,
       signers: [sign!.kid],
@@ -106,12 +106,14 @@ describe('encrypt, verify, decrypt', () => {
     });
   });
 
-  it('takes keys from the environment, for reading', async () => {
+  it('takes keys from the environment, for reading and writing', async () => {
     const cwd = await encryptedWorkspace();
     const env = { CRYPTOTENSOR_KEYS: readFileSync(join(cwd, 'keys.json'), 'utf8') };
     expect((await cli(['verify', 'model.ct.safetensors'], { cwd, env })).exitCode).toBe(0);
     expect((await cli(['decrypt', 'model.ct.safetensors', 'out.safetensors'], { cwd, env })).exitCode).toBe(0);
-    expect((await cli(['encrypt', 'plain.safetensors', 'b.safetensors'], { cwd, env })).exitCode).toBe(2);
+    expect((await cli(['encrypt', 'plain.safetensors', 'b.safetensors'], { cwd, env })).exitCode).toBe(0);
+    const without = await cli(['encrypt', 'plain.safetensors', 'c.safetensors', '--json'], { cwd });
+    expect([without.exitCode, errorOf(without).code]).toEqual([3, 'KeyNotFound']);
   });
 
   it('is silent with --quiet', async () => {
@@ -146,14 +148,31 @@ describe('a target that exists', () => {
     }
   });
 
-  it('is replaced with --force, the source itself too', async () => {
+  it('is replaced with --force; by encrypt the source itself too, with a warning', async () => {
     const cwd = await workspace();
-    const before = contents(join(cwd, 'plain.safetensors'));
     const inPlace = ['plain.safetensors', 'plain.safetensors', '-k', 'keys.json', '--force'];
-    expect((await cli(['encrypt', ...inPlace], { cwd })).exitCode).toBe(0);
+    const { exitCode, stderr } = await cli(['encrypt', ...inPlace], { cwd });
+    expect(exitCode).toBe(0);
+    expect(stderr).toContain('warning: plain.safetensors was the plain model itself');
     expect((await cli(['verify', 'plain.safetensors', '-k', 'keys.json'], { cwd })).exitCode).toBe(0);
-    expect((await cli(['decrypt', ...inPlace], { cwd })).exitCode).toBe(0);
-    expect(contents(join(cwd, 'plain.safetensors'))).toEqual(before);
+  });
+
+  it('is not the only encrypted copy: decrypt refuses its source, by whatever name', async () => {
+    const cwd = await encryptedWorkspace();
+    symlinkSync('model.ct.safetensors', join(cwd, 'link'));
+    linkSync(join(cwd, 'model.ct.safetensors'), join(cwd, 'hard'));
+    const before = readFileSync(join(cwd, 'model.ct.safetensors'));
+    for (const target of ['model.ct.safetensors', './model.ct.safetensors', 'link', 'hard']) {
+      const result = await cli(['decrypt', 'model.ct.safetensors', target, '-k', 'keys.json', '-f', '--json'], { cwd });
+      expect([target, result.exitCode, errorOf(result).code]).toEqual([target, 2, 'InvalidOption']);
+      expect(readFileSync(join(cwd, 'model.ct.safetensors'))).toEqual(before);
+    }
+  });
+
+  it('says what becomes void when an encrypted body is replaced', async () => {
+    const cwd = await encryptedWorkspace();
+    const args = ['encrypt', 'plain.safetensors', '-o', 'model.ct.safetensors', '-k', 'keys.json', '--force'];
+    expect((await cli(args, { cwd })).stderr).toMatch(/licences .* are void/);
   });
 
   it('stays when the work fails', async () => {
@@ -245,6 +264,6 @@ describe('verify', () => {
     const weightMap = Object.fromEntries(Object.keys(sampleTensors()).map((name) => [name, 'model.ct.safetensors']));
     writeFileSync(join(cwd, 'model.safetensors.index.json'), JSON.stringify({ metadata: {}, weight_map: weightMap }));
     const result = await cli(['verify', 'model.safetensors.index.json', '-k', 'keys.json', '--json'], { cwd });
-    expect(document(result)).toMatchObject({ encrypted: true, tensors: 3, protected: 3 });
+    expect(fileOf(result)).toMatchObject({ encrypted: true, tensors: 3, protected: 3 });
   });
 });

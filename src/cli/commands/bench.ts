@@ -1,20 +1,19 @@
-import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
 import { engineInfo, loadFile } from '../../index.js';
 import type { AeadAlgorithm, EngineInfo } from '../../index.js';
+import { usageError } from '../cli-error.js';
 import { EXIT_CODE_HELP } from '../exit-codes.js';
+import { addFlags } from '../flag-table.js';
+import type { Flags } from '../flag-table.js';
 import { addOpenFlags, addOutputFlags, openOptions } from '../flags.js';
 import type { OpenFlags } from '../flags.js';
 import { interruptible } from '../interrupt.js';
 import { Output } from '../output.js';
-import type { OutputFlags } from '../output.js';
-import { formatBytes, parseInteger } from '../sizes.js';
+import { formatBytes } from '../sizes.js';
 import { formatTable } from '../table.js';
 import { visibleName } from '../terminal-text.js';
 
-interface BenchFlags extends OpenFlags, OutputFlags {
-  rounds?: number;
-}
+type BenchFlags = OpenFlags & Flags<'rounds'>;
 
 const DEFAULT_ROUNDS = 7;
 
@@ -28,12 +27,7 @@ export function addBenchCommand(program: Command): void {
         'file: loads all of it a few times into memory and shows the median.',
     )
     .argument('[file]', 'file to load, or the *.safetensors.index.json of a sharded model');
-  addOpenFlags(command).addOption(
-    new Option(
-      '--rounds <n>',
-      `loads to measure, after one that does not count (default: ${DEFAULT_ROUNDS})`,
-    ).argParser(parseRounds),
-  );
+  addFlags(addOpenFlags(command), { rounds: true });
   addOutputFlags(command)
     .addHelpText(
       'after',
@@ -45,12 +39,6 @@ Examples:
 ${EXIT_CODE_HELP}`,
     )
     .action(bench);
-}
-
-function parseRounds(text: string): number {
-  const rounds = parseInteger(text);
-  if (rounds < 1) throw new InvalidArgumentError('Give a whole number from 1.');
-  return rounds;
 }
 
 async function bench(path: string | undefined, flags: BenchFlags): Promise<void> {
@@ -72,6 +60,7 @@ interface Load {
 async function measure(path: string, flags: BenchFlags): Promise<Load> {
   const options = openOptions(flags);
   const rounds = flags.rounds ?? DEFAULT_ROUNDS;
+  if (rounds < 1) throw usageError('--rounds must be a whole number from 1');
   const times: number[] = [];
   let bytes = 0;
   await interruptible(async (signal) => {

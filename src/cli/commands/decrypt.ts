@@ -1,19 +1,19 @@
 import type { Command } from 'commander';
 import { decryptFile, inspectFile } from '../../index.js';
 import { EXIT_CODE_HELP } from '../exit-codes.js';
-import { refuseExisting } from '../files.js';
+import { addFlags } from '../flag-table.js';
+import type { Flags } from '../flag-table.js';
 import { addOpenFlags, addOutputFlags, given, openOptions } from '../flags.js';
 import type { OpenFlags } from '../flags.js';
 import { interruptible } from '../interrupt.js';
 import { notEncrypted } from '../not-encrypted.js';
 import { Output } from '../output.js';
+import { newTargetOf, sourceOf } from '../paths.js';
 import { Progress } from '../progress.js';
 import { count, formatBytes } from '../sizes.js';
 import { visibleName } from '../terminal-text.js';
 
-interface DecryptFlags extends OpenFlags {
-  force?: true;
-}
+type DecryptFlags = OpenFlags & Flags<'output' | 'force'>;
 
 export function addDecryptCommand(program: Command): void {
   const command = program
@@ -25,8 +25,8 @@ export function addDecryptCommand(program: Command): void {
         'when it is complete, or not at all. Programs need not do this: they can load the encrypted file.',
     )
     .argument('<source>', 'encrypted file')
-    .argument('<target>', 'plain safetensors file to write');
-  addOpenFlags(command).option('-f, --force', 'replace the target if it exists (default: refuse)');
+    .argument('[target]', 'plain safetensors file to write');
+  addFlags(addOpenFlags(addFlags(command, { output: true })), { force: true });
   addOutputFlags(command)
     .addHelpText(
       'after',
@@ -40,11 +40,11 @@ ${EXIT_CODE_HELP}`,
     .action(decrypt);
 }
 
-async function decrypt(source: string, target: string, flags: DecryptFlags): Promise<void> {
+async function decrypt(source: string, argument: string | undefined, flags: DecryptFlags): Promise<void> {
   const output = new Output(flags);
   const options = openOptions(flags);
-  if (flags.force !== true) refuseExisting(target, 'Choose another target, or replace it with --force');
-  const { encryption, tensors } = await inspectFile(source, given({ header: flags.header }));
+  const target = newTargetOf(argument, flags);
+  const { encryption, tensors } = await inspectFile(sourceOf(source), given({ header: flags.header }));
   if (encryption === null && flags.allowPlain !== true) throw notEncrypted(source);
   const progress = new Progress('decrypting', output.quiet);
   await interruptible((signal) =>

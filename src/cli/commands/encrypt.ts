@@ -1,31 +1,24 @@
-import { Option } from 'commander';
 import type { Command } from 'commander';
 import { encryptFile, inspectFile } from '../../index.js';
-import type { AeadAlgorithm, DigestAlgorithm, EncryptOptions, Inspection } from '../../index.js';
+import type { EncryptOptions, Inspection } from '../../index.js';
 import { EXIT_CODE_HELP } from '../exit-codes.js';
-import { refuseExisting } from '../files.js';
-import { addOutputFlags, addThreadsFlag, collect, given, policyTexts } from '../flags.js';
+import { isSameFile, isThere } from '../files.js';
+import { addFlags } from '../flag-table.js';
+import type { Flags } from '../flag-table.js';
+import { addOutputFlags, given, policyTexts } from '../flags.js';
+import type { OutputFlags } from '../flags.js';
 import { interruptible } from '../interrupt.js';
 import { Output } from '../output.js';
-import type { OutputFlags } from '../output.js';
+import { newTargetOf, sourceOf } from '../paths.js';
 import { Progress } from '../progress.js';
-import { count, formatBytes, formatChunkSize, parseSize } from '../sizes.js';
+import { count, formatBytes, formatChunkSize } from '../sizes.js';
 import { visibleName } from '../terminal-text.js';
 
-interface EncryptFlags extends OutputFlags {
-  keys: string[];
-  encKid?: string;
-  signKid?: string;
-  algorithm?: AeadAlgorithm;
-  formatVersion?: '1' | '2';
-  chunkSize?: number;
-  tensors?: string[];
-  policy?: string;
-  remotePolicy?: string;
-  integrity: DigestAlgorithm | 'none';
-  threads?: number;
-  force?: true;
-}
+type EncryptFlags = OutputFlags &
+  Flags<
+    | 'keys' | 'encKid' | 'signKid' | 'algorithm' | 'formatVersion' | 'chunkSize' | 'tensors' | 'policy' | 'remotePolicy'
+    | 'integrity' | 'threads' | 'output' | 'force'
+  >; // prettier-ignore
 
 export function addEncryptCommand(program: Command): void {
   const command = program
@@ -36,46 +29,7 @@ export function addEncryptCommand(program: Command): void {
         'bounded memory. The target appears under its name when it is complete, or not at all.',
     )
     .argument('<source>', 'plain safetensors file; of a sharded model, one shard')
-    .argument('<target>', 'file to write')
-    .requiredOption(
-      '-k, --keys <file>',
-      'JWK set with the master key and a private signing key; may be repeated (required)',
-      collect,
-    )
-    .option('--enc-kid <kid>', 'id of the master key to use (default: the first in --keys)')
-    .option('--sign-kid <kid>', 'id of the signing key to use (default: the first in --keys that can sign)')
-    .addOption(
-      new Option('--algorithm <name>', "AEAD (default: the master key's own, else aes256gcm)").choices([
-        'aes128gcm',
-        'aes256gcm',
-        'chacha20poly1305',
-      ]),
-    )
-    .addOption(new Option('--format-version <n>', 'version of the file format (default: 2)').choices(['1', '2']))
-    .option(
-      '--chunk-size <size>',
-      'bytes that can be read by themselves, such as 64KiB (default: 2MiB; version 2 only)',
-      parseSize,
-    )
-    .option(
-      '--tensors <pattern>',
-      "encrypt only the tensors of this name or glob, such as 'encoder.*.weight'; may be repeated (default: all tensors)",
-      collect,
-    )
-    .option(
-      '--policy <file>',
-      'Rego policy that is asked whenever the file is opened (default: one that always allows)',
-    )
-    .option(
-      '--remote-policy <file>',
-      'Rego policy for a key service; carried, not evaluated here (default: one that always allows)',
-    )
-    .addOption(
-      new Option('--integrity <digest>', 'signed digests for the tensors that stay plain')
-        .choices(['sha256', 'blake3', 'none'])
-        .default('sha256'),
-    )
-    .option('-f, --force', 'replace the target if it exists (default: refuse)')
+    .argument('[target]', 'file to write')
     .addHelpText(
       'after',
       `
@@ -85,26 +39,58 @@ Examples:
   cryptotensors encrypt in.safetensors out.safetensors -k keys.json --policy licence.rego
 ${EXIT_CODE_HELP}`,
     );
-  addOutputFlags(addThreadsFlag(command)).action(encrypt);
+  addFlags(command, {
+    output: true,
+    keys:
+      'JWK set with the master key and a private signing key; may be repeated ' +
+      '(default: the environment variable CRYPTOTENSOR_KEYS)',
+    encKid: 'id of the master key to use (default: the first in --keys)',
+    signKid: 'id of the signing key to use (default: the first in --keys that can sign)',
+    algorithm: true,
+    formatVersion: true,
+    chunkSize: true,
+    tensors: true,
+    policy: true,
+    remotePolicy: true,
+    integrity: true,
+    force: true,
+    threads: true,
+  });
+  addOutputFlags(command).action(encrypt);
 }
 
-async function encrypt(source: string, target: string, flags: EncryptFlags): Promise<void> {
+async function encrypt(source: string, argument: string | undefined, flags: EncryptFlags): Promise<void> {
   const output = new Output(flags);
   const options = encryptOptions(flags);
-  if (flags.force !== true) refuseExisting(target, 'Choose another target, or replace it with --force');
+  const target = newTargetOf(argument, flags);
+  const replaced = await whatIsReplaced(sourceOf(source), target);
   const progress = new Progress('encrypting', output.quiet);
   await interruptible((signal) =>
     encryptFile(source, target, { ...options, signal, onProgress: progress.report }),
   ).finally(() => progress.stop());
+  if (replaced !== null) output.warn(replaced);
   report(source, target, await inspectFile(target), output);
+}
+
+/** What the user should know of a target that `--force` lets go; null if there is nothing to say. */
+async function whatIsReplaced(source: string, target: string): Promise<string | null> {
+  if (isSameFile(source, target)) {
+    return `${visibleName(target)} was the plain model itself: from now on it is there encrypted only, and lost without the keys`;
+  }
+  if (!isThere(target)) return null;
+  const { encryption } = await inspectFile(target).catch(() => ({ encryption: null }));
+  return encryption === null
+    ? null
+    : `${visibleName(target)} was an encrypted file and is another one now: licences and detached headers that were made for it, ` +
+        'and pins of it, are void';
 }
 
 function encryptOptions(flags: EncryptFlags): EncryptOptions {
   return {
-    keys: flags.keys,
-    integrity: flags.integrity === 'none' ? false : flags.integrity,
     policy: policyTexts(flags),
     ...given({
+      keys: flags.keys,
+      integrity: flags.integrity === 'none' ? (false as const) : flags.integrity,
       encKid: flags.encKid,
       signKid: flags.signKid,
       algorithm: flags.algorithm,

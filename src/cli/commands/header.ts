@@ -1,21 +1,18 @@
 import type { Command } from 'commander';
 import { attachHeader, detachHeader } from '../../index.js';
 import { EXIT_CODE_HELP } from '../exit-codes.js';
-import { refuseExisting } from '../files.js';
-import { addOutputFlags, addThreadsFlag, given } from '../flags.js';
+import { addFlags } from '../flag-table.js';
+import type { Flags } from '../flag-table.js';
+import { addOutputFlags, given } from '../flags.js';
+import type { OutputFlags } from '../flags.js';
 import { interruptible } from '../interrupt.js';
 import { Output } from '../output.js';
-import type { OutputFlags } from '../output.js';
+import { newTargetOf, sourceOf } from '../paths.js';
 import { Progress } from '../progress.js';
 import { visibleName } from '../terminal-text.js';
 
-interface HeaderFlags extends OutputFlags {
-  force?: true;
-}
-
-interface AttachFlags extends HeaderFlags {
-  threads?: number;
-}
+type HeaderFlags = OutputFlags & Flags<'output' | 'force'>;
+type AttachFlags = HeaderFlags & Flags<'threads'>;
 
 export function addHeaderCommand(program: Command): void {
   const header = program
@@ -35,8 +32,7 @@ function addDetach(header: Command): void {
     .summary('write the header of a file to a file by itself')
     .description('Writes the header of a file to a file by itself. Its structure is checked; its signature is not.')
     .argument('<file>', 'file whose header is wanted')
-    .argument('<target>', 'file to write')
-    .option('-f, --force', 'replace the target if it exists (default: refuse)')
+    .argument('[target]', 'file to write')
     .addHelpText(
       'after',
       `
@@ -44,13 +40,13 @@ Example:
   cryptotensors header detach model.ct.safetensors model.header
 ${EXIT_CODE_HELP}`,
     );
-  addOutputFlags(command).action(detach);
+  addOutputFlags(addFlags(command, { output: true, force: true })).action(detach);
 }
 
-async function detach(file: string, target: string, flags: HeaderFlags): Promise<void> {
+async function detach(file: string, argument: string | undefined, flags: HeaderFlags): Promise<void> {
   const output = new Output(flags);
-  refuseTarget(target, flags);
-  await detachHeader(file, target);
+  const target = newTargetOf(argument, flags);
+  await detachHeader(sourceOf(file), target);
   output.result({ file, target }, [`Wrote ${visibleName(target)}: the header of ${visibleName(file)}`]);
 }
 
@@ -64,8 +60,7 @@ function addAttach(header: Command): void {
     )
     .argument('<body>', 'file that the data comes from')
     .argument('<header>', 'file that holds a header by itself')
-    .argument('<target>', 'file to write')
-    .option('-f, --force', 'replace the target if it exists (default: refuse)')
+    .argument('[target]', 'file to write')
     .addHelpText(
       'after',
       `
@@ -73,15 +68,15 @@ Example:
   cryptotensors header attach model.ct.safetensors customer.header customer.safetensors
 ${EXIT_CODE_HELP}`,
     );
-  addOutputFlags(addThreadsFlag(command)).action(attach);
+  addOutputFlags(addFlags(command, { output: true, force: true, threads: true })).action(attach);
 }
 
-async function attach(body: string, header: string, target: string, flags: AttachFlags): Promise<void> {
+async function attach(body: string, header: string, argument: string | undefined, flags: AttachFlags): Promise<void> {
   const output = new Output(flags);
-  refuseTarget(target, flags);
+  const target = newTargetOf(argument, flags);
   const progress = new Progress('copying', output.quiet);
   await interruptible((signal) =>
-    attachHeader(body, header, target, {
+    attachHeader(sourceOf(body), sourceOf(header), target, {
       ...given({ threads: flags.threads }),
       signal,
       onProgress: progress.report,
@@ -90,8 +85,4 @@ async function attach(body: string, header: string, target: string, flags: Attac
   output.result({ body, header, target }, [
     `Wrote ${visibleName(target)}: the data of ${visibleName(body)} under ${visibleName(header)}`,
   ]);
-}
-
-function refuseTarget(target: string, { force }: HeaderFlags): void {
-  if (force !== true) refuseExisting(target, 'Choose another target, or replace it with --force');
 }

@@ -2,10 +2,13 @@ import type { Command } from 'commander';
 import { inspectFile } from '../../index.js';
 import type { Inspection } from '../../index.js';
 import { usageError } from '../cli-error.js';
+import { forEachFile } from '../each-file.js';
 import { EXIT_CODE_HELP } from '../exit-codes.js';
-import { HEADER_HELP, addOutputFlags, given } from '../flags.js';
+import { addFlags } from '../flag-table.js';
+import type { Flags } from '../flag-table.js';
+import { addOutputFlags, given } from '../flags.js';
+import type { OutputFlags } from '../flags.js';
 import { Output } from '../output.js';
-import type { OutputFlags } from '../output.js';
 import { count, formatBytes, formatChunkSize } from '../sizes.js';
 import { formatTable } from '../table.js';
 import { visible, visibleName, visibleValue } from '../terminal-text.js';
@@ -19,29 +22,24 @@ export function addInspectCommand(program: Command): void {
         'Needs no key, and checks no signature: anybody could have written what it shows. Characters that could ' +
         'steer a terminal are shown as \\u escapes.',
     )
-    .argument('<file>', 'encrypted or plain file, or a detached header by itself')
-    .option('--header <file>', HEADER_HELP)
+    .argument('<files...>', 'encrypted or plain files, or detached headers by themselves')
     .addHelpText(
       'after',
       `
 Examples:
   cryptotensors inspect model.ct.safetensors
-  cryptotensors inspect model.ct.safetensors --json | jq '.tensors[] | select(.check == "none") | .name'
+  cryptotensors inspect model.ct.safetensors --json | jq '.files[].tensors[] | select(.check == "none") | .name'
 ${EXIT_CODE_HELP}`,
     );
-  addOutputFlags(command).action(inspect);
+  addOutputFlags(addFlags(command, { header: true })).action(inspect);
 }
 
-interface InspectFlags extends OutputFlags {
-  header?: string;
-}
-
-async function inspect(path: string, flags: InspectFlags): Promise<void> {
-  const output = new Output(flags);
-  if (path.endsWith('.index.json'))
-    throw usageError('inspect shows one file: give it a shard, not the index of shards');
-  const found = await inspectFile(path, given({ header: flags.header }));
-  output.result({ path, ...found }, describe(path, found));
+async function inspect(paths: readonly string[], flags: OutputFlags & Flags<'header'>): Promise<void> {
+  await forEachFile(paths, new Output(flags), async (path) => {
+    if (path.endsWith('.index.json')) throw usageError('inspect shows files: give it shards, not the index of shards');
+    const found = await inspectFile(path, given({ header: flags.header }));
+    return { document: { path, ...found }, lines: describe(path, found) };
+  });
 }
 
 function describe(path: string, found: Inspection): string[] {

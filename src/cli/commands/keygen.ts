@@ -1,26 +1,19 @@
-import { Option } from 'commander';
 import type { Command } from 'commander';
 import { generateKeys, generateRecipientKeys, publicJwks } from '../../index.js';
-import type { AeadAlgorithm, JwkSet, AgreementCurve } from '../../index.js';
+import type { JwkSet } from '../../index.js';
 import { EXIT_CODE_HELP } from '../exit-codes.js';
+import { addFlags } from '../flag-table.js';
+import type { Flags } from '../flag-table.js';
 import { addOutputFlags, given } from '../flags.js';
+import type { OutputFlags } from '../flags.js';
 import { writeNewFiles } from '../key-files.js';
 import type { NewFile } from '../key-files.js';
 import { Output } from '../output.js';
-import type { OutputFlags } from '../output.js';
+import { targetOf } from '../paths.js';
 import { visibleName } from '../terminal-text.js';
 
-interface KeygenFlags extends OutputFlags {
-  output: string;
-  public?: string;
-  algorithm: AeadAlgorithm;
-  encKid?: string;
-  signKid?: string;
-  format: 'reference' | 'rfc7517';
-  recipient?: true;
-  curve: AgreementCurve;
-  kid?: string;
-}
+type KeygenFlags = OutputFlags &
+  Flags<'output' | 'public' | 'algorithm' | 'encKid' | 'signKid' | 'format' | 'recipient' | 'curve' | 'kid'>;
 
 export function addKeygenCommand(program: Command): void {
   const command = program
@@ -32,28 +25,6 @@ export function addKeygenCommand(program: Command): void {
         'link; writes both files or neither. Shows key ids only. To retire a key later, give its JWK in the file a ' +
         'member "state": "decrypt-only" (opens and verifies, writes nothing new) or "revoked" (used for nothing).',
     )
-    .requiredOption('-o, --output <file>', 'file for the secret keys (required)')
-    .option('--public <file>', 'file for the public part, to give to others (default: not written)')
-    .addOption(
-      new Option('--algorithm <name>', 'AEAD that the master key is for')
-        .choices(['aes128gcm', 'aes256gcm', 'chacha20poly1305'])
-        .default('aes256gcm'),
-    )
-    .option('--enc-kid <kid>', 'id of the master key (default: a random one)')
-    .option('--sign-kid <kid>', 'id of the signing key (default: its RFC 7638 thumbprint)')
-    .addOption(
-      new Option('--format <name>', 'spelling of the JWKs; both are read here, the Python reference reads its own only')
-        .choices(['reference', 'rfc7517'])
-        .default('reference'),
-    )
-    .option(
-      '--recipient',
-      'make a key to be given licences for instead: its public part is for the vendor (default: off)',
-    )
-    .addOption(
-      new Option('--curve <name>', 'curve of the key of --recipient').choices(['X25519', 'P-256']).default('X25519'),
-    )
-    .option('--kid <kid>', 'id of the key of --recipient (default: its RFC 7638 thumbprint)')
     .addHelpText(
       'after',
       `
@@ -64,25 +35,37 @@ Examples:
   cryptotensors keygen --recipient -o private.json --public for-the-vendor.json
 ${EXIT_CODE_HELP}`,
     );
+  addFlags(command, {
+    output: 'file for the secret keys (required)',
+    public: true,
+    algorithm: 'AEAD that the master key is for (default: aes256gcm)',
+    encKid: 'id of the master key (default: a random one)',
+    signKid: 'id of the signing key (default: its RFC 7638 thumbprint)',
+    format: true,
+    recipient: true,
+    curve: true,
+    kid: true,
+  });
   addOutputFlags(command).action(keygen);
 }
 
 function keygen(flags: KeygenFlags): void {
+  const target = targetOf(undefined, flags);
   const output = new Output(flags);
   if (flags.recipient === true) {
-    recipientKeygen(flags, output);
+    recipientKeygen(target, flags, output);
     return;
   }
-  const { algorithm, format } = flags;
+  const { algorithm = 'aes256gcm', format = 'reference' } = flags;
   const keys = generateKeys({ algorithm, format, ...given({ encKid: flags.encKid, signKid: flags.signKid }) });
   const [master, signing] = keys.keys;
-  const files: NewFile[] = [{ path: flags.output, mode: 0o600, text: toText(keys) }];
+  const files: NewFile[] = [{ path: target, mode: 0o600, text: toText(keys) }];
   if (flags.public !== undefined) files.push({ path: flags.public, mode: 0o644, text: toText(publicJwks(keys)) });
   writeNewFiles(files);
   const encKid = master!.kid!;
   const signKid = signing!.kid!;
-  output.result({ keys: flags.output, public: flags.public ?? null, encKid, signKid, algorithm, format }, [
-    `Wrote ${visibleName(flags.output)}: master key ${visibleName(encKid)} (${algorithm}), signing key ${visibleName(signKid)} (ed25519)`,
+  output.result({ keys: target, public: flags.public ?? null, encKid, signKid, algorithm, format }, [
+    `Wrote ${visibleName(target)}: master key ${visibleName(encKid)} (${algorithm}), signing key ${visibleName(signKid)} (ed25519)`,
     '  This is the secret: whoever has it can read your files and sign files in your name. Without it, what is',
     '  encrypted is lost: keep a copy in a safe place.',
     ...(flags.public === undefined
@@ -94,15 +77,15 @@ function keygen(flags: KeygenFlags): void {
   ]);
 }
 
-function recipientKeygen(flags: KeygenFlags, output: Output): void {
-  const { curve } = flags;
+function recipientKeygen(target: string, flags: KeygenFlags, output: Output): void {
+  const { curve = 'X25519' } = flags;
   const keys = generateRecipientKeys({ curve, ...given({ kid: flags.kid }) });
   const kid = keys.keys[0]!.kid!;
-  const files: NewFile[] = [{ path: flags.output, mode: 0o600, text: toText(keys) }];
+  const files: NewFile[] = [{ path: target, mode: 0o600, text: toText(keys) }];
   if (flags.public !== undefined) files.push({ path: flags.public, mode: 0o644, text: toText(publicJwks(keys)) });
   writeNewFiles(files);
-  output.result({ keys: flags.output, public: flags.public ?? null, recipientKid: kid, curve }, [
-    `Wrote ${visibleName(flags.output)}: recipient key ${visibleName(kid)} (${curve})`,
+  output.result({ keys: target, public: flags.public ?? null, recipientKid: kid, curve }, [
+    `Wrote ${visibleName(target)}: recipient key ${visibleName(kid)} (${curve})`,
     '  This is the secret: whoever has it can use the licences that you are given. Without it they are lost: keep a',
     '  copy in a safe place.',
     ...(flags.public === undefined

@@ -1,44 +1,29 @@
-import { Option } from 'commander';
 import type { Command } from 'commander';
-import { exportLicenseKey, inspectLicense, issueLicense, verifyLicense } from '../../index.js';
-import type { IssueOptions, LicenseInfo, LicenseInspection } from '../../index.js';
+import { exportLicenseKey, inspectLicense, issueLicense, loadKeys, verifyLicense } from '../../index.js';
+import type { IssueOptions, KeyRing, LicenseInfo, LicenseInspection, VerifyLicenseOptions } from '../../index.js';
+import { usageError } from '../cli-error.js';
+import { forEachFile } from '../each-file.js';
+import type { FileResult } from '../each-file.js';
 import { EXIT_CODE_HELP } from '../exit-codes.js';
-import { refuseExisting, writeWhole } from '../files.js';
-import { addOutputFlags, collect, given, parseClaims, policyTexts } from '../flags.js';
+import { writeWhole } from '../files.js';
+import { addFlags } from '../flag-table.js';
+import type { Flags } from '../flag-table.js';
+import { addOutputFlags, given, parseClaims, policyTexts } from '../flags.js';
+import type { OutputFlags } from '../flags.js';
 import { writeNewFiles } from '../key-files.js';
 import { Output } from '../output.js';
-import type { OutputFlags } from '../output.js';
+import { newTargetOf, sourceOf, targetOf } from '../paths.js';
 import { formatBytes } from '../sizes.js';
 import { visible, visibleName } from '../terminal-text.js';
-import { parseDayOrTime } from '../times.js';
 
-interface KeyFlags extends OutputFlags {
-  keys?: string[];
-  trust?: string[];
-  signKid?: string;
-}
+type KeyFlags = OutputFlags & Flags<'keys' | 'trust' | 'signKid'>;
 
-interface IssueFlags extends KeyFlags {
-  keys: string[];
-  to: string;
-  toKid?: string;
-  encKid?: string;
-  claims?: string;
-  policy?: string;
-  remotePolicy?: string;
-  expires?: Date;
-  notBefore?: Date;
-  id?: string;
-  force?: true;
-}
+type VerifyFlags = KeyFlags & Flags<'body' | 'now'>;
 
-interface VerifyFlags extends KeyFlags {
-  body?: string;
-}
-
-interface ExportFlags extends KeyFlags {
-  output: string;
-}
+type IssueFlags = KeyFlags &
+  Flags<
+    | 'to' | 'toKid' | 'encKid' | 'claims' | 'policy' | 'remotePolicy' | 'expires' | 'notBefore' | 'id' | 'output' | 'force'
+  >; // prettier-ignore
 
 export function addLicenseCommand(program: Command): void {
   const license = program
@@ -64,54 +49,61 @@ function addIssue(license: Command): void {
         "Reads the file's header and none of its data, and does not ask its policy.",
     )
     .argument('<body>', 'encrypted file, or a detached header of it')
-    .argument('<target>', 'licence to write')
-    .requiredOption(
-      '-k, --keys <file>',
-      "JWK set with the file's master key and a private signing key; may be repeated (required)",
-      collect,
-    )
-    .option(
-      '--trust <file>',
-      'public keys that may have signed the file; may be repeated (default: the signing keys in --keys)',
-      collect,
-    )
-    .requiredOption('--to <file>', "JWK or JWK set with the customer's public key (required)")
-    .option('--to-kid <kid>', 'which of several keys in --to, by its id or thumbprint (default: the only one)')
-    .option('--enc-kid <kid>', 'use the master key of this id (default: the one that the file names)')
-    .option('--sign-kid <kid>', 'sign with the key of this id (default: the first in --keys that can sign)')
-    .addOption(
-      new Option('--expires <time>', 'end: a day or time in UTC, or days from now as 365d (default: none)').argParser(
-        parseDayOrTime,
-      ),
-    )
-    .addOption(
-      new Option('--not-before <time>', 'beginning, as for --expires (default: valid at once)').argParser(
-        parseDayOrTime,
-      ),
-    )
-    .option(
-      '--claims <json>',
-      'facts that you vouch for, input.license.claims to the policy: a JSON object, or @FILE to read one (default: none)',
-    )
-    .option('--policy <file>', "Rego policy that is asked at each opening (default: the file's own)")
-    .option('--remote-policy <file>', "Rego policy for a key service (default: the file's own)")
-    .option('--id <id>', 'name of the licence (default: a random one)')
-    .option('-f, --force', 'replace the target if it exists (default: refuse)')
+    .argument('[target]', 'licence to write')
     .addHelpText(
       'after',
       `
 Examples:
-  cryptotensors license issue model.ct.safetensors acme.license -k vendor.json --to acme.json --expires 365d
-  cryptotensors license issue model.ct.safetensors acme.license -k vendor.json --to acme.json --claims '{"seats":5}' --policy seats.rego
+  cryptotensors license issue model.ct.safetensors acme.license -k vendor.json --to acme-public.json --expires 365d
+  cryptotensors license issue model.ct.safetensors acme.license -k vendor.json --to acme-public.json --claims '{"seats":5}' --policy seats.rego
 ${EXIT_CODE_HELP}`,
     );
+  addFlags(command, {
+    output: true,
+    keys:
+      "JWK set with the file's master key and a private signing key; may be repeated " +
+      '(default: the environment variable CRYPTOTENSOR_KEYS)',
+    trust: true,
+    to: true,
+    toKid: true,
+    encKid: true,
+    signKid: 'sign with the key of this id (default: the first in --keys that can sign)',
+    expires: true,
+    notBefore: true,
+    claims:
+      'facts that you vouch for, input.license.claims to the policy: a JSON object, or @FILE to read one (default: none)',
+    policy: "Rego policy that is asked at each opening (default: the file's own)",
+    remotePolicy: "Rego policy for a key service (default: the file's own)",
+    id: true,
+    force: true,
+  });
   addOutputFlags(command).action(issue);
 }
 
-async function issue(body: string, target: string, flags: IssueFlags): Promise<void> {
+async function issue(body: string, argument: string | undefined, flags: IssueFlags): Promise<void> {
   const output = new Output(flags);
-  if (flags.force !== true) refuseExisting(target, 'Choose another target, or replace it with --force');
-  const license = await issueLicense(body, issueOptions(flags));
+  if (flags.to === undefined) throw usageError("--to is missing: the file with the customer's public key");
+  const target = newTargetOf(argument, flags);
+  const to = await loadKeys(flags.to);
+  try {
+    warnOfPrivateKey(to, flags.to, output);
+    await writeLicense(sourceOf(body), target, issueOptions(flags, to), output);
+  } finally {
+    to.dispose();
+  }
+}
+
+/** What the customer keeps has no business with the vendor, who needs its public part only. */
+function warnOfPrivateKey(to: KeyRing, path: string, output: Output): void {
+  if (!to.recipientKeys.some(({ hasPrivate }) => hasPrivate)) return;
+  output.warn(
+    `${visibleName(path)} holds a customer's private key; only its public part is used. Ask the customer for the public key ` +
+      'alone (keygen --recipient --public), and for a new one if this private key came over the network',
+  );
+}
+
+async function writeLicense(body: string, target: string, options: IssueOptions, output: Output): Promise<void> {
+  const license = await issueLicense(body, options);
   writeWhole(target, license);
   const found = await inspectLicense(license);
   output.result({ target, ...facts(found), body: found.body, recipient: found.recipient, bytes: found.bytes }, [
@@ -121,12 +113,12 @@ async function issue(body: string, target: string, flags: IssueFlags): Promise<v
   ]);
 }
 
-function issueOptions(flags: IssueFlags): IssueOptions {
+function issueOptions(flags: IssueFlags, to: KeyRing): IssueOptions {
   return {
-    keys: flags.keys,
-    to: flags.to,
+    to,
     policy: policyTexts(flags),
     ...given({
+      keys: flags.keys,
       trust: flags.trust,
       toKid: flags.toKid,
       encKid: flags.encKid,
@@ -147,7 +139,7 @@ function addShow(license: Command): void {
       'Shows what a licence says. Needs no key, and checks no signature: anybody could have written what it shows. ' +
         'There is no secret in it.',
     )
-    .argument('<license>', 'licence')
+    .argument('<licenses...>', 'licences')
     .addHelpText(
       'after',
       `
@@ -159,10 +151,14 @@ ${EXIT_CODE_HELP}`,
   addOutputFlags(command).action(show);
 }
 
-async function show(path: string, flags: OutputFlags): Promise<void> {
-  const output = new Output(flags);
+async function show(paths: readonly string[], flags: OutputFlags): Promise<void> {
+  await forEachFile(paths, new Output(flags), showOne);
+}
+
+async function showOne(path: string): Promise<FileResult> {
   const { verified, recipient, keys, policy, tensors, bytes, body, ...info } = await inspectLicense(path);
-  output.result({ path, verified, ...facts(info), body, recipient, keys, policy, tensors, bytes }, [
+  const document = { path, verified, ...facts(info), body, recipient, keys, policy, tensors, bytes };
+  const lines = [
     `${visibleName(path)}: a licence, ${formatBytes(bytes)}`,
     'UNVERIFIED: no signature was checked. Anybody could have written what follows.',
     '',
@@ -174,7 +170,8 @@ async function show(path: string, flags: OutputFlags): Promise<void> {
       .trimEnd()
       .split(/\r?\n/)
       .map((line, i) => `${(i === 0 ? 'policy' : '').padEnd(13)} ${visible(line)}`.trimEnd()),
-  ]);
+  ];
+  return { document, lines };
 }
 
 function addVerify(license: Command): void {
@@ -185,31 +182,39 @@ function addVerify(license: Command): void {
       'Checks who signed a licence, whether it is valid now and, with --body, whether it is for that file. ' +
         'Needs no private key. Does not ask the policy.',
     )
-    .argument('<license>', 'licence');
-  addKeyFlags(command)
-    .option('--body <file>', 'file that it should open, or a detached header of it (default: not checked)')
-    .addHelpText(
-      'after',
-      `
+    .argument('<licenses...>', 'licences');
+  addFlags(addKeyFlags(command), { body: true, now: true }).addHelpText(
+    'after',
+    `
 Examples:
   cryptotensors license verify acme.license --trust vendor-public.json
   cryptotensors license verify acme.license --trust vendor-public.json --body model.ct.safetensors
+  cryptotensors license verify licenses/* --trust vendor-public.json --now 2027-01-01
 ${EXIT_CODE_HELP}`,
-    );
+  );
   addOutputFlags(command).action(verify);
 }
 
-async function verify(path: string, flags: VerifyFlags): Promise<void> {
-  const output = new Output(flags);
-  const found = await verifyLicense(path, { ...keyOptions(flags), ...given({ body: flags.body }) });
+async function verify(paths: readonly string[], flags: VerifyFlags): Promise<void> {
+  await forEachFile(paths, new Output(flags), (path) => verifyOne(path, flags));
+}
+
+async function verifyOne(path: string, flags: VerifyFlags): Promise<FileResult> {
+  const { now } = flags;
+  const found = await verifyLicense(path, {
+    ...keyOptions(flags),
+    ...given({ body: flags.body, now: now && (() => now) }),
+  });
   const { signer, body, recipient, ...info } = found;
   const held = flags.body === undefined ? 'not held against any file' : `that is ${visibleName(flags.body)}`;
-  output.result({ path, ...facts(info), signer, body, recipient }, [
-    `${visibleName(path)}: verified, signed by ${signer === null ? '(no kid)' : visibleName(signer)}, valid now`,
+  const document = { path, ...facts(info), signer, body, recipient };
+  const lines = [
+    `${visibleName(path)}: verified, signed by ${signer === null ? '(no kid)' : visibleName(signer)}, valid ${now === undefined ? 'now' : `on ${now.toISOString()}`}`,
     ...describe(info),
     `for the body  ${body}, ${held}`,
     `for the key   ${visibleName(recipient)}`,
-  ]);
+  ];
+  return { document, lines };
 }
 
 function addExportKey(license: Command): void {
@@ -221,9 +226,8 @@ function addExportKey(license: Command): void {
         'owner can read (mode 0600), together with the public key of the signer. Other readers of the format, such as the ' +
         'Python reference, need it for a file that header attach made of body and licence. This tool does not.',
     )
-    .argument('<license>', 'licence')
-    .requiredOption('-o, --output <file>', 'key file to write (required)');
-  addKeyFlags(command).addHelpText(
+    .argument('<license>', 'licence');
+  addKeyFlags(addFlags(command, { output: 'key file to write (required)' })).addHelpText(
     'after',
     `
 Examples:
@@ -233,34 +237,29 @@ ${EXIT_CODE_HELP}`,
   addOutputFlags(command).action(exportKey);
 }
 
-async function exportKey(path: string, flags: ExportFlags): Promise<void> {
+async function exportKey(path: string, flags: KeyFlags & Flags<'output'>): Promise<void> {
   const output = new Output(flags);
+  const target = targetOf(undefined, flags);
   const jwks = await exportLicenseKey(path, keyOptions(flags));
-  writeNewFiles([{ path: flags.output, mode: 0o600, text: `${JSON.stringify(jwks, null, 2)}\n` }]);
+  writeNewFiles([{ path: target, mode: 0o600, text: `${JSON.stringify(jwks, null, 2)}\n` }]);
   const kid = jwks.keys[0]!.kid!;
-  output.result({ path, keys: flags.output, encKid: kid }, [
-    `Wrote ${visibleName(flags.output)}: the master key ${visibleName(kid)}, and the public key of the signer`,
+  output.result({ path, keys: target, encKid: kid }, [
+    `Wrote ${visibleName(target)}: the master key ${visibleName(kid)}, and the public key of the signer`,
     '  This is a secret: whoever has it can read the model, whatever the terms of the licence say.',
   ]);
 }
 
 function addKeyFlags(command: Command): Command {
-  return command
-    .option(
-      '-k, --keys <file>',
-      'JWK or JWK set with your keys and, unless --trust is given, the signers to trust; may be repeated ' +
-        '(default: the environment variable CRYPTOTENSOR_KEYS)',
-      collect,
-    )
-    .option(
-      '--trust <file>',
-      'public keys that may have signed the licence; may be repeated (default: the signing keys in --keys)',
-      collect,
-    )
-    .option('--sign-kid <kid>', 'verify with the key of this id (default: the one that the licence names)');
+  return addFlags(command, {
+    keys:
+      'JWK, JWK set or PEM with your keys and, unless --trust is given, the signers to trust; may be repeated ' +
+      '(default: the environment variable CRYPTOTENSOR_KEYS)',
+    trust: true,
+    signKid: 'verify with the key of this id (default: the one that the licence names)',
+  });
 }
 
-function keyOptions({ keys, trust, signKid }: KeyFlags): { keys?: string[]; trust?: string[]; signKid?: string } {
+function keyOptions({ keys, trust, signKid }: KeyFlags): Pick<VerifyLicenseOptions, 'keys' | 'trust' | 'signKid'> {
   return given({ keys, trust, signKid });
 }
 

@@ -1,18 +1,18 @@
-import { Option } from 'commander';
 import type { Command } from 'commander';
-import { explainPolicy } from '../../index.js';
+import { explainPolicy, verifyLicense } from '../../index.js';
 import type { ExplainOptions, ExplainedInput, PolicyExplanation } from '../../index.js';
-import { ResultExit } from '../cli-error.js';
+import { ResultExit, usageError } from '../cli-error.js';
 import { EXIT_CODE_HELP, ExitCode } from '../exit-codes.js';
 import { readText } from '../files.js';
-import { addOutputFlags, collect, given, parseClaims } from '../flags.js';
+import { addFlags } from '../flag-table.js';
+import type { Flags } from '../flag-table.js';
+import { addOutputFlags, given, parseClaims } from '../flags.js';
+import type { OutputFlags } from '../flags.js';
 import { interruptible } from '../interrupt.js';
 import { Output } from '../output.js';
-import type { OutputFlags } from '../output.js';
 import { parseCases, runCases } from '../policy-cases.js';
 import type { CaseResult } from '../policy-cases.js';
-import { parseRfc3339 } from '../times.js';
-import { count, parseInteger } from '../sizes.js';
+import { count } from '../sizes.js';
 import { formatTable } from '../table.js';
 import { visible, visibleName } from '../terminal-text.js';
 
@@ -25,18 +25,11 @@ export function addPolicyCommand(program: Command): void {
   addTestCommand(policy);
 }
 
-interface CheckFlags extends OutputFlags {
-  keys?: string[];
-  trust?: string[];
-  signKid?: string;
-  claims?: string;
-  env?: string[];
-  now?: string;
-  action?: NonNullable<ExplainOptions['action']>;
-  tensors?: true;
-  showValues?: true;
-  policyDeadline?: number;
-}
+type CheckFlags = OutputFlags &
+  Flags<
+    | 'keys' | 'trust' | 'signKid' | 'license' | 'claims' | 'policyEnv' | 'now' | 'action' | 'askTensors'
+    | 'showValues' | 'policyDeadline'
+  >; // prettier-ignore
 
 function addCheckCommand(policy: Command): void {
   const command = policy
@@ -46,40 +39,29 @@ function addCheckCommand(policy: Command): void {
       "Asks the policy of a file what it would decide, and shows what it saw. Opens nothing and needs no master key. The header's " +
         'signature is verified if --keys or --trust are given (or CRYPTOTENSOR_KEYS is set); otherwise it says UNVERIFIED.',
     )
-    .argument('<file>', 'encrypted file, detached header, or Rego text (*.rego)')
-    .option(
-      '-k, --keys <file>',
-      'JWK or JWK set with keys that may have signed the file; may be repeated (default: the environment variable CRYPTOTENSOR_KEYS)',
-      collect,
-    )
-    .option(
-      '--trust <file>',
-      'JWK or JWK set with the public keys that may have signed the file; may be repeated (default: the signing keys in --keys)',
-      collect,
-    )
-    .option('--sign-kid <kid>', 'verify with the key of this id (default: the one that the file names)')
-    .option('--claims <json>', "the policy's input.claims: a JSON object, or @FILE to read one (default: none)")
-    .option('--env <name>', 'environment variable that the policy may see; may be repeated (default: none)', collect)
-    .option('--now <time>', 'time that the policy is told, such as 2026-01-31T12:00:00Z (default: now)')
-    .addOption(
-      new Option('--action <action>', 'what the policy is asked about (default: open)').choices([
-        'open',
-        'read',
-        'rewrap',
-      ]),
-    )
-    .option('--tensors', 'ask about each tensor too (default: about the file only)')
-    .option('--show-values', 'show values of claims and variables, which may be confidential (default: their names)')
-    .addOption(
-      new Option('--policy-deadline <ms>', 'time that the policy may take (default: 250)').argParser(parseInteger),
-    );
+    .argument('<file>', 'encrypted file, detached header, or Rego text (*.rego)');
+  addFlags(command, {
+    keys:
+      'JWK, JWK set or PEM with keys that may have signed the file; may be repeated (default: the environment variable ' +
+      'CRYPTOTENSOR_KEYS)',
+    trust: true,
+    signKid: true,
+    license: "licence whose terms and policy count in place of the file's own (default: none)",
+    claims: true,
+    policyEnv: true,
+    now: 'time that the policy is told, such as 2026-01-31T12:00:00Z (default: now)',
+    action: true,
+    askTensors: true,
+    showValues: true,
+    policyDeadline: true,
+  });
   addOutputFlags(command)
     .addHelpText(
       'after',
       `
 Examples:
   cryptotensors policy check model.ct.safetensors --trust vendor-public.json --claims '{"customer":"acme"}'
-  cryptotensors policy check model.ct.safetensors --claims @claims.json --env REGION --now 2030-01-01T00:00:00Z
+  cryptotensors policy check model.ct.safetensors --claims @claims.json --policy-env REGION --now 2030-01-01T00:00:00Z
   cryptotensors policy check licence.rego --claims '{"plan":"trial"}'
 
 Exits with 0 if the policy allows, and with 3 if it denies or fails.
@@ -90,21 +72,30 @@ ${EXIT_CODE_HELP}`,
 
 async function check(path: string, flags: CheckFlags): Promise<void> {
   const output = new Output(flags);
-  const now = flags.now === undefined ? undefined : parseRfc3339(flags.now, '--now');
+  const { now } = flags;
   const options: ExplainOptions = given({
     keys: flags.keys,
     trust: flags.trust,
     signKid: flags.signKid,
     claims: flags.claims === undefined ? undefined : parseClaims(flags.claims),
-    policy: given({ env: flags.env, now: now === undefined ? undefined : () => now, deadlineMs: flags.policyDeadline }),
+    policy: given({ env: flags.policyEnv, now: now && (() => now), deadlineMs: flags.policyDeadline }),
     action: flags.action,
-    tensors: flags.tensors,
+    tensors: flags.askTensors,
     showValues: flags.showValues,
   });
   const draft = path.endsWith('.rego');
-  const explained = await interruptible((signal) =>
-    explainPolicy(draft ? { policy: readText(path) } : path, { ...options, signal }),
-  );
+  const explained = await interruptible(async (signal) => {
+    if (flags.license === undefined)
+      return explainPolicy(draft ? { policy: readText(path) } : path, { ...options, signal });
+    if (draft) throw usageError('--license goes with the file that it opens, not with Rego text');
+    const found = await explainPolicy(flags.license, { ...options, signal });
+    const { keys, trust, signKid } = options;
+    // Only what is signed can be held against a body.
+    if (found.verified) {
+      await verifyLicense(flags.license, given({ keys, trust, signKid, body: path, now: now && (() => now), signal }));
+    }
+    return found;
+  });
   output.result({ path, ...explained }, [
     `${visibleName(path)}: ${explained.outcome}`,
     `  ${visible(explained.reason)}`,
@@ -150,9 +141,7 @@ function describeTensors({ tensors }: PolicyExplanation): string[] {
   return ['', ...formatTable([{ title: 'TENSOR' }, { title: 'OUTCOME' }, { title: 'REASON' }], rows)];
 }
 
-interface TestFlags extends OutputFlags {
-  policyDeadline?: number;
-}
+type TestFlags = OutputFlags & Flags<'policyDeadline'>;
 
 function addTestCommand(policy: Command): void {
   const command = policy
@@ -163,12 +152,8 @@ function addTestCommand(policy: Command): void {
         'the same on every machine: a fixed time (2026-01-01T00:00:00Z), linux x64, no claims, no variables, one tensor.',
     )
     .argument('<policy>', 'Rego text')
-    .argument('<cases>', 'JSON array of cases')
-    .addOption(
-      new Option('--policy-deadline <ms>', 'time that the policy may take for each case (default: 250)').argParser(
-        parseInteger,
-      ),
-    );
+    .argument('<cases>', 'JSON array of cases');
+  addFlags(command, { policyDeadline: 'time that the policy may take for each case (default: 250)' });
   addOutputFlags(command)
     .addHelpText(
       'after',

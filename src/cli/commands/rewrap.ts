@@ -3,28 +3,22 @@ import { recoverFile, rewrapFile } from '../../index.js';
 import type { RewrapOptions, RewrappedFile } from '../../index.js';
 import { usageError } from '../cli-error.js';
 import { EXIT_CODE_HELP } from '../exit-codes.js';
-import { refuseExisting } from '../files.js';
-import { addOpenFlags, addOutputFlags, collect, given, openOptions, policyTexts } from '../flags.js';
+import { addFlags } from '../flag-table.js';
+import type { Flags } from '../flag-table.js';
+import { addOpenFlags, addOutputFlags, given, openOptions, policyTexts } from '../flags.js';
 import type { OpenFlags } from '../flags.js';
 import { interruptible } from '../interrupt.js';
 import { Output } from '../output.js';
+import { newTargetOf, sourceOf } from '../paths.js';
 import { Progress } from '../progress.js';
 import { count } from '../sizes.js';
 import { visibleName } from '../terminal-text.js';
 
-interface RewrapFlags extends OpenFlags {
-  newKeys?: string[];
-  newEncKid?: string;
-  newSignKid?: string;
-  policy?: string;
-  remotePolicy?: string;
-  target?: string;
-  detached?: true;
-  verify?: true;
-  overrulePolicy?: true;
-  recover?: true;
-  force?: true;
-}
+type RewrapFlags = OpenFlags &
+  Flags<
+    | 'newKeys' | 'newEncKid' | 'newSignKid' | 'policy' | 'remotePolicy' | 'output' | 'detached' | 'verify'
+    | 'overrulePolicy' | 'recover' | 'force'
+  >; // prettier-ignore
 
 export function addRewrapCommand(program: Command): void {
   const command = program
@@ -36,28 +30,20 @@ export function addRewrapCommand(program: Command): void {
         'leaves the old file or the new one, and of a sharded model all files old or all new.',
     )
     .argument('<file>', 'encrypted file, or the *.safetensors.index.json of a sharded model');
-  addOpenFlags(command)
-    .option(
-      '-n, --new-keys <file>',
-      'JWK set with the new master key and a private signing key; may be repeated (required, except with --recover)',
-      collect,
-    )
-    .option('--new-enc-kid <kid>', 'id of the new master key to use (default: the first in --new-keys)')
-    .option('--new-sign-kid <kid>', 'id of the new signing key to use (default: the first in --new-keys that can sign)')
-    .option('--policy <file>', 'new Rego policy that is asked whenever the file is opened (default: keep the old one)')
-    .option('--remote-policy <file>', 'new Rego policy for a key service (default: keep the old one)')
-    .option(
-      '-o, --target <file>',
+  addFlags(addOpenFlags(command), {
+    newKeys: true,
+    newEncKid: true,
+    newSignKid: true,
+    policy: 'new Rego policy that is asked whenever the file is opened (default: keep the old one)',
+    remotePolicy: 'new Rego policy for a key service (default: keep the old one)',
+    output:
       'write a new file (of a sharded model: an index in another folder) and leave this one as it is (default: in place)',
-    )
-    .option('--detached', 'write the new header alone to --target, for use with --header (default: a whole file)')
-    .option('--verify', 'check every tag and digest of the data first (default: off)')
-    .option(
-      '--overrule-policy',
-      "rewrap whatever the file's policy says, as whoever holds the keys can (default: ask it)",
-    )
-    .option('--recover', 'only finish, or undo, a rewrap that was interrupted; needs no keys (default: off)')
-    .option('-f, --force', 'replace the target if it exists (default: refuse)');
+    detached: true,
+    verify: true,
+    overrulePolicy: true,
+    recover: true,
+    force: true,
+  });
   addOutputFlags(command)
     .addHelpText(
       'after',
@@ -78,13 +64,11 @@ async function rewrap(path: string, flags: RewrapFlags): Promise<void> {
     await recover(path, output);
     return;
   }
-  const options = rewrapOptions(flags);
-  if (flags.target !== undefined && flags.force !== true) {
-    refuseExisting(flags.target, 'Choose another target, or replace it with --force');
-  }
+  const target = flags.output === undefined ? undefined : newTargetOf(undefined, flags);
+  const options = rewrapOptions(flags, target);
   const progress = new Progress('rewrapping', output.quiet);
   const files = await interruptible((signal) =>
-    rewrapFile(path, { ...options, signal, onProgress: progress.report }),
+    rewrapFile(sourceOf(path), { ...options, signal, onProgress: progress.report }),
   ).finally(() => progress.stop());
   output.result({ path, files }, describe(path, files));
 }
@@ -99,10 +83,10 @@ async function recover(path: string, output: Output): Promise<void> {
   output.result({ path, recovery }, [`${visibleName(path)}: ${text}`]);
 }
 
-function rewrapOptions(flags: RewrapFlags): RewrapOptions {
+function rewrapOptions(flags: RewrapFlags, target: string | undefined): RewrapOptions {
   if (flags.newKeys === undefined) throw usageError('--new-keys is missing: the file with the keys to rewrap to');
-  if (flags.detached === true && flags.target === undefined) {
-    throw usageError('--detached needs --target: where to write the header');
+  if (flags.detached === true && target === undefined) {
+    throw usageError('--detached needs --output: where to write the header');
   }
   return {
     ...openOptions(flags),
@@ -112,7 +96,7 @@ function rewrapOptions(flags: RewrapFlags): RewrapOptions {
       policy: policyTexts(flags),
       ...given({ encKid: flags.newEncKid, signKid: flags.newSignKid }),
     },
-    ...given({ target: flags.target, detached: flags.detached, verify: flags.verify }),
+    ...given({ target, detached: flags.detached, verify: flags.verify }),
   };
 }
 

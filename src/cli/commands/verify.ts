@@ -1,8 +1,12 @@
 import type { Command } from 'commander';
 import { verifyFile } from '../../index.js';
-import type { Verification } from '../../index.js';
+import type { OpenOptions, Verification } from '../../index.js';
 import { CliError } from '../cli-error.js';
+import { forEachFile } from '../each-file.js';
+import type { FileResult } from '../each-file.js';
 import { EXIT_CODE_HELP, ExitCode } from '../exit-codes.js';
+import { addFlags } from '../flag-table.js';
+import type { Flags } from '../flag-table.js';
 import { addOpenFlags, addOutputFlags, openOptions } from '../flags.js';
 import type { OpenFlags } from '../flags.js';
 import { interruptible } from '../interrupt.js';
@@ -12,9 +16,7 @@ import { Progress } from '../progress.js';
 import { count, formatBytes } from '../sizes.js';
 import { visibleName } from '../terminal-text.js';
 
-interface VerifyFlags extends OpenFlags {
-  requireProtected?: true;
-}
+type VerifyFlags = OpenFlags & Flags<'requireProtected'>;
 
 /** Names that a text result lists; the JSON document has them all. */
 const MAX_NAMES = 5;
@@ -27,11 +29,8 @@ export function addVerifyCommand(program: Command): void {
       "Checks the header's signature, the signer, the file's policy and every byte of every tensor, in bounded " +
         'memory. Writes nothing. A plain file has nothing to check and is refused.',
     )
-    .argument('<file>', 'encrypted file, or the *.safetensors.index.json of a sharded model');
-  addOpenFlags(command).option(
-    '--require-protected',
-    'fail (exit code 1) if any tensor is covered by neither an authentication tag nor a signed digest (default: warn)',
-  );
+    .argument('<files...>', 'encrypted files, or the *.safetensors.index.json of sharded models');
+  addFlags(addOpenFlags(command), { requireProtected: true });
   addOutputFlags(command)
     .addHelpText(
       'after',
@@ -39,22 +38,27 @@ export function addVerifyCommand(program: Command): void {
 Examples:
   cryptotensors verify model.ct.safetensors --keys keys.json
   cryptotensors verify model.ct.safetensors -k keys.json --trust vendor-public.json --require-protected
-  cryptotensors verify model.safetensors.index.json -k keys.json --json
+  cryptotensors verify model.safetensors.index.json -k keys.json --json | jq '.files[].pins'
+  cryptotensors verify *.safetensors -k keys.json
 ${EXIT_CODE_HELP}`,
     )
     .action(verify);
 }
 
-async function verify(path: string, flags: VerifyFlags): Promise<void> {
+async function verify(paths: readonly string[], flags: VerifyFlags): Promise<void> {
   const output = new Output(flags);
   const options = openOptions(flags);
+  await forEachFile(paths, output, (path) => verifyOne(path, options, flags, output));
+}
+
+async function verifyOne(path: string, options: OpenOptions, flags: VerifyFlags, output: Output): Promise<FileResult> {
   const progress = new Progress('verifying', output.quiet);
   const found = await interruptible((signal) =>
     verifyFile(path, { ...options, signal, onProgress: progress.report }),
   ).finally(() => progress.stop());
   if (!found.encrypted && flags.allowPlain !== true) throw notEncrypted(path);
   if (found.unprotected.length > 0) judgeUnprotected(found, flags, output);
-  report(path, found, output);
+  return report(path, found);
 }
 
 function judgeUnprotected({ unprotected, tensors }: Verification, flags: VerifyFlags, output: Output): void {
@@ -67,7 +71,7 @@ function judgeUnprotected({ unprotected, tensors }: Verification, flags: VerifyF
   output.warn(`${text}. Changes to their bytes cannot be noticed`);
 }
 
-function report(path: string, found: Verification, output: Output): void {
+function report(path: string, found: Verification): FileResult {
   const { encrypted, signers, pins, tensors, bytes, unprotected } = found;
   const document = {
     path,
@@ -80,11 +84,12 @@ function report(path: string, found: Verification, output: Output): void {
     unprotected,
   };
   const kids = [...new Set(signers.map((kid) => (kid === null ? '(no kid)' : visibleName(kid))))].join(', ');
-  output.result(document, [
+  const lines = [
     encrypted
       ? `${visibleName(path)}: verified, signed by ${kids}`
       : `${visibleName(path)}: a plain file; its structure is sound, nothing else could be checked`,
     `  ${tensors - unprotected.length} of ${count(tensors, 'tensor')} verified, ${formatBytes(bytes)} in all`,
     ...pins.map((pin) => `  pin ${pin}`),
-  ]);
+  ];
+  return { document, lines };
 }
