@@ -27,20 +27,23 @@ async function interruptOnceWriting(child: ChildProcess, folder: string, signal:
   child.kill(signal);
 }
 
-it.each(['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const)('%s during encrypt: exit code 130, nothing left behind', async (signal) => {
-  const cwd = await workspace();
-  sparseModel(join(cwd, 'large.safetensors'));
-  const before = readdirSync(cwd).sort();
-  let interrupted: Promise<void> | undefined;
-  const args = ['encrypt', 'large.safetensors', 'out.safetensors', '-k', 'keys.json', '--threads', '1', '--json'];
-  const result = await cli(args, {
-    cwd,
-    onStart: (child) => {
-      interrupted = interruptOnceWriting(child, cwd, signal);
-    },
-  });
-  await interrupted;
-  expect(result.exitCode).toBe(130);
-  expect(errorOf(result).code).toBe('ABORT_ERR');
-  expect(readdirSync(cwd).sort()).toEqual(before);
-});
+it.each(['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const)(
+  '%s during encrypt: exit code 130, nothing left behind',
+  async (signal) => {
+    const cwd = await workspace();
+    sparseModel(join(cwd, 'large.safetensors'));
+    const before = readdirSync(cwd).sort();
+    let interrupted: Promise<void> | undefined;
+    const args = ['encrypt', 'large.safetensors', 'out.safetensors', '-k', 'keys.json', '--threads', '1', '--json'];
+    const result = await cli(args, {
+      cwd,
+      onStart: (child) => {
+        interrupted = interruptOnceWriting(child, cwd, signal);
+      },
+    });
+    await interrupted;
+    expect(result.exitCode).toBe(130);
+    expect(errorOf(result).code).toBe('ABORT_ERR');
+    expect(readdirSync(cwd).sort()).toEqual(before);
+  },
+);

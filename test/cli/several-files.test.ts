@@ -21,7 +21,10 @@ describe('several files in one command', () => {
     const cwd = await encryptedWorkspace();
     writeFileSync(join(cwd, 'damaged'), readFileSync(join(cwd, 'model.ct.safetensors')).subarray(0, -1));
     const files = ['damaged', 'model.ct.safetensors', 'plain.safetensors'];
-    for (const command of [['verify', ...files, '-k', 'keys.json'], ['inspect', ...files]]) {
+    for (const command of [
+      ['verify', ...files, '-k', 'keys.json'],
+      ['inspect', ...files],
+    ]) {
       const text = await cli(command, { cwd });
       expect(text.exitCode).toBe(1);
       expect(text.stdout).toContain('model.ct.safetensors: ');
@@ -42,7 +45,7 @@ describe('several files in one command', () => {
     expect((document(await cli(['license', 'show', ...files, '--json'], { cwd })).files as unknown[]).length).toBe(2);
     const verify = ['license', 'verify', ...files, '--trust', 'public.json'];
     expect((await cli(verify, { cwd })).exitCode).toBe(0);
-    const later = await cli([...verify, '--now', '2999-01-01', '--json'], { cwd });
+    const later = await cli([...verify, '--now', '2199-01-01', '--json'], { cwd });
     expect([later.exitCode, errorOf(later).code]).toEqual([3, 'LicenseExpired']);
   });
 });
@@ -74,7 +77,9 @@ it('a flag that is misspelt is told how it is spelt; advice names flags that the
   expect((await cli(['verify', 'x', '--truts', 'y'], { cwd })).stderr).toContain('Did you mean --trust?');
   const opened = await cli(['verify', 'plain.safetensors', '-k', 'keys.json'], { cwd });
   expect(opened.stderr).toContain('--allow-plain');
-  const issue = await cli(['license', 'issue', 'plain.safetensors', 'x', '-k', 'keys.json', '--to', 'public.json'], { cwd });
+  const issue = await cli(['license', 'issue', 'plain.safetensors', 'x', '-k', 'keys.json', '--to', 'public.json'], {
+    cwd,
+  });
   expect(issue.stderr).not.toMatch(/allow-plain|allowPlain|options\./);
 });
 
