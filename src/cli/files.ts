@@ -1,14 +1,4 @@
-import {
-  closeSync,
-  fsyncSync,
-  lstatSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  statSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fsyncSync, lstatSync, openSync, readFileSync, renameSync, unlinkSync, writeSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { CryptoTensorsError, quote } from '../errors.js';
 import { usageError } from './cli-error.js';
@@ -28,17 +18,6 @@ export function alreadyThere(path: string, advice: string): CryptoTensorsError {
     path,
     systemCode: 'EEXIST',
   });
-}
-
-/** Whether anything is there, whatever it is. */
-export function isThere(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
-}
-
-/** Whether two paths lead to one file: by name, symbolic or hard link. */
-export function isSameFile(a: string, b: string): boolean {
-  const [one, other] = [a, b].map((path) => statSync(path, { bigint: true, throwIfNoEntry: false }));
-  return one !== undefined && other !== undefined && one.dev === other.dev && one.ino === other.ino;
 }
 
 export function systemError(path: string, what: string, error: unknown): CryptoTensorsError {

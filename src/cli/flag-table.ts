@@ -321,7 +321,7 @@ const FLAGS: { readonly [Name in FlagName]: Flag<FlagValues[Name]> } = {
 const REPEATED: ReadonlySet<FlagName> = new Set<FlagName>(['keys', 'trust', 'newKeys', 'pin', 'policyEnv', 'tensors']);
 
 /** Gives a command flags: by name, each with `true` for the table's own help or with the command's own words. */
-export function addFlags(command: Command, flags: { readonly [Name in FlagName]?: true | string }): Command {
+export function addFlags(command: Command, flags: Partial<Record<FlagName, true | string>>): Command {
   for (const [name, words] of Object.entries(flags) as [FlagName, true | string][]) {
     const { syntax, help, choices, parse } = FLAGS[name] as Flag<unknown>;
     const option = new Option(syntax, words === true ? help : words);

@@ -3,18 +3,15 @@ import { ExitCode } from './exit-codes.js';
 import { complain } from './output.js';
 import { run } from './run.js';
 
-let unwritten = false;
-
 // `cryptotensors inspect … | head` closes the pipe early: that is no failure. A result that cannot be written is one: a full disk.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') return;
     if (stream === process.stdout) complain(`error: the result could not be written: ${error.message} [FileError]`);
+    // Before or after the work ends.
     process.exitCode = ExitCode.failed;
-    unwritten = true;
   });
 }
 
 const exitCode = await run(process.argv.slice(2));
-// Set by the listener above, before or after the work ends.
-process.exitCode = unwritten ? ExitCode.failed : exitCode;
+process.exitCode ??= exitCode;

@@ -36,6 +36,12 @@ export function isSameFile(a: FileStatus, b: FileStatus): boolean {
   return a.device === b.device && a.inode === b.inode;
 }
 
+/** Whether two paths lead to one file: by name, symbolic or hard link. */
+export function* leadToOneFile(a: string, b: string): Twin<boolean> {
+  const [one, other] = [yield* statusOf(a), yield* statusOf(b)];
+  return one !== null && other !== null && isSameFile(fileStatusOf(one), fileStatusOf(other));
+}
+
 /** What something is that is no regular file, for messages. */
 export function kindOf(
   status: Pick<

@@ -8,7 +8,7 @@ import type { Model } from '../model/model.js';
 import { open } from '../read/safe-open.js';
 import { checkOpenOptions } from '../open/options.js';
 import type { OpenOptions } from '../open/options.js';
-import { statusOf } from '../recovery/stored.js';
+import { leadToOneFile } from '../files/status.js';
 import { runAsync, step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { paths } from './encrypt-file.js';
@@ -107,9 +107,7 @@ function* writePlain(model: Model, to: string, options: DecryptOptions, audit: A
 
 /** By name, symbolic or hard link. */
 function* refuseSameFile(from: string, to: string): Twin<void> {
-  const source = yield* statusOf(from);
-  const target = yield* statusOf(to);
-  if (source === null || target === null || source.dev !== target.dev || source.ino !== target.ino) return;
+  if (!(yield* leadToOneFile(from, to))) return;
   throw new CryptoTensorsError(
     'InvalidOption',
     `source and target are one file, ${quote(from)}, and the plaintext would take the place of the encrypted model: choose another target`,

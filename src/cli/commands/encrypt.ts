@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
 import { encryptFile, inspectFile } from '../../index.js';
 import type { EncryptOptions, Inspection } from '../../index.js';
+import { leadToOneFile, linkStatusOf } from '../../files/status.js';
+import { runSync } from '../../twin.js';
 import { EXIT_CODE_HELP } from '../exit-codes.js';
-import { isSameFile, isThere } from '../files.js';
 import { addFlags } from '../flag-table.js';
 import type { Flags } from '../flag-table.js';
 import { addOutputFlags, given, policyTexts } from '../flags.js';
@@ -74,10 +75,10 @@ async function encrypt(source: string, argument: string | undefined, flags: Encr
 
 /** What the user should know of a target that `--force` lets go; null if there is nothing to say. */
 async function whatIsReplaced(source: string, target: string): Promise<string | null> {
-  if (isSameFile(source, target)) {
+  if (runSync(leadToOneFile(source, target))) {
     return `${visibleName(target)} was the plain model itself: from now on it is there encrypted only, and lost without the keys`;
   }
-  if (!isThere(target)) return null;
+  if (linkStatusOf(target) === null) return null;
   const { encryption } = await inspectFile(target).catch(() => ({ encryption: null }));
   return encryption === null
     ? null
