@@ -4,7 +4,7 @@ import { CryptoTensorsError, quote } from '../errors.js';
 import addonFile from './addon-file.cjs';
 import type { Addon } from './addon.js';
 import { NativeEngine } from './native.js';
-import { createNodeEngine } from './node/engine.js';
+import { createNodeEngine } from './portable/node.js';
 import type { AeadProvider, Engine, EngineInfo } from './types.js';
 
 /** The optional dependency that would hold the addon, and why neither it nor a build from source loads. */
@@ -22,8 +22,8 @@ let fallback: string | null = null;
 
 /**
  * The engine of this process, loaded at the first call. `CRYPTOTENSORS_ENGINE` forces an AEAD implementation of the addon,
- * `openssl` or `ring`, or `node`, the engine on node:crypto that does without the addon. `auto`, or nothing, is the addon with
- * whatever a short measurement finds faster, and `node`, with a warning, where there is no addon that loads; `engineInfo()` tells
+ * `openssl` or `ring`, or `portable`, the engine that does without the addon. `auto`, or nothing, is the addon with
+ * whatever a short measurement finds faster, and `portable`, with a warning, where there is no addon that loads; `engineInfo()` tells
  * which, and why.
  *
  * @throws {CryptoTensorsError} `NativeUnavailable` if an AEAD implementation of the addon is asked for, and there is no addon for
@@ -55,7 +55,7 @@ function loadEngine(choice: string | undefined): Engine {
       warnOfFallback(found);
       return createNodeEngine();
     }
-    case 'node':
+    case 'portable':
       return createNodeEngine();
     case 'openssl':
     case 'ring':
@@ -63,8 +63,8 @@ function loadEngine(choice: string | undefined): Engine {
     default:
       throw new CryptoTensorsError(
         'InvalidOption',
-        `CRYPTOTENSORS_ENGINE must be openssl, ring, node or auto, not ${quote(choice)}`,
-        { expected: 'openssl, ring, node or auto', found: choice },
+        `CRYPTOTENSORS_ENGINE must be openssl, ring, portable or auto, not ${quote(choice)}`,
+        { expected: 'openssl, ring, portable or auto', found: choice },
       );
   }
 }
@@ -74,11 +74,11 @@ function warnOfFallback({ reason, prebuilt }: Missing): void {
   if (getEnvironmentData(WARNED) === true) return;
   setEnvironmentData(WARNED, true);
   process.emitWarning(
-    `${unavailable(reason)}. The engine on node:crypto serves in its place: it is slower, and its keys are neither locked in memory nor kept out of core dumps`,
+    `${unavailable(reason)}. The portable engine serves in its place: it is slower, and its keys are neither locked in memory nor kept out of core dumps`,
     {
       type: 'CryptoTensorsWarning',
       code: 'CRYPTOTENSORS_FALLBACK',
-      detail: `${advice(prebuilt)}. CRYPTOTENSORS_ENGINE=node chooses that engine, without this warning.`,
+      detail: `${advice(prebuilt)}. CRYPTOTENSORS_ENGINE=portable chooses that engine, without this warning.`,
     },
   );
 }
@@ -115,7 +115,7 @@ function requireAddon(): Addon {
   const { prebuilt, reason } = found;
   throw new CryptoTensorsError(
     'NativeUnavailable',
-    `${unavailable(reason)}. ${advice(prebuilt)}. Without CRYPTOTENSORS_ENGINE the slower engine on node:crypto serves`,
+    `${unavailable(reason)}. ${advice(prebuilt)}. Without CRYPTOTENSORS_ENGINE the slower portable engine serves`,
     { expected: prebuilt },
   );
 }

@@ -27,6 +27,11 @@ export function guarded<Result>(call: () => Result): Result {
   }
 }
 
+/** What is done at once, for those who await it. */
+export function promised<Result>(call: () => Result): Promise<Result> {
+  return new Promise((resolve) => resolve(call()));
+}
+
 function isNativeFault(error: unknown): error is NativeFault {
   return error instanceof Error && 'code' in error && 'tensor' in error && 'errno' in error;
 }

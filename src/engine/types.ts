@@ -147,7 +147,7 @@ export interface TensorTable {
    * A table with encrypted tensors reads none of them before this has succeeded.
    */
   unwrap(master: Secret): number;
-  /** The same on a pool thread. The table is not used meanwhile, nor is the secret disposed of. */
+  /** The same on a pool thread, or awaiting ciphers that cannot block. The table is not used meanwhile, nor is the secret disposed of. */
   unwrapAsync(master: Secret): Promise<number>;
   /** The wrapped DEKs as the records hold them: rows of `wrappedDekBytes`, in the order of the records. A copy. */
   wrappedDeks(): Uint8Array;
@@ -235,17 +235,17 @@ export interface EngineInfo extends EngineFacts {
 
 /** What an engine says of itself. */
 export interface EngineFacts {
-  /** `native`, or `node` for the engine on node:crypto. */
-  engine: 'native' | 'node';
+  /** `portable` is the one without the addon. */
+  engine: 'native' | 'portable';
   /** Which AEAD implementation serves each algorithm. */
-  aead: Record<AeadAlgorithm, AeadProvider | 'node'>;
+  aead: Record<AeadAlgorithm, AeadProvider | 'node:crypto' | 'webcrypto' | '@noble/ciphers'>;
   /** Measured at first use, in GB/s per thread; empty until then or where there was nothing to choose. */
   measured: Partial<Record<AeadAlgorithm, Partial<Record<AeadProvider, number>>>>;
   /** Version text of the host's OpenSSL, or null where the process exports none. */
   openssl: string | null;
   ring: string;
   blake3: string;
-  /** Threads in the pool. */
+  /** Threads that work: those of the pool, or the calling one. */
   threads: number;
 }
 
@@ -287,7 +287,7 @@ export interface KeyAgreement {
 }
 
 export interface Engine extends KeyAgreement {
-  readonly name: 'native' | 'node';
+  readonly name: 'native' | 'portable';
   /** Null where the engine cannot share between threads. */
   readonly sharing: EngineSharing | null;
   info(): EngineFacts;
@@ -313,6 +313,13 @@ export interface Engine extends KeyAgreement {
   wrapDeks(algorithm: AeadAlgorithm, master: Secret, deks: Secret): Uint8Array;
   /** The inverse: the concatenated DEKs, or the first row that does not unwrap. */
   unwrapDeks(algorithm: AeadAlgorithm, master: Secret, rows: Uint8Array): { deks: Secret } | { row: number };
+  /** Both awaiting, which is the only form on an engine whose ciphers cannot block. */
+  wrapDeksAsync(algorithm: AeadAlgorithm, master: Secret, deks: Secret): Promise<Uint8Array>;
+  unwrapDeksAsync(
+    algorithm: AeadAlgorithm,
+    master: Secret,
+    rows: Uint8Array,
+  ): Promise<{ deks: Secret } | { row: number }>;
 
   /** Ed25519 (RFC 8032, pure). 32-byte seed and public key, 64-byte signature. */
   ed25519PublicKey(seed: Secret): Uint8Array;

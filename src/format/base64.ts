@@ -2,7 +2,7 @@
  * Standard base64 (RFC 4648 §4), strictly: padding is required, nothing but the alphabet, trailing bits are zero. So
  * each sequence of bytes has exactly one text.
  *
- * For small values such as a signature; the engine decodes the records of tensors.
+ * For small values such as a signature; the native engine decodes the records of tensors by itself.
  */
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
@@ -22,16 +22,20 @@ export function base64Length(byteLength: number): number {
 
 /** Decodes, or returns null where `text` is not strict standard base64. */
 export function decodeBase64(text: string): Uint8Array | null {
+  return decodeBase64Text(new TextEncoder().encode(text));
+}
+
+/** The same of text that is there as ASCII bytes. */
+export function decodeBase64Text(text: Uint8Array): Uint8Array<ArrayBuffer> | null {
   if (text.length % 4 !== 0) return null;
-  const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0;
+  const padding = text.at(-1) !== PADDING ? 0 : text.at(-2) === PADDING ? 2 : 1;
   const digits = text.length - padding;
   const bytes = new Uint8Array((text.length / 4) * 3 - padding);
   let bits = 0;
   let held = 0;
   let length = 0;
   for (let i = 0; i < digits; i++) {
-    const code = text.charCodeAt(i);
-    const value = code < VALUES.length ? VALUES[code]! : INVALID;
+    const value = VALUES[text[i]!]!;
     if (value === INVALID) return null;
     bits = ((bits << 6) | value) & 0xffff;
     held += 6;

@@ -56,7 +56,12 @@ export function* wrapDeks(
   options: LookUpOptions,
 ): Twin<Uint8Array> {
   const { secret, remote } = key;
-  if (remote === null) return options.engine.wrapDeks(algorithm, secret!, deks);
+  if (remote === null) {
+    return yield* step(
+      () => options.engine.wrapDeks(algorithm, secret!, deks),
+      () => options.engine.wrapDeksAsync(algorithm, secret!, deks),
+    );
+  }
   yield* refuseSync(key);
   if (remote.wrap === undefined) throw remoteFailure(key, `it unwraps data keys but does not wrap any`);
   const wrap = remote.wrap.bind(remote);

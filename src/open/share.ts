@@ -158,6 +158,6 @@ function sharingOf(engine: Engine): EngineSharing {
   if (engine.sharing !== null) return engine.sharing;
   throw new CryptoTensorsError(
     'NativeUnavailable',
-    'sharing a model between threads needs the native engine; with the node engine, open the file in each thread',
+    'sharing a model between threads needs the native engine; with the portable engine, open the file in each thread',
   );
 }

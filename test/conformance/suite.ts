@@ -5,7 +5,7 @@ import { describeBadFiles } from './bad.js';
 import { describeValidFiles } from './valid.js';
 
 /** All of `test/vectors` through the public API, with one implementation of the AEADs. */
-export function describeConformance(provider: AeadProvider | 'node'): void {
+export function describeConformance(provider: AeadProvider | 'node:crypto'): void {
   describe(`conformance with ${provider}`, () => {
     // Keys of the environment would serve where a vector has none.
     beforeAll(() => {

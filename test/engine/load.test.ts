@@ -53,18 +53,18 @@ describe('CRYPTOTENSORS_ENGINE', () => {
     }
   });
 
-  it('chooses the engine on node:crypto', () => {
-    const info = load(dist, { CRYPTOTENSORS_ENGINE: 'node' });
-    expect(info.engine).toBe('node');
+  it('chooses the portable engine', () => {
+    const info = load(dist, { CRYPTOTENSORS_ENGINE: 'portable' });
+    expect(info.engine).toBe('portable');
     expect(info.fallback).toBeNull();
     expect(info.stderr).toBe('');
-    expect(info.aead).toEqual({ aes128gcm: 'node', aes256gcm: 'node', chacha20poly1305: 'node' });
+    expect(info.aead).toEqual({ aes128gcm: 'node:crypto', aes256gcm: 'node:crypto', chacha20poly1305: 'node:crypto' });
   });
 
   it('refuses anything else', () => {
     expect(load(dist, { CRYPTOTENSORS_ENGINE: 'rong' })).toEqual({
       code: 'InvalidOption',
-      message: 'CRYPTOTENSORS_ENGINE must be openssl, ring, node or auto, not "rong"',
+      message: 'CRYPTOTENSORS_ENGINE must be openssl, ring, portable or auto, not "rong"',
       stderr: '',
     });
   });
@@ -84,21 +84,21 @@ describe('a package without its addon', () => {
     return { dist: join(copy, 'dist'), modules };
   }
 
-  it('falls back to the engine on node:crypto, and warns of it', () => {
+  it('falls back to the portable engine, and warns of it', () => {
     const { dist } = install('fallback');
     for (const choice of ['', 'auto']) {
       const { engine, fallback, stderr } = load(dist, { CRYPTOTENSORS_ENGINE: choice });
-      expect(engine).toBe('node');
+      expect(engine).toBe('portable');
       expect(fallback).toMatch(/^the package cryptotensors-\S+ is not installed$/);
       expect(stderr).toContain('[CRYPTOTENSORS_FALLBACK] CryptoTensorsWarning');
       expect(stderr).toContain(fallback);
-      expect(stderr).toContain('CRYPTOTENSORS_ENGINE=node');
+      expect(stderr).toContain('CRYPTOTENSORS_ENGINE=portable');
     }
   });
 
   it('is silent where that engine was chosen', () => {
-    const { engine, fallback, stderr } = load(install('chosen').dist, { CRYPTOTENSORS_ENGINE: 'node' });
-    expect({ engine, fallback, stderr }).toEqual({ engine: 'node', fallback: null, stderr: '' });
+    const { engine, fallback, stderr } = load(install('chosen').dist, { CRYPTOTENSORS_ENGINE: 'portable' });
+    expect({ engine, fallback, stderr }).toEqual({ engine: 'portable', fallback: null, stderr: '' });
   });
 
   it('warns once in a process, whatever its threads do', () => {
@@ -143,7 +143,7 @@ describe('a package without its addon', () => {
     mkdirSync(join(dist, '../build/Release'), { recursive: true });
     writeFileSync(join(dist, '../build/Release/cryptotensors.node'), 'not a library');
     const { engine, fallback, stderr } = load(dist);
-    expect(engine).toBe('node');
+    expect(engine).toBe('portable');
     expect(fallback).toContain('build/Release/cryptotensors.node: ');
     expect(stderr).toContain(fallback);
     const { code, message } = load(dist, RING);

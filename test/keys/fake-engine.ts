@@ -37,7 +37,7 @@ class FakeSecret implements Secret {
 
 /** What keys need of an engine, on node:crypto, counting the secrets that nobody has disposed. */
 export class FakeEngine {
-  readonly name = 'node';
+  readonly name = 'portable';
   readonly live = new Set<Secret>();
 
   importSecret(bytes: Uint8Array): Secret {

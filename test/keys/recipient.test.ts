@@ -17,7 +17,7 @@ import { parseJwks } from '#dist/keys/jwk.js';
 import { ringContents } from '#dist/keys/keyring.js';
 import { loadKeyRing, loadKeyRingSync } from '#dist/keys/load.js';
 import { lookUpRecipientKey } from '#dist/keys/lookup.js';
-import { createNodeEngine } from '#dist/engine/node/engine.js';
+import { createNodeEngine } from '#dist/engine/portable/node.js';
 import type { Jwk } from '#dist/keys/types.js';
 import { runAsync, runSync } from '#dist/twin.js';
 import { beforeEach, describe, expect, test } from 'vitest';
@@ -174,7 +174,7 @@ function nodeKey(curve: AgreementCurve, d: Uint8Array, publicKey: Uint8Array): K
 
 describe.each([
   ['native', () => getEngine()],
-  ['node', () => createNodeEngine()],
+  ['portable', () => createNodeEngine()],
 ] as const)('on the %s engine', (_, makeEngine) => {
   const engine = makeEngine();
   const hex = (secret: Secret | null): string => Buffer.from(engine.exportSecret(secret!)).toString('hex');

@@ -1,6 +1,6 @@
 import { AbortError } from '#dist/errors.js';
 import { getEngine } from '#dist/engine/load.js';
-import { createNodeEngine } from '#dist/engine/node/engine.js';
+import { createNodeEngine } from '#dist/engine/portable/node.js';
 import { AEAD_KEY_BYTES, SealMode, wrappedDekBytes } from '#dist/engine/types.js';
 import type { AeadAlgorithm, Engine, Secret, TensorTable } from '#dist/engine/types.js';
 import { lookUpMasterKey, lookUpWritingMasterKey } from '#dist/keys/lookup.js';
@@ -22,7 +22,7 @@ function remoteKey(remote: RemoteMaster, algorithm: AeadAlgorithm = 'aes256gcm')
 
 describe.each([
   ['native', getEngine()],
-  ['node', createNodeEngine()],
+  ['portable', createNodeEngine()],
 ])('%s', (_, engine: Engine) => {
   let service: KeyService;
   beforeEach(() => {

@@ -3,7 +3,7 @@ import { compactDecrypt } from 'jose';
 import { exportLicenseKey, generateRecipientKeys, publicJwks, safeOpenSync } from 'cryptotensors';
 import type { Jwk, AgreementCurve } from 'cryptotensors';
 import { getEngine } from '#dist/engine/load.js';
-import { createNodeEngine } from '#dist/engine/node/engine.js';
+import { createNodeEngine } from '#dist/engine/portable/node.js';
 import { parseJwe } from '#dist/format/jwe.js';
 import { parseJwks } from '#dist/keys/jwk.js';
 import { openJwe } from '#dist/keys/jwe.js';
@@ -42,7 +42,7 @@ describe.each(['X25519', 'P-256'] as AgreementCurve[])('the key in a licence for
 
   test.each([
     ['native', () => getEngine()],
-    ['node', () => createNodeEngine()],
+    ['portable', () => createNodeEngine()],
   ] as const)('opens on the %s engine, and with no bit of it changed', async (_, makeEngine) => {
     const engine = makeEngine();
     const [recipient] = parseJwks(Buffer.from(JSON.stringify(customer)), engine, { where: 'keys' }).recipientKeys;

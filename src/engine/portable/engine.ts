@@ -1,0 +1,172 @@
+import { runAsync, runSync } from '../../twin.js';
+import type { Twin } from '../../twin.js';
+import { EngineFault } from '../fault.js';
+import type { AeadAlgorithm, DigestAlgorithm, Engine, EngineFacts, Secret, Source } from '../types.js';
+import { keyAgreement } from './agreement.js';
+import { checkAeadAlgorithm, checkBytes, checkDigestAlgorithm, checkJobBytes, checkLength } from './arguments.js';
+import { unwrapDeks, wrapDeks } from './deks.js';
+import { runJob } from './job.js';
+import { readJob, unsealJob } from './open.js';
+import { MemorySink, MemorySource, portableSource } from './places.js';
+import type { PortableSink, PortableSource } from './places.js';
+import type { Primitives } from './primitives.js';
+import { sealJob } from './seal.js';
+import { copyOfKeys, importSecret, importSecretBase64 } from './secret.js';
+import { PortableSecret, randomSecret, secretBytes, secretsEqual } from './secret.js';
+import { createTable } from './table.js';
+
+const SEED_BYTES = 32;
+const PUBLIC_KEY_BYTES = 32;
+const SIGNATURE_BYTES = 64;
+
+/** Files of the system, where there are any. */
+export interface Files {
+  openFile(path: string): Twin<PortableSource>;
+  createFile(path: string, mode: number): PortableSink;
+}
+
+/**
+ * The engine for platforms without a prebuilt addon, for browsers and for edge runtimes: everything in the calling thread, over
+ * a few primitives. The event loop has its turn every 256 KiB. It refuses and accepts exactly what the native engine does, with
+ * which it shares no code. It is slower, and what JavaScript cannot do it leaves out: keys are wiped but neither locked nor kept
+ * out of core dumps, large buffers get no huge pages, disk space is not reserved.
+ *
+ * Each form that blocks works where the primitives can block; else it throws `NativeUnavailable`.
+ */
+export function createPortableEngine(primitives: Primitives, files: Files | null): Engine {
+  const wrap = (algorithm: AeadAlgorithm, master: Secret, deks: Secret) =>
+    wrapping(primitives, algorithm, master, deks);
+  const unwrap = (algorithm: AeadAlgorithm, master: Secret, rows: Uint8Array) =>
+    unwrapping(primitives, algorithm, master, rows);
+  return {
+    name: 'portable',
+    sharing: null,
+    info: () => info(primitives),
+    importSecret,
+    importSecretBase64,
+    randomSecret: (byteLength) => randomSecret(primitives, byteLength),
+    exportSecret: (secret) => secretBytes(secret).slice(),
+    secretsEqual,
+    wrapDeks: (...request) => runSync(wrap(...request)),
+    wrapDeksAsync: (...request) => runAsync(wrap(...request)),
+    unwrapDeks: (...request) => runSync(unwrap(...request)),
+    unwrapDeksAsync: (...request) => runAsync(unwrap(...request)),
+    ed25519PublicKey: (seed) => primitives.ed25519PublicKey(seedBytes(seed)),
+    ed25519Sign: (seed, message) => primitives.ed25519Sign(seedBytes(seed), message),
+    ed25519Verify: (...request) => runSync(verifying(primitives, ...request)),
+    ed25519VerifyAsync: (...request) => runAsync(verifying(primitives, ...request)),
+    ...keyAgreement(primitives),
+    digest: (algorithm, bytes) => digest(primitives, algorithm, bytes),
+    openFile: (path) => runAsync(filesOf(files).openFile(path)),
+    openFileSync: (path) => runSync(filesOf(files).openFile(path)),
+    openBytes: (bytes) => new MemorySource(bytes),
+    readRaw: (...request) => runAsync(readingRaw(...request)),
+    readRawSync: (...request) => runSync(readingRaw(...request)),
+    map() {
+      throw new EngineFault('InvalidOption', 'files can be mapped by the native engine only');
+    },
+    createFile: (path, mode) => filesOf(files).createFile(path, mode),
+    // JavaScript locks no files.
+    locksFiles: false,
+    removeAbandoned: () => false,
+    memorySink: (bytes) => new MemorySink(bytes),
+    createTable: (spec) => runSync(createTable(primitives, spec)),
+    createTableAsync: (spec) => runAsync(createTable(primitives, spec)),
+    async read(request) {
+      await runAsync(runJob(readJob(primitives, request)));
+    },
+    readSync: (request) => runSync(runJob(readJob(primitives, request))),
+    async unseal(request) {
+      await runAsync(runJob(unsealJob(primitives, request)));
+    },
+    unsealSync: (request) => runSync(runJob(unsealJob(primitives, request))),
+    async seal(request) {
+      const { job, packed } = sealJob(primitives, request);
+      await runAsync(runJob(job));
+      return packed;
+    },
+    sealSync(request) {
+      const { job, packed } = sealJob(primitives, request);
+      runSync(runJob(job));
+      return packed;
+    },
+    allocate: (byteLength, shared) =>
+      new Uint8Array(shared ? new SharedArrayBuffer(byteLength) : new ArrayBuffer(byteLength)),
+    allocateUnsafe: (byteLength) => new Uint8Array(new ArrayBuffer(byteLength)),
+    wipe: (bytes) => void bytes.fill(0),
+  };
+}
+
+function info({ aead, openssl }: Primitives): EngineFacts {
+  return { engine: 'portable', aead, measured: {}, openssl, ring: 'none', blake3: '@noble/hashes', threads: 1 };
+}
+
+function filesOf(files: Files | null): Files {
+  if (files !== null) return files;
+  throw new EngineFault('InvalidOption', 'there are no files here to be opened by a path; give the bytes');
+}
+
+function* wrapping(primitives: Primitives, algorithm: AeadAlgorithm, secret: Secret, deks: Secret): Twin<Uint8Array> {
+  checkAeadAlgorithm(algorithm);
+  const [master, plain] = [copyOfKeys(secretBytes(secret, 'master')), copyOfKeys(secretBytes(deks, 'deks'))];
+  try {
+    return yield* wrapDeks(primitives, algorithm, master, plain);
+  } finally {
+    master.fill(0);
+    plain.fill(0);
+  }
+}
+
+function* unwrapping(
+  primitives: Primitives,
+  algorithm: AeadAlgorithm,
+  secret: Secret,
+  rows: Uint8Array,
+): Twin<{ deks: Secret } | { row: number }> {
+  checkAeadAlgorithm(algorithm);
+  checkBytes(rows, 'rows');
+  const master = copyOfKeys(secretBytes(secret, 'master'));
+  try {
+    // A copy: shared memory may change between verifying and decrypting.
+    const unwrapped = yield* unwrapDeks(primitives, algorithm, master, Uint8Array.from(rows));
+    return typeof unwrapped === 'number' ? { row: unwrapped } : { deks: new PortableSecret(unwrapped) };
+  } finally {
+    master.fill(0);
+  }
+}
+
+function seedBytes(seed: Secret): Uint8Array {
+  const bytes = secretBytes(seed, 'seed');
+  checkLength(bytes, 'seed', SEED_BYTES);
+  return bytes;
+}
+
+function* verifying(
+  primitives: Primitives,
+  publicKey: Uint8Array,
+  message: Uint8Array,
+  signature: Uint8Array,
+): Twin<boolean> {
+  checkLength(publicKey, 'publicKey', PUBLIC_KEY_BYTES);
+  checkLength(signature, 'signature', SIGNATURE_BYTES);
+  return yield* primitives.ed25519Verify(publicKey, message, signature);
+}
+
+function digest(primitives: Primitives, algorithm: DigestAlgorithm, bytes: Uint8Array): Uint8Array {
+  checkDigestAlgorithm(algorithm);
+  checkBytes(bytes, 'bytes');
+  const hasher = primitives.hasher(algorithm);
+  hasher.update(bytes);
+  return Uint8Array.from(hasher.digest());
+}
+
+function* readingRaw(source: Source, offset: number, destination: Uint8Array): Twin<void> {
+  checkJobBytes(destination, 'destination');
+  const from = portableSource(source);
+  from.lease.use();
+  try {
+    yield* from.read(offset, destination);
+  } finally {
+    from.lease.done();
+  }
+}

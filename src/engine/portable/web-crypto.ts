@@ -1,0 +1,194 @@
+import { chacha20poly1305 } from '@noble/ciphers/chacha.js';
+import { ed25519, x25519 } from '@noble/curves/ed25519.js';
+import { p256 } from '@noble/curves/nist.js';
+import { blake3 } from '@noble/hashes/blake3.js';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { CryptoTensorsError } from '../../errors.js';
+import { step } from '../../twin.js';
+import type { Twin } from '../../twin.js';
+import { TAG_BYTES } from '../types.js';
+import type { AgreementCurve } from '../types.js';
+import type { Cipher, Opener, Primitives, Sealer } from './primitives.js';
+import { keyMemory } from './secret.js';
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** One call of `getRandomValues` gives no more. */
+const MAX_RANDOM_BYTES = 65_536;
+const NOTHING = new Uint8Array(0);
+
+/**
+ * On Web Crypto, which every browser and edge runtime has, and on the noble libraries for what it lacks: ChaCha20-Poly1305,
+ * BLAKE3, digests of bytes that come in parts, Ed25519 from a seed. AES-GCM must be awaited.
+ */
+export const webCrypto: Primitives = {
+  aead: { aes128gcm: 'webcrypto', aes256gcm: 'webcrypto', chacha20poly1305: '@noble/ciphers' },
+  openssl: null,
+  randomFill(bytes) {
+    for (let at = 0; at < bytes.byteLength; at += MAX_RANDOM_BYTES) {
+      crypto.getRandomValues(bytes.subarray(at, at + MAX_RANDOM_BYTES));
+    }
+    return bytes;
+  },
+  *cipher(algorithm, key) {
+    if (algorithm === 'chacha20poly1305') return wholeMessages(chachaSeal(key), chachaOpen(key));
+    const imported = yield* awaited('AES-GCM', () =>
+      crypto.subtle.importKey('raw', key, 'AES-GCM', false, ['encrypt', 'decrypt']),
+    );
+    return wholeMessages(
+      (iv, plaintext) =>
+        awaited('AES-GCM', async () => sealed(await crypto.subtle.encrypt(gcm(iv), imported, plaintext))),
+      (iv, stored, additional) =>
+        awaited('AES-GCM', () => opened(crypto.subtle.decrypt(gcm(iv, additional), imported, stored))),
+    );
+  },
+  hasher: (algorithm) => (algorithm === 'sha256' ? sha256.create() : blake3.create()),
+  ed25519PublicKey: (seed) => ed25519.getPublicKey(seed),
+  ed25519Sign: (seed, message) => ed25519.sign(message, seed),
+  *ed25519Verify(publicKey, message, signature) {
+    return yield* step(
+      () => verifyInJavaScript(publicKey, message, signature),
+      () => verifyByPlatform(publicKey, message, signature),
+    );
+  },
+  agreementPublicKey: (curve, secret) =>
+    orNull(() => (curve === 'X25519' ? x25519.getPublicKey(secret) : p256.getPublicKey(secret, false).slice(1))),
+  isAgreementKey: (curve, publicKey) =>
+    curve === 'X25519' || orNull(() => p256.Point.fromBytes(pointOf(curve, publicKey))) !== null,
+  agree: (curve, secret, peer) =>
+    orNull(() =>
+      curve === 'X25519'
+        ? x25519.getSharedSecret(secret, peer)
+        : p256.getSharedSecret(secret, pointOf(curve, peer), true).slice(1),
+    ),
+};
+
+/** What stands before the coordinates of a point of P-256, which JWKs have alone. */
+const UNCOMPRESSED = 4;
+
+function pointOf(curve: AgreementCurve, publicKey: Uint8Array): Uint8Array {
+  return curve === 'X25519' ? publicKey : Uint8Array.of(UNCOMPRESSED, ...publicKey);
+}
+
+/** The libraries throw for bytes that are no key. */
+function orNull<Result>(work: () => Result): Result | null {
+  try {
+    return work();
+  } catch {
+    return null;
+  }
+}
+
+/** Browsers have had Ed25519 since 2025; older ones get it from a library. */
+async function verifyByPlatform(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): Promise<boolean> {
+  let key;
+  try {
+    key = await crypto.subtle.importKey('raw', Uint8Array.from(publicKey), 'Ed25519', false, ['verify']);
+  } catch {
+    return verifyInJavaScript(publicKey, message, signature);
+  }
+  // Copies: Web Crypto takes no shared memory.
+  return crypto.subtle.verify('Ed25519', key, Uint8Array.from(signature), Uint8Array.from(message));
+}
+
+function verifyInJavaScript(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
+  return orNull(() => ed25519.verify(signature, message, publicKey, { zip215: false })) ?? false;
+}
+
+function awaited<Result>(what: string, work: () => Promise<Result>): Twin<Result> {
+  return step(() => {
+    throw new CryptoTensorsError(
+      'NativeUnavailable',
+      `This engine has ${what} from Web Crypto, which cannot block. Use the asynchronous form`,
+    );
+  }, work);
+}
+
+interface Whole {
+  ciphertext: Uint8Array;
+  tag: Uint8Array;
+}
+type SealWhole = (iv: Bytes, plaintext: Bytes) => Twin<Whole>;
+/** `stored` is ciphertext, then tag. Null if the tag does not match. */
+type OpenWhole = (iv: Bytes, stored: Bytes, additional: Uint8Array | undefined) => Twin<Uint8Array | null>;
+
+function gcm(iv: Bytes, additional: Uint8Array = NOTHING) {
+  return { name: 'AES-GCM', iv, additionalData: Uint8Array.from(additional), tagLength: TAG_BYTES * 8 };
+}
+
+function sealed(stored: ArrayBuffer): Whole {
+  const end = stored.byteLength - TAG_BYTES;
+  return { ciphertext: new Uint8Array(stored, 0, end), tag: new Uint8Array(stored, end) };
+}
+
+/** Web Crypto says `OperationError` of a tag that does not match; whatever else there is passes on. */
+async function opened(plaintext: Promise<ArrayBuffer>): Promise<Uint8Array | null> {
+  try {
+    return new Uint8Array(await plaintext);
+  } catch (error) {
+    if (error instanceof Error && error.name === 'OperationError') return null;
+    throw error;
+  }
+}
+
+function chachaSeal(key: Bytes): SealWhole {
+  return (iv, plaintext) => immediately(() => sealed(chacha20poly1305(key, iv).encrypt(plaintext).buffer));
+}
+
+function chachaOpen(key: Bytes): OpenWhole {
+  return (iv, stored, additional) =>
+    immediately(() => orNull(() => chacha20poly1305(key, iv, additional).decrypt(stored)));
+}
+
+function immediately<Result>(work: () => Result): Twin<Result> {
+  return step(work, () => Promise.resolve(work()));
+}
+
+/** A cipher that takes each message whole: its parts are put together first. */
+function wholeMessages(seal: SealWhole, open: OpenWhole): Cipher {
+  return {
+    sealer(iv): Sealer {
+      const parts = new Parts();
+      return {
+        update: (plaintext) => parts.add(plaintext),
+        finish: () => parts.whole((message) => seal(iv, message)),
+      };
+    },
+    opener(iv, tag, additional): Opener {
+      const parts = new Parts();
+      return {
+        update: (ciphertext) => parts.add(ciphertext),
+        finish: () => {
+          parts.add(tag);
+          return parts.whole((message) => open(iv, message, additional));
+        },
+      };
+    },
+  };
+}
+
+/** Copies of parts, which may be plaintext. */
+class Parts {
+  #parts: Bytes[] = [];
+
+  add(part: Uint8Array): Uint8Array {
+    this.#parts.push(Uint8Array.from(part));
+    return NOTHING;
+  }
+
+  *whole<Result>(work: (message: Bytes) => Twin<Result>): Twin<Result> {
+    const message = keyMemory(this.#parts.reduce((sum, part) => sum + part.byteLength, 0));
+    let at = 0;
+    for (const part of this.#parts) {
+      message.set(part, at);
+      at += part.byteLength;
+      part.fill(0);
+    }
+    this.#parts = [];
+    try {
+      return yield* work(message);
+    } finally {
+      message.fill(0);
+    }
+  }
+}
