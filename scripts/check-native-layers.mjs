@@ -11,7 +11,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const order = {
   core: [
     ['error', 'bytes'],
-    ['secret'],
+    ['secret', 'box'],
     ['file', 'base64', 'digest', 'signature', 'agreement'],
     ['aead'],
     ['self', 'chunks', 'deks'],

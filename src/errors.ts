@@ -45,6 +45,8 @@ export type ErrorCode =
   | 'InvalidIndex'
   | 'InvalidOption'
   | 'Closed'
+  | 'OutOfMemory'
+  | 'OutOfDescriptors'
   | 'NativeUnavailable';
 
 /** What an error says besides its message. All fields are safe to log: never a key, never plaintext. */

@@ -55,15 +55,32 @@ Napi::Value digest_of(const Napi::CallbackInfo& info) {
   return to_bytes(info.Env(), out);
 }
 
-// openssl, ring, or null for the faster one.
-Napi::Value force_aead(const Napi::CallbackInfo& info) {
+// threads; openssl, ring, or null for the faster one. For the whole process, so that the first call counts: another thread
+// would change it under jobs of this one.
+Napi::Value configure(const Napi::CallbackInfo& info) {
+  static std::mutex mutex;
+  static bool configured = false;
   std::optional<Provider> forced;
   for (const Provider provider : all_providers) {
-    if (info[0].IsString() && info[0].As<Napi::String>().Utf8Value() == provider_name(provider)) forced = provider;
+    if (info[1].IsString() && info[1].As<Napi::String>().Utf8Value() == provider_name(provider)) forced = provider;
   }
-  if (!forced && !info[0].IsNull()) throw Napi::TypeError::New(info.Env(), "provider must be openssl, ring or null");
+  const unsigned threads = threads_argument(info[0]);
+  if (!forced && !info[1].IsNull()) throw Napi::TypeError::New(info.Env(), "provider must be openssl, ring or null");
+  const std::lock_guard lock(mutex);
+  if (configured) return info.Env().Undefined();
   force_provider(forced);
+  Pool::instance().set_size(threads);
+  configured = true;
   return info.Env().Undefined();
+}
+
+// What the process's own environment said when it was first asked: each worker can have another one. Null for nothing.
+Napi::Value process_engine(const Napi::CallbackInfo& info) {
+  static const std::optional<std::string> choice = [] {
+    const char* value = std::getenv("CRYPTOTENSORS_ENGINE");
+    return value == nullptr ? std::nullopt : std::optional<std::string>(value);
+  }();
+  return choice ? Napi::String::New(info.Env(), *choice).As<Napi::Value>() : info.Env().Null();
 }
 
 Napi::Value engine_info(const Napi::CallbackInfo& info) {
@@ -100,7 +117,8 @@ void export_crypto(Napi::Object exports) {
   export_function<sign>(exports, "ed25519Sign");
   export_function<verify_job>(exports, "ed25519VerifyJob");
   export_function<digest_of>(exports, "digest");
-  export_function<force_aead>(exports, "forceAeadProvider");
+  export_function<configure>(exports, "configure");
+  export_function<process_engine>(exports, "processEngine");
   export_function<engine_info>(exports, "info");
 }
 

@@ -46,6 +46,11 @@ Environment& Environment::of(Napi::Env env) {
   return **static_cast<Shared*>(shared);
 }
 
+void Environment::keep(const std::shared_ptr<Publication>& publication) {
+  std::erase_if(published_, [](const std::weak_ptr<Publication>& past) { return past.expired(); });
+  published_.push_back(publication);
+}
+
 Napi::Value Environment::start(const std::shared_ptr<PendingJob>& pending) {
   const Napi::Env env = pending->memory.Env();
   napi_value promise = nullptr;
@@ -97,6 +102,10 @@ void Environment::deliver(Napi::Env env) {
 
 // The environment is going away: its memory must not be touched any more once this has returned.
 void Environment::close() noexcept {
+  // Not every runtime collects the handles of a worker that ends.
+  for (const std::weak_ptr<Publication>& published : published_) {
+    if (const auto publication = published.lock()) publication->withdraw();
+  }
   {
     const std::lock_guard lock(mutex_);
     closed_ = true;

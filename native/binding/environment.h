@@ -17,6 +17,8 @@ class Environment : public std::enable_shared_from_this<Environment> {
   static void set_up(Napi::Env env);
   static Environment& of(Napi::Env env);
 
+  // Withdraws the publication, if it is still there, when the environment goes.
+  void keep(const std::shared_ptr<Publication>& publication);
   // A promise of the job's outcome.
   Napi::Value start(const std::shared_ptr<PendingJob>& pending);
 
@@ -30,6 +32,7 @@ class Environment : public std::enable_shared_from_this<Environment> {
   // Calls `deliver` on the environment's thread. Keeps the event loop alive while there are jobs.
   napi_threadsafe_function wake_ = nullptr;
   std::unordered_map<PendingJob*, std::shared_ptr<PendingJob>> started_;
+  std::vector<std::weak_ptr<Publication>> published_;
 
   // What pool threads touch.
   std::mutex mutex_;

@@ -8,6 +8,7 @@
 
 #include "../core/file.h"
 #include "../core/secret.h"
+#include "../core/shares.h"
 #include "../core/table.h"
 #include "marshal.h"
 
@@ -37,6 +38,11 @@ template <>
 struct HandleType<Table> {
   static constexpr napi_type_tag tag{0x6f1d3c0c5a0e4b6b, 0x9d0f5a1c7be24d04};
   static constexpr const char* name = "a tensor table";
+};
+template <>
+struct HandleType<Publication> {
+  static constexpr napi_type_tag tag{0x6f1d3c0c5a0e4b6b, 0x9d0f5a1c7be24d06};
+  static constexpr const char* name = "a publication";
 };
 template <>
 struct HandleType<PendingJob> {

@@ -1,5 +1,5 @@
 // The large jobs, and what can be done with any job.
-#include "../core/box_job.h"
+#include "../core/open_box_job.h"
 #include "../core/open_job.h"
 #include "../core/seal_job.h"
 #include "environment.h"
@@ -161,11 +161,6 @@ Napi::Value job_total(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(open_argument<PendingJob>(info[0], "job")->job->total()));
 }
 
-Napi::Value set_threads(const Napi::CallbackInfo& info) {
-  Pool::instance().set_size(threads_argument(info[0]));
-  return info.Env().Undefined();
-}
-
 }  // namespace
 
 void export_jobs(Napi::Object exports) {
@@ -177,7 +172,6 @@ void export_jobs(Napi::Object exports) {
   export_function<cancel_job>(exports, "cancelJob");
   export_function<job_done>(exports, "jobDone");
   export_function<job_total>(exports, "jobTotal");
-  export_function<set_threads>(exports, "setThreads");
 }
 
 }  // namespace cryptotensors::binding

@@ -19,6 +19,8 @@ const char* code_name(Code code) noexcept {
       return "Closed";
     case Code::aborted:
       return "AbortError";
+    case Code::no_memory:
+      return "OutOfMemory";
     case Code::ok:
     case Code::invalid:
       break;

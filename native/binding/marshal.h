@@ -56,7 +56,7 @@ Napi::Value exported(const Napi::CallbackInfo& info) {
   } catch (const std::invalid_argument& error) {
     throw Napi::RangeError::New(info.Env(), error.what());
   } catch (const std::bad_alloc&) {
-    throw Napi::RangeError::New(info.Env(), "there is not enough memory");
+    throw to_error(info.Env(), {.code = Code::no_memory, .message = "there is not enough memory"});
   } catch (const std::exception& error) {
     throw Napi::Error::New(info.Env(), error.what());
   }

@@ -1,6 +1,5 @@
 // Tokens by which other environments of the process use an open file.
-#include "../core/shares.h"
-
+#include "environment.h"
 #include "exports.h"
 #include "handles.h"
 
@@ -12,7 +11,8 @@ std::string token_argument(const Napi::Value& value) {
   return value.As<Napi::String>().Utf8Value();
 }
 
-// source or null, table. Returns the token.
+// source or null, table. Returns { token, publication }: what is shared is withdrawn when the handle is closed or collected,
+// or with its environment.
 Napi::Value share(const Napi::CallbackInfo& info) {
   Share share{.source = nullptr, .table = open_argument<Table>(info[1], "table")};
   if (!info[0].IsNull()) {
@@ -21,12 +21,12 @@ Napi::Value share(const Napi::CallbackInfo& info) {
     if (!source.memory.IsEmpty()) throw std::invalid_argument("a source in memory cannot be shared");
     share.source = open_argument<Source>(info[0], "source");
   }
-  return Napi::String::New(info.Env(), publish(std::move(share)));
-}
-
-Napi::Value unshare(const Napi::CallbackInfo& info) {
-  withdraw(token_argument(info[0]));
-  return info.Env().Undefined();
+  auto publication = std::make_shared<Publication>(std::move(share));
+  Environment::of(info.Env()).keep(publication);
+  Napi::Object result = Napi::Object::New(info.Env());
+  result.Set("token", publication->token());
+  result.Set("publication", make_handle(info.Env(), std::move(publication)));
+  return result;
 }
 
 // token. Returns { source: handle or null, table: handle }.
@@ -45,7 +45,7 @@ Napi::Value attach(const Napi::CallbackInfo& info) {
 
 void export_shares(Napi::Object exports) {
   export_function<share>(exports, "share");
-  export_function<unshare>(exports, "unshare");
+  export_function<close_handle<Publication>>(exports, "unshare");
   export_function<attach>(exports, "attach");
 }
 

@@ -14,6 +14,7 @@ enum class Code : uint8_t {
   file_error,
   closed,
   aborted,
+  no_memory,
   invalid,
 };
 

@@ -70,7 +70,7 @@ void Job::guarded(Step step) noexcept {
   try {
     step();
   } catch (const std::bad_alloc&) {
-    fail({.code = Code::invalid, .message = "there is not enough memory"});
+    fail({.code = Code::no_memory, .message = "there is not enough memory"});
   } catch (const std::exception& error) {
     fail({.code = Code::invalid, .message = error.what()});
   }

@@ -35,11 +35,9 @@ std::string random_token() {
 
 }  // namespace
 
-std::string publish(Share share) {
-  std::string token = random_token();
+Publication::Publication(Share share) : token_(random_token()) {
   const std::lock_guard lock(registry().mutex);
-  registry().shares.emplace(token, std::move(share));
-  return token;
+  registry().shares.emplace(token_, std::move(share));
 }
 
 Share find_share(std::string_view token) {
@@ -48,11 +46,11 @@ Share find_share(std::string_view token) {
   return found == registry().shares.end() ? Share{} : found->second;
 }
 
-void withdraw(std::string_view token) {
+void Publication::withdraw() const noexcept {
   // Taken out under the lock, let go of after it: closing a file can take a while.
   Share last;
   const std::lock_guard lock(registry().mutex);
-  const auto found = registry().shares.find(token);
+  const auto found = registry().shares.find(token_);
   if (found == registry().shares.end()) return;
   last = std::move(found->second);
   registry().shares.erase(found);

@@ -16,10 +16,25 @@ struct Share {
   std::shared_ptr<Table> table;
 };
 
-// Keeps what is shared until the token is withdrawn. Returns the token: 32 hexadecimal digits. Throws std::runtime_error.
-std::string publish(Share share);
+// Keeps what is shared until it is withdrawn or goes away itself.
+class Publication {
+ public:
+  // Throws std::runtime_error.
+  explicit Publication(Share share);
+  Publication(const Publication&) = delete;
+  Publication& operator=(const Publication&) = delete;
+  ~Publication() { withdraw(); }
+
+  // 32 hexadecimal digits.
+  const std::string& token() const noexcept { return token_; }
+  // Nobody attaches any more. Idempotent, on any thread.
+  void withdraw() const noexcept;
+
+ private:
+  const std::string token_;
+};
+
 // Without a table: there is no such token (any more).
 Share find_share(std::string_view token);
-void withdraw(std::string_view token);
 
 }  // namespace cryptotensors

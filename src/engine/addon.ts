@@ -19,6 +19,8 @@ export interface Handle<Kind extends string> {
 export type SecretHandle = Handle<'secret'>;
 export type SourceHandle = Handle<'source'>;
 export type SinkHandle = Handle<'sink'>;
+/** Withdraws what is shared when it is closed or collected, or with the thread that made it. */
+export type PublicationHandle = Handle<'publication'>;
 export type TableHandle = Handle<'table'>;
 
 /** A job that resolves to a `Result`. It can be started or run once. */
@@ -30,8 +32,10 @@ export type JobHandle<Result> = Handle<'job'> & { readonly result?: Result };
  */
 export interface Addon {
   info(): Omit<EngineFacts, 'engine'>;
-  forceAeadProvider(provider: AeadProvider | null): void;
-  setThreads(threads: number): void;
+  /** For the whole process: the first call that succeeds counts, later ones do nothing. Null is the faster AEAD provider. */
+  configure(threads: number, provider: AeadProvider | null): void;
+  /** `CRYPTOTENSORS_ENGINE` in the process's own environment, which a worker's `process.env` need not be. */
+  processEngine(): string | null;
 
   importSecret(bytes: Uint8Array): SecretHandle;
   importSecretBase64(text: Uint8Array): SecretHandle | null;
@@ -105,8 +109,8 @@ export interface Addon {
   exportDeks(table: TableHandle): SecretHandle;
   disposeTable(table: TableHandle): void;
 
-  share(source: SourceHandle | null, table: TableHandle): string;
-  unshare(token: string): void;
+  share(source: SourceHandle | null, table: TableHandle): { token: string; publication: PublicationHandle };
+  unshare(publication: PublicationHandle): void;
   attach(token: string): { source: SourceHandle | null; table: TableHandle };
 
   readJob(

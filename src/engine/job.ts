@@ -1,3 +1,4 @@
+import { onAbort } from '../abort.js';
 import type { Addon, JobHandle } from './addon.js';
 import { asFault, guarded } from './native-fault.js';
 
@@ -20,7 +21,7 @@ export async function startJob<Result>(
   const progress = onProgress && new Progress(addon, job, onProgress, cancel);
   // A job that is cancelled before it is started reads nothing; it only wipes its destination.
   if (signal?.aborted) cancel();
-  signal?.addEventListener('abort', cancel);
+  const ignore = onAbort(signal, cancel);
   try {
     const result = await addon.startJob(job);
     progress?.finish();
@@ -28,7 +29,7 @@ export async function startJob<Result>(
   } catch (error) {
     throw progress?.failure ? progress.failure.error : asFault(error);
   } finally {
-    signal?.removeEventListener('abort', cancel);
+    ignore();
     progress?.stop();
   }
 }

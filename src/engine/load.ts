@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
+import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads';
 import { CryptoTensorsError, quote } from '../errors.js';
 import addonFile from './addon-file.cjs';
 import type { Addon } from './addon.js';
@@ -24,15 +24,23 @@ let fallback: string | null = null;
  * The engine of this process, loaded at the first call. `CRYPTOTENSORS_ENGINE` forces an AEAD implementation of the addon,
  * `openssl` or `ring`, or `portable`, the engine that does without the addon. `auto`, or nothing, is the addon with
  * whatever a short measurement finds faster, and `portable`, with a warning, where there is no addon that loads; `engineInfo()` tells
- * which, and why.
+ * which, and why. It is read from the environment of the process: that of a worker changes nothing.
  *
  * @throws {CryptoTensorsError} `NativeUnavailable` if an AEAD implementation of the addon is asked for, and there is no addon for
  * this platform or it does not load; `InvalidOption` for another value of `CRYPTOTENSORS_ENGINE`, or one that this process
  * cannot serve
  */
 export function getEngine(): Engine {
-  engine ??= loadEngine(process.env['CRYPTOTENSORS_ENGINE']);
+  engine ??= loadEngine(processChoice());
   return engine;
+}
+
+/** Of the process, not of a worker's own environment: what it decides holds for all threads, and they share what they open. */
+function processChoice(): string | undefined {
+  const own = process.env['CRYPTOTENSORS_ENGINE'];
+  if (isMainThread) return own;
+  const found = findAddon();
+  return 'addon' in found ? (found.addon.processEngine() ?? undefined) : own;
 }
 
 /**
@@ -96,9 +104,8 @@ function advice(prebuilt: string): string {
 }
 
 function nativeEngine(addon: Addon, provider: AeadProvider | null): Engine {
-  addon.setThreads(availableParallelism());
   try {
-    addon.forceAeadProvider(provider);
+    addon.configure(availableParallelism(), provider);
   } catch (cause) {
     throw new CryptoTensorsError(
       'InvalidOption',

@@ -2,7 +2,7 @@ import type { Addon, SourceHandle, TableOrFault } from './addon.js';
 import { guarded, promised } from './native-fault.js';
 import { NativeSink, NativeSource } from './files.js';
 import { runJob, startJob, UNCONTROLLED } from './job.js';
-import { checkMemory } from './memory.js';
+import { allocated, checkMemory } from './memory.js';
 import { handleOf } from './native-object.js';
 import { NativeSecret } from './secret.js';
 import { NativeSharing } from './sharing.js';
@@ -259,13 +259,14 @@ export class NativeEngine implements Engine {
 
   allocate(byteLength: number, shared: boolean): Uint8Array {
     const size = byteLength + alignmentOf(byteLength);
-    return this.#align(shared ? new SharedArrayBuffer(size) : new ArrayBuffer(size), byteLength);
+    const buffer = allocated(byteLength, () => (shared ? new SharedArrayBuffer(size) : new ArrayBuffer(size)));
+    return this.#align(buffer, byteLength);
   }
 
   allocateUnsafe(byteLength: number): Uint8Array {
     const size = byteLength + alignmentOf(byteLength);
     if (size >= FRESH_PAGES_BYTES) return this.allocate(byteLength, false);
-    const whole = Buffer.allocUnsafeSlow(size);
+    const whole = allocated(byteLength, () => Buffer.allocUnsafeSlow(size));
     const view = this.#align(whole.buffer, byteLength);
     whole.fill(0, 0, view.byteOffset).fill(0, view.byteOffset + byteLength);
     return view;

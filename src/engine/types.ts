@@ -217,7 +217,8 @@ export interface SealRequest {
 
 /** Thrown (or rejected with) by engines when a job fails; the reader turns it into a `CryptoTensorsError` with names. */
 export interface JobFault {
-  code: 'BadTag' | 'BadDigest' | 'FileChanged' | 'FileError' | 'Closed' | 'AbortError' | 'InvalidOption';
+  code:
+    'BadTag' | 'BadDigest' | 'FileChanged' | 'FileError' | 'Closed' | 'AbortError' | 'OutOfMemory' | 'InvalidOption';
   message: string;
   /** Tensor index, or -1. */
   tensor: number;
@@ -249,15 +250,20 @@ export interface EngineFacts {
   threads: number;
 }
 
+/** What a thread shares, until it is withdrawn or collected, or its thread ends. What was attached before stays. */
+export interface Publication {
+  readonly token: string;
+  /** Nobody attaches any more. Idempotent. */
+  withdraw(): void;
+}
+
 /**
  * Lets other threads of the process use what one thread has opened: the same descriptor, the same unwrapped DEKs. What goes
  * from thread to thread is a token, never a key.
  */
 export interface EngineSharing {
   /** `source` may be null for a file in memory, which each thread opens for itself. */
-  share(source: Source | null, table: TensorTable): string;
-  /** Ends a token. What was attached before stays. Idempotent. */
-  unshare(token: string): void;
+  share(source: Source | null, table: TensorTable): Publication;
   /** Throws a JobFault with `Closed` if there is no such token (any more). */
   attach(token: string, path: string | undefined): { source: Source | null; table: TensorTable };
 }

@@ -96,7 +96,7 @@ const MAX_LINKS = 40;
 function resolve(given: string, last: 'follow' | 'refuse'): { path: string; links: Link[] } {
   const absolute = isAbsolute(given) ? given : join(process.cwd(), '.') + '/' + given;
   let { root: at } = parse(absolute);
-  const rest = partsOf(absolute.slice(at.length));
+  let rest = partsOf(absolute.slice(at.length));
   const links: Link[] = [];
   while (rest.length > 0) {
     const part = rest.shift()!;
@@ -125,7 +125,7 @@ function resolve(given: string, last: 'follow' | 'refuse'): { path: string; link
     const to = readlinkSync(path);
     const { root } = parse(to);
     if (root !== '') at = root;
-    rest.unshift(...partsOf(to.slice(root.length)));
+    rest = [...partsOf(to.slice(root.length)), ...rest];
   }
   return { path: at, links };
 }

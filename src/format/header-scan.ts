@@ -1,13 +1,14 @@
 /** Reads the text of a header into flat lists: no object per tensor. Structure only; offsets and sizes are checked later. */
 import { CryptoTensorsError, quote } from '../errors.js';
+import { ITEMS_PER_BREATH, breathe, runSync } from '../twin.js';
+import type { Twin } from '../twin.js';
 import { DTYPES, dtypeRank } from './dtype.js';
 import { JsonKey } from './json-key.js';
-import { Byte, JsonScanner, decodeUtf8 } from './json-scanner.js';
+import { Byte, JsonScanner } from './json-scanner.js';
 import { wholeText } from './json-text.js';
 import { MetadataMap } from './metadata-map.js';
 import { NameTable } from './name-table.js';
 import { UintList } from './uint-list.js';
-import { compareUtf8 } from './utf8-order.js';
 
 /** Tensors in the order of the text. */
 export interface ScannedTensors {
@@ -15,9 +16,11 @@ export interface ScannedTensors {
   dtypes: number[];
   begins: UintList;
   ends: UintList;
-  /** Dimensions of all tensors, one after another; those of tensor i end at `shapeEnds[i]`. */
-  dimensions: UintList;
-  shapeEnds: number[];
+  /** The text, and where in it the shape of each tensor stands: dimensions are read again when somebody asks for them. */
+  bytes: Uint8Array;
+  shapeStarts: number[];
+  /** Products of the dimensions; -1 where a partial product is no safe integer. */
+  elements: number[];
 }
 
 export interface ScannedHeader extends ScannedTensors {
@@ -47,26 +50,45 @@ const DTYPE_LITERALS = DTYPES.map((dtype) => new TextEncoder().encode(`"${dtype}
 /** Fields of a tensor, as bits: which have been seen. */
 const Field = { dtype: 1, shape: 2, offsets: 4, all: 7 } as const;
 
+/** As many keys as `__metadata__` may have. */
+const MAX_METADATA_KEYS = 1_000_000;
+/** As many dimensions as a tensor may have. */
+const MAX_DIMENSIONS = 1_000_000;
+const SUBJECT = { code: 'InvalidHeaderDeserialization', name: 'the header' } as const;
+
 /**
  * @throws {CryptoTensorsError} `InvalidHeader` where it is not UTF-8, `InvalidHeaderDeserialization` where it is not JSON of the
  * right shape
  */
 export function scanHeader(bytes: Uint8Array): ScannedHeader {
-  const scanner = new JsonScanner(wholeText(bytes), { code: 'InvalidHeaderDeserialization', name: 'the header' });
+  return runSync(scanSteps(bytes));
+}
+
+/** The same, giving way to the event loop in the awaiting form. */
+export function* scanSteps(bytes: Uint8Array): Twin<ScannedHeader> {
+  const scanner = new JsonScanner(wholeText(bytes), SUBJECT);
   try {
-    const header = new HeaderScan(scanner).run();
-    if (!scanner.ascii) requireUtf8(bytes);
+    const header = yield* new HeaderScan(scanner).run();
+    if (!scanner.ascii) yield* requireUtf8(bytes);
     return header;
   } catch (error) {
     // Text that is not UTF-8 is no JSON either, but has a code of its own.
-    requireUtf8(bytes);
+    yield* requireUtf8(bytes);
     throw error;
   }
 }
 
-function requireUtf8(bytes: Uint8Array): void {
+/** Bytes of text that are looked at between two breaths. */
+const UTF8_STRIDE = 1 << 20;
+
+function* requireUtf8(bytes: Uint8Array): Twin<void> {
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   try {
-    decodeUtf8(bytes);
+    for (let at = 0; at < bytes.length; at += UTF8_STRIDE) {
+      decoder.decode(bytes.subarray(at, at + UTF8_STRIDE), { stream: true });
+      yield* breathe();
+    }
+    decoder.decode();
   } catch (cause) {
     throw new CryptoTensorsError(
       'InvalidHeader',
@@ -77,21 +99,20 @@ function requireUtf8(bytes: Uint8Array): void {
 }
 
 /** Exact dimensions of the tensor that is the `index`-th in the text. */
-export function scannedShape({ dimensions, shapeEnds }: ScannedTensors, index: number): (number | bigint)[] {
-  return dimensions.slice(index === 0 ? 0 : shapeEnds[index - 1]!, shapeEnds[index]!);
+export function scannedShape({ bytes, shapeStarts }: ScannedTensors, index: number): (number | bigint)[] {
+  const scanner = new JsonScanner(wholeText(bytes), SUBJECT);
+  scanner.position = shapeStarts[index]!;
+  const shape: (number | bigint)[] = [];
+  scanner.open(Byte.openBracket);
+  if (scanner.isEmpty(Byte.closeBracket)) return shape;
+  do {
+    shape.push(scanner.uint());
+  } while (scanner.hasMore(Byte.closeBracket));
+  return shape;
 }
 
 class HeaderScan {
-  private readonly header: ScannedHeader = {
-    names: new NameTable(),
-    dtypes: [],
-    begins: new UintList(),
-    ends: new UintList(),
-    dimensions: new UintList(),
-    shapeEnds: [],
-    metadata: null,
-    cut: null,
-  };
+  private readonly header: ScannedHeader;
   /** Whether members stand in canonical order so far (FORMAT.md §2). White space and escapes are the scanner's flag. */
   private inOrder = true;
   /** Rank of the dtype of the tensor before. */
@@ -99,16 +120,29 @@ class HeaderScan {
   private cutStart = 0;
   private cutEnd = 0;
 
-  constructor(private readonly scanner: JsonScanner) {}
+  constructor(private readonly scanner: JsonScanner) {
+    this.header = {
+      bytes: scanner.bytes,
+      names: new NameTable(),
+      dtypes: [],
+      begins: new UintList(),
+      ends: new UintList(),
+      shapeStarts: [],
+      elements: [],
+      metadata: null,
+      cut: null,
+    };
+  }
 
-  run(): ScannedHeader {
+  *run(): Twin<ScannedHeader> {
     const { scanner, header } = this;
     if (scanner.bytes[0] !== Byte.openBrace) scanner.fail("'{'", 0);
     scanner.open(Byte.openBrace);
     if (!scanner.isEmpty(Byte.closeBrace)) {
       do {
+        if (header.names.count % ITEMS_PER_BREATH === 0) yield* breathe();
         scanner.key();
-        if (scanner.isKey(METADATA)) this.metadata();
+        if (scanner.isKey(METADATA)) yield* this.metadata();
         else this.tensor();
       } while (scanner.hasMore(Byte.closeBrace));
     }
@@ -119,28 +153,36 @@ class HeaderScan {
     return header;
   }
 
-  private metadata(): void {
+  private *metadata(): Twin<void> {
     const { scanner, header } = this;
     if (header.metadata !== null) scanner.refuse('holds "__metadata__" twice', scanner.start);
     if (header.names.count > 0) this.inOrder = false;
     const metadata = (header.metadata = new MetadataMap(scanner.bytes));
     scanner.open(Byte.openBrace);
     if (scanner.isEmpty(Byte.closeBrace)) return;
-    let previous: string | null = null;
     do {
-      const from = scanner.position;
-      scanner.key();
-      const { start } = scanner;
-      const isSignature = scanner.isKey(SIGNATURE);
-      const key = scanner.value();
-      if (previous !== null && compareUtf8(previous, key) > 0) this.inOrder = false;
-      scanner.string();
-      if (!metadata.add(key, { start: scanner.start, end: scanner.end, escapes: scanner.escapes })) {
-        scanner.refuse(`holds the metadata key ${quote(key)} twice`, start);
-      }
-      if (isSignature) this.cutOut(from, scanner.position, previous === null);
-      previous = key;
+      if (metadata.size % ITEMS_PER_BREATH === 0) yield* breathe();
+      this.metadataMember(metadata);
     } while (scanner.hasMore(Byte.closeBrace));
+  }
+
+  private metadataMember(metadata: MetadataMap): void {
+    const { scanner } = this;
+    const from = scanner.position;
+    scanner.key();
+    const { start, end } = scanner;
+    const isFirst = metadata.size === 0;
+    const isSignature = scanner.isKey(SIGNATURE);
+    const isNew =
+      scanner.escapes === 'none' ? metadata.add(scanner.bytes, start, end) : metadata.add(scanner.valueBytes());
+    if (!isNew) scanner.refuse(`holds the metadata key ${quote(scanner.value())} twice`, start);
+    if (metadata.size > MAX_METADATA_KEYS) {
+      scanner.refuse(`holds more than ${MAX_METADATA_KEYS} metadata keys, which no model needs`, start);
+    }
+    if (!isFirst && metadata.lastIsOutOfOrder) this.inOrder = false;
+    scanner.string();
+    metadata.setLast({ start: scanner.start, end: scanner.end, escapes: scanner.escapes });
+    if (isSignature) this.cutOut(from, scanner.position, isFirst);
   }
 
   /** Notes where the signature's member stands, with the one comma that goes with it. Holds where there is no white space. */
@@ -210,13 +252,21 @@ class HeaderScan {
 
   private shape(): void {
     const { scanner, header } = this;
+    let elements = 1;
+    let count = 0;
+    scanner.peek();
+    header.shapeStarts.push(scanner.position);
     scanner.open(Byte.openBracket);
     if (!scanner.isEmpty(Byte.closeBracket)) {
       do {
-        header.dimensions.push(scanner.uint());
+        const dimension = scanner.uint();
+        if (++count > MAX_DIMENSIONS) scanner.refuse(`holds a tensor of more than ${MAX_DIMENSIONS} dimensions`);
+        if (elements < 0) continue;
+        elements = typeof dimension === 'bigint' ? -1 : elements * dimension;
+        if (elements > Number.MAX_SAFE_INTEGER) elements = -1;
       } while (scanner.hasMore(Byte.closeBracket));
     }
-    header.shapeEnds.push(header.dimensions.length);
+    header.elements.push(elements);
   }
 
   private offsets(): void {

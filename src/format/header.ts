@@ -1,9 +1,10 @@
 /** The header of a file: its length, its tensors, its metadata, and the bytes of it that are signed (FORMAT.md §1, §2). */
 import { CryptoTensorsError } from '../errors.js';
+import { mapped, runSync, type Twin } from '../twin.js';
 import { LENGTH_BYTES, MAX_HEADER_BYTES, encodeCanonical, type HeaderTensor } from './canonical.js';
 import { DTYPES, type Dtype } from './dtype.js';
-import { scanHeader, scannedShape, type ScannedHeader } from './header-scan.js';
-import { dataOrder, validateLayout } from './header-validate.js';
+import { scanSteps, scannedShape, type ScannedHeader } from './header-scan.js';
+import { dataOrder, validateLayout, type Layout } from './header-validate.js';
 import type { MetadataMap } from './metadata-map.js';
 import type { NameTable } from './name-table.js';
 
@@ -43,7 +44,29 @@ export function readHeaderLength(prefix: Uint8Array, fileSize: number): number {
  * `ValidationOverflow`, `MisalignedSlice`, `TensorInvalidInfo`, then `MetadataIncompleteBuffer`
  */
 export function parseHeader(bytes: Uint8Array, fileSize: number | null): Header {
-  return new Header(bytes, fileSize);
+  return runSync(headerSteps(bytes, fileSize));
+}
+
+/** The same, giving way to the event loop in the awaiting form. */
+export function* headerSteps(bytes: Uint8Array, fileSize: number | null): Twin<Header> {
+  const { names: table, ...scan } = yield* scanSteps(bytes);
+  const order = yield* dataOrder(scan);
+  const strings = yield* table.strings();
+  const names = order === null ? strings : yield* mapped(order, (i) => strings[i]!);
+  const dataBytes = fileSize === null ? null : fileSize - LENGTH_BYTES - bytes.length;
+  return new Header({ bytes, scan, order, table, names, layout: yield* validateLayout(scan, order, names, dataBytes) });
+}
+
+interface HeaderParts {
+  bytes: Uint8Array;
+  scan: Omit<ScannedHeader, 'names'>;
+  /** Position in the text of each tensor; null where it is the same. */
+  order: Uint32Array | null;
+  /** Names in the order of the text. */
+  table: NameTable;
+  /** Names in data order. */
+  names: readonly string[];
+  layout: Layout;
 }
 
 /** A validated header. Tensors are counted in data order: by offset, ties in the order of the text. */
@@ -71,25 +94,17 @@ export class Header {
   readonly #table: NameTable;
 
   /** Use `parseHeader`. */
-  constructor(bytes: Uint8Array, fileSize: number | null) {
+  constructor({ bytes, scan, order, table, names, layout: { begin, end } }: HeaderParts) {
     this.length = bytes.length;
     this.dataStart = LENGTH_BYTES + bytes.length;
-    const { names, ...scan } = scanHeader(bytes);
     this.bytes = bytes;
     this.#scan = scan;
     this.metadata = scan.metadata;
-    this.count = names.count;
-    this.#order = dataOrder(scan);
-    this.#inverse = this.#order === null ? null : invert(this.#order);
-    this.#table = names;
-    const strings = names.strings();
-    this.names = this.#order === null ? strings : Array.from(this.#order, (i) => strings[i]!);
-    const { begin, end } = validateLayout(
-      scan,
-      this.#order,
-      this.names,
-      fileSize === null ? null : fileSize - this.dataStart,
-    );
+    this.count = names.length;
+    this.#order = order;
+    this.#inverse = order === null ? null : invert(order);
+    this.#table = table;
+    this.names = names;
     this.begin = begin;
     this.end = end;
   }

@@ -1,5 +1,7 @@
 /** `__integrity__`: digests of the tensors that are stored in the clear (FORMAT.md §5). */
 import { CryptoTensorsError, quote } from '../errors.js';
+import { ITEMS_PER_BREATH, breathe, runSync } from '../twin.js';
+import type { Twin } from '../twin.js';
 import { invalidMetadata } from './crypto-metadata.js';
 import type { Header } from './header.js';
 import { Byte, JsonScanner } from './json-scanner.js';
@@ -47,7 +49,16 @@ export function scanIntegrity(
   header: Header,
   isEncrypted: (index: number) => boolean,
 ): IntegrityScan {
-  return new DigestsScan(text, header, isEncrypted).run();
+  return runSync(integritySteps(text, header, isEncrypted));
+}
+
+/** The same, giving way to the event loop in the awaiting form. */
+export function* integritySteps(
+  text: JsonText | string,
+  header: Header,
+  isEncrypted: (index: number) => boolean,
+): Twin<IntegrityScan> {
+  return yield* new DigestsScan(text, header, isEncrypted).run();
 }
 
 /** The text of `__integrity__`. Its length depends on names and lengths alone. */
@@ -86,7 +97,7 @@ class DigestsScan {
     this.listed = new Uint8Array(header.count);
   }
 
-  run(): IntegrityScan {
+  *run(): Twin<IntegrityScan> {
     const { scanner } = this;
     const members = new Map<string, JsonValue>();
     scanner.open(Byte.openBrace);
@@ -95,7 +106,7 @@ class DigestsScan {
         scanner.key();
         const key = scanner.value();
         if (members.has(key)) scanner.refuse('holds a key twice', scanner.start);
-        members.set(key, key === 'tensors' ? this.tensors() : scanJsonValue(scanner, 2));
+        members.set(key, key === 'tensors' ? yield* this.tensors() : scanJsonValue(scanner, 2));
       } while (scanner.hasMore(Byte.closeBrace));
     }
     scanner.finish();
@@ -106,11 +117,12 @@ class DigestsScan {
     return { algorithm, chunkSize, document: scanner.bytes, records: this.records.subarray(0, this.row) };
   }
 
-  private tensors(): null {
+  private *tensors(): Twin<null> {
     const { scanner } = this;
     scanner.open(Byte.openBrace);
     if (scanner.isEmpty(Byte.closeBrace)) return null;
     do {
+      if (this.row % (ITEMS_PER_BREATH * RECORD_STRIDE) === 0) yield* breathe();
       scanner.key();
       const index = this.listable();
       scanner.string();

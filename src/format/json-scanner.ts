@@ -54,6 +54,16 @@ export function decodeUtf8(bytes: Uint8Array): string {
   return decoder.decode(bytes);
 }
 
+/** Longest text that is put together character by character: for a short one a call of the decoder takes longer. */
+const MAX_SHORT = 64;
+
+/** The text, or null if it is not short or not ASCII. */
+function shortAscii(bytes: Uint8Array): string | null {
+  if (bytes.length > MAX_SHORT) return null;
+  for (const byte of bytes) if (byte >= 0x80) return null;
+  return String.fromCharCode.apply(null, bytes as unknown as number[]);
+}
+
 function isWhiteSpace(c: number): boolean {
   return c === SPACE || c === LINE_FEED || c === CARRIAGE_RETURN || c === TAB;
 }
@@ -264,6 +274,8 @@ export class JsonScanner {
   }
 
   private decode(bytes: Uint8Array, position: number): string {
+    const short = shortAscii(bytes);
+    if (short !== null) return short;
     try {
       return decoder.decode(bytes);
     } catch {

@@ -113,8 +113,9 @@ function scanObject(scanner: JsonScanner, depth: number, rawStrings: ReadonlySet
     scanner.key();
     const { start } = scanner;
     const key = scanner.value();
-    if (object.has(key)) scanner.refuse('holds a key twice', start);
-    object.set(key, scanJsonValue(scanner, depth + 1, rawStrings, rawStrings.has(key)));
+    const { size } = object;
+    const value = scanJsonValue(scanner, depth + 1, rawStrings, rawStrings.has(key));
+    if (object.set(key, value).size === size) scanner.refuse('holds a key twice', start);
   } while (scanner.hasMore(Byte.closeBrace));
   return object;
 }

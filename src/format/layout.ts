@@ -49,7 +49,7 @@ function checkName(name: string, names: Set<string>): void {
 }
 
 function checkLength({ name, dtype, shape, bytes }: UnplacedTensor): void {
-  const expected = tensorBytes(name, dtype, shape, 0, shape.length);
+  const expected = tensorBytes(name, dtype, shape);
   if (bytes.byteLength === expected) return;
   throw new CryptoTensorsError(
     'TensorInvalidInfo',

@@ -3,16 +3,17 @@
  * tensors is opened; here a name is hashed and compared where it stands in the text, and no string is made of it.
  */
 import { CryptoTensorsError } from '../errors.js';
+import { ITEMS_PER_BREATH, breathe } from '../twin.js';
+import type { Twin } from '../twin.js';
+import { halfSipHash, randomHashKey } from './half-sip-hash.js';
 
 const encoder = new TextEncoder();
 
-/** Whoever writes a file chooses its names. A seed of this process's own makes collisions hard to choose. */
-const SEED = Math.floor(Math.random() * 2 ** 32);
+/** Whoever writes a file chooses its names, but does not know this process's key. */
+const KEY = randomHashKey();
 const MIN_SLOTS = 16;
-/** Chosen collisions end here, instead of taking quadratic time. Chance does not come near: half of the slots are free. */
+/** Should somebody know the key all the same, it ends here. Chance does not come near: half of the slots are free. */
 const MAX_PROBES = 1024;
-/** 2^32 divided by the golden ratio, as an odd number: Knuth's multiplier for hashing. */
-const GOLDEN_RATIO = 0x9e3779b1;
 
 export class NameTable {
   /** All names, one after another. */
@@ -30,7 +31,7 @@ export class NameTable {
   /** Adds the name `source[start, end)`. Returns false, and adds nothing, if it is there already. */
   add(source: Uint8Array, start = 0, end = source.length): boolean {
     if (this.count * 2 >= this.slots.length) this.grow();
-    const hash = hashOf(source, start, end);
+    const hash = halfSipHash(KEY, source, start, end);
     const slot = this.findSlot(hash, source, start, end);
     if (this.slots[slot] !== 0) return false;
     const at = this.length;
@@ -43,20 +44,45 @@ export class NameTable {
 
   /** Index of the name `source[start, end)` in the order in which names were added, or -1. */
   indexOfBytes(source: Uint8Array, start = 0, end = source.length): number {
-    return this.slots[this.findSlot(hashOf(source, start, end), source, start, end)]! - 1;
+    return this.slots[this.findSlot(halfSipHash(KEY, source, start, end), source, start, end)]! - 1;
   }
 
   indexOf(name: string): number {
     return this.indexOfBytes(encoder.encode(name));
   }
 
-  /** The names as strings. They share one string of their own, and do not keep the header's text in memory. */
-  strings(): string[] {
+  /** The names as strings. They share some long ones of their own, and do not keep the header's text in memory. */
+  *strings(): Twin<string[]> {
+    const strings: string[] = [];
+    const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+    for (let first = 0; first < this.count; first += ITEMS_PER_BREATH) {
+      yield* breathe();
+      const last = Math.min(first + ITEMS_PER_BREATH, this.count);
+      const start = this.endOf(first - 1);
+      const end = this.endOf(last - 1);
+      const text = decoder.decode(this.bytes.subarray(start, end));
+      const isAscii = text.length === end - start;
+      for (let i = first, at = 0; i < last; i++) {
+        const from = this.endOf(i - 1);
+        const length = isAscii ? this.ends[i]! - from : this.utf16Length(from, this.ends[i]!);
+        strings.push(text.slice(at, (at += length)));
+      }
+    }
+    return strings;
+  }
+
+  /** Whether the last name comes before the one that was added before it, in the order of UTF-8. */
+  get lastIsOutOfOrder(): boolean {
+    const { bytes } = this;
+    const middle = this.endOf(this.count - 2);
     const { length } = this;
-    const all = new TextDecoder('utf-8', { ignoreBOM: true }).decode(this.bytes.subarray(0, length));
-    if (all.length === length) return this.ends.map((end, i) => all.slice(this.endOf(i - 1), end));
-    let at = 0;
-    return this.ends.map((end, i) => all.slice(at, (at += this.utf16Length(this.endOf(i - 1), end))));
+    let p = this.endOf(this.count - 3);
+    let q = middle;
+    while (p < middle && q < length && bytes[p] === bytes[q]) {
+      p++;
+      q++;
+    }
+    return p < middle && (q === length || bytes[p]! > bytes[q]!);
   }
 
   /** Bytes of all names. */
@@ -119,20 +145,4 @@ export class NameTable {
     }
     return length;
   }
-}
-
-/** Four bytes at a time: multiply, then fold the well-mixed upper bits into the lower ones. */
-function hashOf(bytes: Uint8Array, start: number, end: number): number {
-  let hash = SEED ^ (end - start);
-  let p = start;
-  for (; p + 3 < end; p += 4) {
-    hash = mix(hash, bytes[p]! | (bytes[p + 1]! << 8) | (bytes[p + 2]! << 16) | (bytes[p + 3]! << 24));
-  }
-  for (; p < end; p++) hash = mix(hash, bytes[p]!);
-  return hash;
-}
-
-function mix(hash: number, word: number): number {
-  const product = Math.imul(hash ^ word, GOLDEN_RATIO);
-  return product ^ (product >>> 15);
 }

@@ -1,5 +1,7 @@
 /** Which bytes of which tensors go where: the copies that an engine carries out, as plain data. */
 import { CryptoTensorsError, quote } from '../errors.js';
+import { ITEMS_PER_BREATH, breathe, runSync } from '../twin.js';
+import type { Twin } from '../twin.js';
 import { BoxRuns, isBox } from './box.js';
 import type { TensorBox } from './box.js';
 import { dtypeBits } from './dtype.js';
@@ -41,11 +43,19 @@ export interface SlicePlan {
  * @param indices in any order; a tensor that comes twice is read once
  */
 export function planTensors(header: PlannedHeader, indices: readonly number[], alignment = 64): TensorsPlan {
-  const sorted = [...new Set(indices)].sort((a, b) => a - b);
+  return runSync(tensorsSteps(header, indices, alignment));
+}
+
+/** The same, giving way to the event loop in the awaiting form. */
+export function* tensorsSteps(header: PlannedHeader, indices: readonly number[], alignment = 64): Twin<TensorsPlan> {
+  // As whoever reads all of a file asks for them.
+  const isSorted = indices.every((tensor, k) => k === 0 || indices[k - 1]! < tensor);
+  const sorted = isSorted ? indices : [...new Set(indices)].sort((a, b) => a - b);
   const copies = new Float64Array(sorted.length * COPY_STRIDE);
-  const placed = new Map<number, number>();
+  const places: number[] = [];
   let end = 0;
   for (let k = 0; k < sorted.length; k++) {
+    if (k % ITEMS_PER_BREATH === 0) yield* breathe();
     const tensor = sorted[k]!;
     const length = header.end[tensor]! - header.begin[tensor]!;
     const offset = Math.ceil(end / alignment) * alignment;
@@ -53,9 +63,11 @@ export function planTensors(header: PlannedHeader, indices: readonly number[], a
     copies[row] = tensor;
     copies[row + 2] = length;
     copies[row + 3] = offset;
-    placed.set(tensor, offset);
+    places.push(offset);
     end = offset + length;
   }
+  if (isSorted) return { copies, offsets: places, byteLength: end };
+  const placed = new Map(sorted.map((tensor, k) => [tensor, places[k]!]));
   return { copies, offsets: indices.map((tensor) => placed.get(tensor)!), byteLength: end };
 }
 

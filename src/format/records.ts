@@ -1,5 +1,7 @@
 /** `__encryption__`: the crypto records of the encrypted tensors (FORMAT.md §2). Up to 100,000 of them are read at every opening. */
 import { CryptoTensorsError, quote } from '../errors.js';
+import { ITEMS_PER_BREATH, breathe, runSync } from '../twin.js';
+import type { Twin } from '../twin.js';
 import { base64Length } from './base64.js';
 import type { CryptoKeysToWrite, FileAlgorithm } from './crypto-metadata.js';
 import type { Header } from './header.js';
@@ -57,7 +59,12 @@ const FIXED_FIELDS = { 1: [IV_BYTES, TAG_BYTES], 2: [IV_BYTES, TAG_BYTES, IV_BYT
  * @throws {CryptoTensorsError} `InvalidCryptoMetadata`, naming tensor and field where there is one
  */
 export function scanRecords(text: JsonText | string, header: Header, version: 1 | 2): RecordScan {
-  return new RecordsScan(text, header, version).run();
+  return runSync(recordSteps(text, header, version));
+}
+
+/** The same, giving way to the event loop in the awaiting form. */
+export function* recordSteps(text: JsonText | string, header: Header, version: 1 | 2): Twin<RecordScan> {
+  return yield* new RecordsScan(text, header, version).run();
 }
 
 class RecordsScan {
@@ -89,12 +96,13 @@ class RecordsScan {
     this.foreign = KEYS[version === 1 ? 2 : 1].slice(3);
   }
 
-  run(): RecordScan {
+  *run(): Twin<RecordScan> {
     const { scanner } = this;
     let row = 0;
     scanner.open(Byte.openBrace);
     if (!scanner.isEmpty(Byte.closeBrace)) {
       do {
+        if (row % (ITEMS_PER_BREATH * RECORD_STRIDE) === 0) yield* breathe();
         scanner.key();
         this.record(this.tensor(), row);
         row += RECORD_STRIDE;

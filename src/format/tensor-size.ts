@@ -6,30 +6,32 @@ import { MAX_UINT64 } from './json-scanner.js';
 /** Dimensions that a message shows. */
 const MAX_SHOWN = 8;
 
-/** Dimensions by index: an array or a `UintList`. A bigint where one is no safe integer. */
-export interface Dimensions {
-  at(index: number): number | bigint | undefined;
-}
-
 /**
  * Bytes of a tensor: the product of its dimensions, from left to right, times the width of an element.
  *
- * @param dimensions those from `start` to `end` are the tensor's
  * @returns a bigint where it is no safe integer
  * @throws {CryptoTensorsError} `ValidationOverflow` if a partial product is 2^64 or more, even if a zero follows;
  * `MisalignedSlice` if it is not whole bytes
  */
-export function tensorBytes(
+export function tensorBytes(name: string, dtype: Dtype, shape: readonly (number | bigint)[]): number | bigint {
+  return bytesOfElements(name, dtype, product(shape), () => shape);
+}
+
+/**
+ * The same where the product of the dimensions is known.
+ *
+ * @param elements -1 where a partial product is no safe integer
+ * @param shape asked for only where that does not suffice
+ */
+export function bytesOfElements(
   name: string,
   dtype: Dtype,
-  dimensions: Dimensions,
-  start: number,
-  end: number,
+  elements: number,
+  shape: () => readonly (number | bigint)[],
 ): number | bigint {
-  const bits = safeBits(dtypeBits(dtype), dimensions, start, end);
-  if (bits >= 0 && bits % 8 === 0) return bits / 8;
-  const shape = Array.from({ length: end - start }, (_, k) => dimensions.at(start + k)!);
-  return exactBytes(name, dtype, shape);
+  const bits = elements * dtypeBits(dtype);
+  if (bits >= 0 && bits <= Number.MAX_SAFE_INTEGER && bits % 8 === 0) return bits / 8;
+  return exactBytes(name, dtype, shape());
 }
 
 /** A number where it is a safe integer. Then two such values are equal exactly if they are `===`. */
@@ -37,16 +39,15 @@ export function toUint(value: bigint): number | bigint {
   return value <= Number.MAX_SAFE_INTEGER ? Number(value) : value;
 }
 
-/** The size in bits, or -1 where a partial product is no safe integer. */
-function safeBits(width: number, dimensions: Dimensions, start: number, end: number): number {
-  let bits = width;
-  for (let i = start; i < end; i++) {
-    const dimension = dimensions.at(i)!;
+/** The product of the dimensions, or -1 where a partial one is no safe integer. */
+function product(shape: readonly (number | bigint)[]): number {
+  let elements = 1;
+  for (const dimension of shape) {
     if (typeof dimension === 'bigint') return -1;
-    bits *= dimension;
-    if (bits > Number.MAX_SAFE_INTEGER) return -1;
+    elements *= dimension;
+    if (elements > Number.MAX_SAFE_INTEGER) return -1;
   }
-  return bits;
+  return elements;
 }
 
 function exactBytes(name: string, dtype: Dtype, shape: readonly (number | bigint)[]): number | bigint {

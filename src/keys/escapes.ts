@@ -50,5 +50,9 @@ function resolveEscapes(text: Uint8Array, copy: Uint8Array): number {
 }
 
 function unicodeEscape(text: Uint8Array, at: number): number | undefined {
-  return ESCAPED.get(String.fromCharCode(...text.subarray(at, at + 4)).toLowerCase());
+  return ESCAPED.get(
+    Buffer.from(text.subarray(at, at + 4))
+      .toString('latin1')
+      .toLowerCase(),
+  );
 }

@@ -67,7 +67,7 @@ class Gathered {
   addText(bytes: Uint8Array, origin: KeyOrigin): void {
     const keys = parseJwks(bytes, this.engine, origin);
     this.#add(keys);
-    this.owned.push(...secretsOf(keys));
+    for (const secret of secretsOf(keys)) this.owned.push(secret);
   }
 
   /** For text that was made here and is nobody else's. */
@@ -82,7 +82,7 @@ class Gathered {
   addRing(ring: KeyRing): void {
     const contents = ringContents(ring);
     this.#add(contents);
-    this.providers.push(...contents.providers);
+    for (const provider of contents.providers) this.providers.push(provider);
     this.borrowed.push(ring);
   }
 

@@ -71,6 +71,12 @@ export function publicError(error: unknown, context: FaultContext): unknown {
       return new CryptoTensorsError('FileError', `${text}: ${error.message}`, { ...details, cause: error });
     case 'Closed':
       return new CryptoTensorsError('Closed', `${text} is closed; open it again to read from it`, details);
+    case 'OutOfMemory':
+      return new CryptoTensorsError(
+        'OutOfMemory',
+        `${text}: ${error.message}. Read fewer tensors at once, or one in slices`,
+        { ...details, cause: error },
+      );
     case 'InvalidOption':
       return new CryptoTensorsError('InvalidOption', `${text}: ${error.message}`, details);
   }

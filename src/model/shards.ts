@@ -1,7 +1,8 @@
 import { basename, dirname, join } from 'node:path';
 import { CryptoTensorsError, quote } from '../errors.js';
-import { parseJsonDocument } from '../format/json.js';
+import { weightMapSteps } from '../format/weight-map.js';
 import type { Engine } from '../engine/types.js';
+import { ITEMS_PER_BREATH, breathe } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { publicError } from './faults.js';
 import type { Model } from './model.js';
@@ -9,6 +10,8 @@ import type { TensorRef } from './tensor-index.js';
 import { openSource, readRaw } from './source.js';
 import type { TensorIndex } from './tensor-index.js';
 
+/** As many files as a model may have. Each takes a descriptor, and time before any of them is opened. */
+const MAX_SHARDS = 10_000;
 /** An index of a sharded model is a few megabytes at the most. */
 const MAX_INDEX_BYTES = 100_000_000;
 
@@ -46,36 +49,39 @@ export function* readShardIndex(path: string, engine: Engine): Twin<ShardIndex> 
   } catch (error) {
     throw publicError(error, { path, names: [] });
   }
-  const weightMap = parseWeightMap(path, bytes);
+  const weightMap = yield* parseWeightMap(path, bytes);
   const directory = dirname(path);
   return { path, weightMap, shardPaths: [...new Set(weightMap.values())].map((name) => join(directory, name)) };
 }
 
-function parseWeightMap(path: string, bytes: Uint8Array): Map<string, string> {
-  let document: unknown;
+function* parseWeightMap(path: string, bytes: Uint8Array): Twin<ReadonlyMap<string, string>> {
+  let map: ReadonlyMap<string, string | null> | null;
   try {
-    document = parseJsonDocument(bytes);
+    map = yield* weightMapSteps(bytes);
   } catch (error) {
     throw new CryptoTensorsError('InvalidIndex', `${quote(path)} is not a JSON document: ${(error as Error).message}`, {
       path,
       cause: error,
     });
   }
-  const map: unknown = document instanceof Map ? document.get('weight_map') : undefined;
-  if (!(map instanceof Map)) throw invalid(path, 'has no "weight_map" object');
-  const weightMap = new Map<string, string>();
-  for (const [tensor, file] of map as Map<string, unknown>) {
+  if (map === null) throw invalid(path, 'has no "weight_map" object');
+  const files = new Set<string>();
+  let checked = 0;
+  for (const [tensor, file] of map) {
+    if (checked++ % ITEMS_PER_BREATH === 0) yield* breathe();
+    if (file !== null && files.has(file)) continue;
     // Only a file beside the index: an index must not be able to point anywhere else.
-    if (typeof file !== 'string' || !isPlainName(file)) {
+    if (file === null || !isPlainName(file)) {
       throw invalid(
         path,
-        `maps ${quote(tensor)} to ${typeof file === 'string' ? quote(file) : 'something else'}, which is not a plain file name`,
+        `maps ${quote(tensor)} to ${file === null ? 'something else' : quote(file)}, which is not a plain file name`,
       );
     }
-    weightMap.set(tensor, file);
+    if (files.add(file).size > MAX_SHARDS)
+      throw invalid(path, `names more than ${MAX_SHARDS} files, which no model needs`);
   }
-  if (weightMap.size === 0) throw invalid(path, 'names no tensor');
-  return weightMap;
+  if (files.size === 0) throw invalid(path, 'names no tensor');
+  return map as ReadonlyMap<string, string>;
 }
 
 export function isPlainName(name: string): boolean {
@@ -83,26 +89,28 @@ export function isPlainName(name: string): boolean {
 }
 
 /** Every tensor of the shards by name. Names and files must be exactly what the index says. */
-export function indexShards(models: readonly Model[], shards: ShardIndex): TensorIndex {
+export function* indexShards(models: readonly Model[], shards: ShardIndex): Twin<TensorIndex> {
   const index = new Map<string, TensorRef>();
   for (const model of models) {
+    const file = basename(model.path!);
     for (const [i, name] of model.header.names.entries()) {
-      checkAgainst(shards, name, model);
+      if (i % ITEMS_PER_BREATH === 0) yield* breathe();
+      if (shards.weightMap.get(name) !== file) throw misplaced(shards, name, file);
       index.set(name, { model, index: i });
     }
   }
+  let checked = 0;
   for (const [name, file] of shards.weightMap) {
+    if (checked++ % ITEMS_PER_BREATH === 0) yield* breathe();
     if (!index.has(name))
       throw invalid(shards.path, `says that ${quote(file)} holds the tensor ${quote(name)}, but it does not`);
   }
   return index;
 }
 
-function checkAgainst(shards: ShardIndex, name: string, model: Model): void {
-  const file = basename(model.path!);
+function misplaced(shards: ShardIndex, name: string, file: string): CryptoTensorsError {
   const expected = shards.weightMap.get(name);
-  if (expected === file) return;
-  throw invalid(
+  return invalid(
     shards.path,
     expected === undefined
       ? `does not list the tensor ${quote(name)} of ${quote(file)}`

@@ -1,5 +1,5 @@
 import { LENGTH_BYTES } from '../format/canonical.js';
-import { parseHeader, readHeaderLength } from '../format/header.js';
+import { headerSteps, readHeaderLength } from '../format/header.js';
 import type { Header } from '../format/header.js';
 import type { Engine, Source } from '../engine/types.js';
 import { step } from '../twin.js';
@@ -16,7 +16,7 @@ export function* openSource(input: string | Uint8Array, engine: Engine): Twin<So
 
 /** The header of a file, validated wholly; its signature is not verified. */
 export function* readHeader(engine: Engine, source: Source): Twin<Header> {
-  return parseHeader(yield* readHeaderText(engine, source), source.size);
+  return yield* headerSteps(yield* readHeaderText(engine, source), source.size);
 }
 
 /** The text of a file's header: what its first 8 bytes count. */

@@ -1,7 +1,7 @@
 import { CryptoTensorsError, quote } from '../errors.js';
 import { LENGTH_BYTES } from '../format/canonical.js';
 import { protection } from '../format/crypto-metadata.js';
-import { parseHeader } from '../format/header.js';
+import { headerSteps } from '../format/header.js';
 import type { Header } from '../format/header.js';
 import { LICENSE_KEY } from '../format/license.js';
 import type { Engine, Source } from '../engine/types.js';
@@ -55,7 +55,7 @@ function* readLicensedHeader(engine: Engine, source: Source, input: string | Uin
 export function* readLicenseHeader(engine: Engine, input: string | Uint8Array): Twin<Header> {
   const path = typeof input === 'string' ? input : undefined;
   try {
-    const header = parseHeader(yield* readDetachedText(engine, input), null);
+    const header = yield* headerSteps(yield* readDetachedText(engine, input), null);
     if (protection(header.metadata) === 'encrypted' && header.metadata!.has(LICENSE_KEY)) return header;
   } catch (error) {
     if (!(error instanceof CryptoTensorsError) || OF_THE_WORLD.has(error.code)) throw error;
@@ -88,7 +88,7 @@ export function* readDetachedHeader(engine: Engine, body: Source, input: string 
   const bytes = yield* readDetachedText(engine, input);
   const dataStart = LENGTH_BYTES + (yield* readLength(engine, body));
   const dataBytes = body.size - dataStart;
-  return { header: parseOver(bytes, dataBytes, input, body.path), dataStart, body: null };
+  return { header: yield* parseOver(bytes, dataBytes, input, body.path), dataStart, body: null };
 }
 
 function* readDetachedText(engine: Engine, input: string | Uint8Array): Twin<Uint8Array> {
@@ -116,9 +116,14 @@ function notDetached(path: string | undefined, end: number, size: number): Crypt
   );
 }
 
-function parseOver(bytes: Uint8Array, dataBytes: number, input: string | Uint8Array, body: string | undefined): Header {
+function* parseOver(
+  bytes: Uint8Array,
+  dataBytes: number,
+  input: string | Uint8Array,
+  body: string | undefined,
+): Twin<Header> {
   try {
-    return parseHeader(bytes, LENGTH_BYTES + bytes.length + dataBytes);
+    return yield* headerSteps(bytes, LENGTH_BYTES + bytes.length + dataBytes);
   } catch (error) {
     if (!(error instanceof CryptoTensorsError) || error.code !== 'MetadataIncompleteBuffer') throw error;
     const { expected, found } = error as { expected: string; found: string };
@@ -141,9 +146,9 @@ export interface UnplacedHeader {
 export function* readUnplacedHeader(engine: Engine, source: Source): Twin<UnplacedHeader> {
   const text = yield* readHeaderText(engine, source);
   if (LENGTH_BYTES + text.length < source.size) {
-    const header = parseHeader(text, source.size);
+    const header = yield* headerSteps(text, source.size);
     return { header, dataStart: header.dataStart };
   }
-  const header = parseHeader(text, null);
+  const header = yield* headerSteps(text, null);
   return { header, dataStart: (header.end.at(-1) ?? 0) === 0 ? header.dataStart : null };
 }

@@ -51,7 +51,7 @@ export function* openFiles(
       shards = yield* readShardIndex(target, engine);
       place.files = shards.shardPaths;
       checkPinCount(pins, shards.shardPaths.length, target);
-      models.push(...(yield* openShards(shards, engine, access)));
+      for (const model of yield* openShards(shards, engine, access)) models.push(model);
     } else {
       checkPinCount(pins, 1, place.path);
       models.push(yield* openStored(target, engine, access, detached));
@@ -62,7 +62,7 @@ export function* openFiles(
       models.map(({ header }) => header),
       place.path,
     );
-    const index = shards === null ? indexFile(models[0]!) : indexShards(models, shards);
+    const index = shards === null ? indexFile(models[0]!) : yield* indexShards(models, shards);
     for (const model of models) audit?.opened(model);
     return { engine, models, index, shards, audit };
   } catch (error) {

@@ -2,11 +2,11 @@ import { CryptoTensorsError, quote, quoteFile } from '../errors.js';
 import type { Header } from '../format/header.js';
 import { parseCryptoKeys, parsePolicy, parseSignature, protection } from '../format/crypto-metadata.js';
 import type { CryptoKeys } from '../format/crypto-metadata.js';
-import { scanIntegrity } from '../format/integrity.js';
+import { integritySteps } from '../format/integrity.js';
 import type { IntegrityScan } from '../format/integrity.js';
 import { parseLicense } from '../format/license.js';
 import type { LicenseTerms } from '../format/license.js';
-import { scanRecords } from '../format/records.js';
+import { recordSteps } from '../format/records.js';
 import type { RecordScan } from '../format/records.js';
 import { RECORD_STRIDE } from '../engine/types.js';
 import type { Engine, Source, TableSpec, TensorTable } from '../engine/types.js';
@@ -93,7 +93,7 @@ function* openHeader(engine: Engine, source: Source, placed: PlacedHeader, acces
   const candidates = yield* access.verifyingKeys({ kid: keys.sign.kid, jku: keys.sign.jku });
   const verification = yield* startVerification(engine, header, candidates, signature);
   // Parsed while a pool thread verifies the signature, but neither used nor complained of before that has passed.
-  const scan = attempt(() => scanRecords(metadata.getJson('__encryption__')!, header, keys.version));
+  const scan = yield* attempt(recordSteps(metadata.getJson('__encryption__')!, header, keys.version));
   const verifyingKey = yield* verification.result();
   const signer = verifyingKey.kid;
   access.audit?.keyUsed('verifying', verifyingKey, path);
@@ -109,7 +109,7 @@ function* openHeader(engine: Engine, source: Source, placed: PlacedHeader, acces
   const encrypted = encryptedTensors(header, records);
   const integrityText = metadata.getJson('__integrity__');
   const integrity =
-    integrityText === undefined ? null : scanIntegrity(integrityText, header, (i) => encrypted[i] === 1);
+    integrityText === undefined ? null : yield* integritySteps(integrityText, header, (i) => encrypted[i] === 1);
   const table = yield* makeTable(engine, source, placed, keys, records, integrity);
   try {
     const master = yield* findMasterKey(license, keys, engine, access);
@@ -137,10 +137,10 @@ function termsOf({ id, issued, notBefore, expires, claims }: LicenseTerms): Lice
   return { id, issued, notBefore, expires, claims };
 }
 
-/** Runs something now and gives its result, or throws its error, later. */
-function attempt<Result>(work: () => Result): () => Result {
+/** Does something now and gives its result, or throws its error, later. */
+function* attempt<Result>(work: Twin<Result>): Twin<() => Result> {
   try {
-    const result = work();
+    const result = yield* work;
     return () => result;
   } catch (error) {
     return () => {

@@ -46,7 +46,7 @@ export interface OpenOptions {
   onEvent?: AuditListener;
   /** Threads to use at the most for each read. Default: all of the pool. */
   threads?: number;
-  /** Ends the opening, and any read that is under way, with an `AbortError`. */
+  /** Ends the opening with an `AbortError`, and whatever else the call does; the reads of what `safeOpen` returns have their own. */
   signal?: AbortSignal;
 }
 

@@ -1,8 +1,8 @@
 import { CryptoTensorsError, argumentError } from '../errors.js';
 import { LENGTH_BYTES } from '../format/canonical.js';
 import { parseHeader } from '../format/header.js';
-import type { Engine, EngineSharing } from '../engine/types.js';
-import { checkFunction, checkInteger, checkOptionNames, checkSignal } from '../options.js';
+import type { Engine, EngineSharing, Publication } from '../engine/types.js';
+import { checkFunction, checkInteger, checkOptionNames } from '../options.js';
 import { runSync } from '../twin.js';
 import type { Audit, AuditListener } from '../model/audit.js';
 import { publicError } from '../model/faults.js';
@@ -25,6 +25,12 @@ export interface SharedModel {
   readonly kind: typeof KIND;
   readonly files: readonly SharedFile[];
   readonly shards: ShardIndex | null;
+}
+
+/** A token, and what it stands for: to be kept for as long as the token shall be good. */
+export interface Sharing {
+  readonly shared: SharedModel;
+  readonly publications: readonly Publication[];
 }
 
 interface SharedFile {
@@ -51,19 +57,26 @@ interface SharedFile {
  * @throws {CryptoTensorsError} `InvalidOption` for a model in memory that is not shared; `NativeUnavailable`; `PolicyError` if
  * a policy that has a say in single tensors cannot be asked
  */
-export function shareModels(engine: Engine, models: readonly Model[], shards: ShardIndex | null): SharedModel {
+export function shareModels(engine: Engine, models: readonly Model[], shards: ShardIndex | null): Sharing {
   const sharing = sharingOf(engine);
   // All of them before anything is registered.
   const decisions = models.map(({ guard }) => (guard === null ? null : runSync(guard.decisions(undefined))));
-  return { kind: KIND, shards, files: models.map((model, i) => shareFile(sharing, model, decisions[i] ?? null)) };
+  const publications: Publication[] = [];
+  try {
+    const files = models.map((model, i) => shareFile(sharing, model, decisions[i] ?? null, publications));
+    return { shared: { kind: KIND, shards, files }, publications };
+  } catch (error) {
+    for (const publication of publications) publication.withdraw();
+    throw error;
+  }
 }
 
-/** Ends the tokens: nobody attaches any more. */
-export function unshareModels(engine: Engine, shared: SharedModel): void {
-  for (const { token } of shared.files) engine.sharing?.unshare(token);
-}
-
-function shareFile(sharing: EngineSharing, model: Model, decisions: Uint8Array | null): SharedFile {
+function shareFile(
+  sharing: EngineSharing,
+  model: Model,
+  decisions: Uint8Array | null,
+  publications: Publication[],
+): SharedFile {
   const { path, header, dataStart, source, memory, table, encryption, checks, chunkSizes } = model;
   if (memory !== null && !(memory.buffer instanceof SharedArrayBuffer)) {
     throw new CryptoTensorsError(
@@ -73,9 +86,11 @@ function shareFile(sharing: EngineSharing, model: Model, decisions: Uint8Array |
   }
   const bytes = new Uint8Array(new SharedArrayBuffer(header.bytes.byteLength));
   bytes.set(header.bytes);
+  const publication = sharing.share(memory === null ? source : null, table);
+  publications.push(publication);
   return {
     path,
-    token: sharing.share(memory === null ? source : null, table),
+    token: publication.token,
     header: bytes,
     byteLength: source.size,
     dataStart,
@@ -91,16 +106,13 @@ function shareFile(sharing: EngineSharing, model: Model, decisions: Uint8Array |
 export interface AttachOptions {
   /** Threads to use at the most for each read. Default: all of the pool. */
   threads?: number;
-  /** Ends any read that is under way with an `AbortError`. */
-  signal?: AbortSignal;
   /** As in `safeOpen`: gets what happens to the model in this thread, the attaching first (`opened`). */
   onEvent?: AuditListener;
 }
 
 export function checkAttachOptions(options: AttachOptions): void {
-  checkOptionNames(options, ['threads', 'signal', 'onEvent'], 'SafeFile.attach');
+  checkOptionNames(options, ['threads', 'onEvent'], 'SafeFile.attach');
   checkInteger(options.threads, 'options.threads', 1, MAX_THREADS);
-  checkSignal(options.signal);
   checkFunction(options.onEvent, 'options.onEvent');
 }
 
@@ -117,7 +129,7 @@ export function attachModels(
     for (const file of shared.files) models.push(attachFile(engine, sharing, file));
     const [first] = models;
     const index =
-      shared.shards === null && first !== undefined ? indexFile(first) : indexShards(models, shared.shards!);
+      shared.shards === null && first !== undefined ? indexFile(first) : runSync(indexShards(models, shared.shards!));
     for (const model of models) audit?.opened(model);
     return { models, index };
   } catch (error) {

@@ -119,7 +119,7 @@ export function* judgeTensors(
       const shared = found;
       found = batch.map(() => shared);
     }
-    verdicts.push(...found);
+    for (const verdict of found) verdicts.push(verdict);
   }
   return verdicts;
 }

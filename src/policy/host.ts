@@ -1,3 +1,4 @@
+import { onAbort } from '../abort.js';
 import { runAsync, runSync, step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { Sandbox } from './sandbox.js';
@@ -44,8 +45,7 @@ export function evaluateInWorker(job: Job): Promise<Outcome> {
   // An abort also ends the waiting for one's turn.
   return new Promise((resolve, reject) => {
     const stop = (): void => resolve({ type: 'silence' });
-    signal.addEventListener('abort', stop);
-    outcome.finally(() => signal.removeEventListener('abort', stop)).then(resolve, reject);
+    outcome.finally(onAbort(signal, stop)).then(resolve, reject);
   });
 }
 

@@ -1,5 +1,6 @@
 import { MessageChannel, Worker, receiveMessageOnPort } from 'node:worker_threads';
 import type { MessagePort } from 'node:worker_threads';
+import { onAbort } from '../abort.js';
 import type { WorkerMessage, WorkerSetup } from './protocol.js';
 
 /** What the host hears of a worker: its messages, or why there is none. */
@@ -63,7 +64,7 @@ export class Sandbox {
     return new Promise((resolve) => {
       const settle = (heard: Heard): void => {
         clearTimeout(timer);
-        signal?.removeEventListener('abort', interrupt);
+        ignore();
         this.port.off('message', settle);
         this.port.unref();
         this.worker.unref();
@@ -73,7 +74,7 @@ export class Sandbox {
       const interrupt = (): void => settle({ type: 'silence' });
       // A message that has come while the event loop was busy elsewhere is in time.
       const timer = setTimeout(() => settle(this.take() ?? { type: 'silence' }), milliseconds);
-      signal?.addEventListener('abort', interrupt);
+      const ignore = onAbort(signal, interrupt);
       this.reportEnd = settle;
       this.worker.ref();
       this.port.on('message', settle);

@@ -13,7 +13,9 @@ const READ_OPTIONS = ['shared', 'into', 'map', 'onProgress'] as const;
 function split(options: LoadOptions): { openOptions: OpenOptions; readOptions: ReadOptions } {
   const { shared, into, map, onProgress, ...openOptions } = options;
   const readOptions = Object.fromEntries(
-    Object.entries({ shared, into, map, onProgress }).filter(([, value]) => value !== undefined),
+    Object.entries({ shared, into, map, onProgress, signal: openOptions.signal }).filter(
+      ([, value]) => value !== undefined,
+    ),
   ) as ReadOptions;
   return { openOptions, readOptions };
 }

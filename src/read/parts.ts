@@ -1,7 +1,9 @@
 import { constants } from 'node:buffer';
 import { CryptoTensorsError, quote } from '../errors.js';
 import type { ReadRequest } from '../engine/types.js';
-import { planTensors } from '../format/plan.js';
+import { tensorsSteps } from '../format/plan.js';
+import { ITEMS_PER_BREATH, breathe } from '../twin.js';
+import type { Twin } from '../twin.js';
 import type { Model } from '../model/model.js';
 import type { TensorRef } from '../model/tensor-index.js';
 
@@ -14,10 +16,11 @@ export const MAX_PART_BYTES = constants.MAX_LENGTH - 4 * 2 ** 20;
  *
  * @throws {CryptoTensorsError} `InvalidOption` for a tensor that is larger than that
  */
-export function inParts(refs: readonly TensorRef[], limit: number): readonly (readonly TensorRef[])[] {
+export function* inParts(refs: readonly TensorRef[], limit: number): Twin<readonly (readonly TensorRef[])[]> {
   const parts: TensorRef[][] = [[]];
   let filled = 0;
-  for (const ref of inDataOrder(refs)) {
+  for (const [i, ref] of (yield* inDataOrder(refs)).entries()) {
+    if (i % ITEMS_PER_BREATH === 0) yield* breathe();
     const { header } = ref.model;
     const length = header.end[ref.index]! - header.begin[ref.index]!;
     if (length > limit) throw tooLarge(ref, length, limit);
@@ -55,7 +58,7 @@ export interface Layout {
 }
 
 /** @param refs in data order, file by file */
-export function layOut(refs: readonly TensorRef[]): Layout {
+export function* layOut(refs: readonly TensorRef[]): Twin<Layout> {
   const plans: FilePlan[] = [];
   const placed: Layout['placed'] = [];
   let byteLength = 0;
@@ -65,10 +68,11 @@ export function layOut(refs: readonly TensorRef[]): Layout {
     let last = first;
     while (last < refs.length && refs[last]!.model === model) last++;
     const indices = refs.slice(first, last).map(({ index }) => index);
-    const plan = planTensors(model.header, indices, TENSOR_ALIGNMENT);
+    const plan = yield* tensorsSteps(model.header, indices, TENSOR_ALIGNMENT);
     const start = Math.ceil(byteLength / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
     plans.push({ model, copies: plan.copies, start, byteLength: plan.byteLength });
     for (const [k, index] of indices.entries()) {
+      if (k % ITEMS_PER_BREATH === 0) yield* breathe();
       placed.push({ ref: { model, index }, offset: start + plan.offsets[k]! });
       filled += model.header.end[index]! - model.header.begin[index]!;
     }
@@ -78,14 +82,31 @@ export function layOut(refs: readonly TensorRef[]): Layout {
   return { plans, placed, byteLength, isDense: filled === byteLength };
 }
 
-function inDataOrder(refs: readonly TensorRef[]): TensorRef[] {
+function* inDataOrder(refs: readonly TensorRef[]): Twin<readonly TensorRef[]> {
+  if (isInDataOrder(refs)) return refs;
   const byModel = new Map<Model, number[]>();
   for (const { model, index } of refs) {
     const indices = byModel.get(model);
     if (indices === undefined) byModel.set(model, [index]);
     else indices.push(index);
   }
-  return [...byModel].flatMap(([model, indices]) => indices.sort((a, b) => a - b).map((index) => ({ model, index })));
+  const ordered: TensorRef[] = [];
+  for (const [model, indices] of byModel) {
+    indices.sort((a, b) => a - b);
+    for (const [i, index] of indices.entries()) {
+      if (i % ITEMS_PER_BREATH === 0) yield* breathe();
+      ordered.push({ model, index });
+    }
+  }
+  return ordered;
+}
+
+/** As those of a single file are, where all are asked for. */
+function isInDataOrder(refs: readonly TensorRef[]): boolean {
+  return refs.every(({ model, index }, i) => {
+    const previous = refs[i - 1];
+    return previous === undefined || (previous.model === model && previous.index < index);
+  });
 }
 
 function tooLarge({ model, index }: TensorRef, length: number, limit: number): CryptoTensorsError {

@@ -1,7 +1,7 @@
 import { CryptoTensorsError, quote } from '../errors.js';
 import type { Engine } from '../engine/types.js';
 import { copiedBytes } from '../format/plan.js';
-import { step } from '../twin.js';
+import { mapped, step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import type { Audit } from '../model/audit.js';
 import { publicError } from '../model/faults.js';
@@ -180,7 +180,10 @@ export function* readTensors(
   yield* demandTensors(refs, context.signal);
   if (options.map === true) return mapTensors(refs, context);
   // What the caller gave is one piece.
-  const layouts = inParts(refs, options.into === undefined ? limit : Infinity).map(layOut);
+  const layouts: Layout[] = [];
+  for (const part of yield* inParts(refs, options.into === undefined ? limit : Infinity)) {
+    layouts.push(yield* layOut(part));
+  }
   const total = layouts.reduce((sum, { plans }) => sum + bytesOf(plans), 0);
   const tensors: Tensor[] = [];
   const filled: Uint8Array[] = [];
@@ -192,7 +195,7 @@ export function* readTensors(
       const { bytes, owned } = destinationOf(context.engine, layout.byteLength, options, layout.isDense);
       yield* readPlans(layout.plans, bytes, { ...context, onProgress });
       filled.push(bytes);
-      tensors.push(...handOut(layout, bytes, new TensorMemory(bytes.buffer, owned)));
+      for (const tensor of yield* handOut(layout, bytes, new TensorMemory(bytes.buffer, owned))) tensors.push(tensor);
       done += bytesOf(layout.plans);
     }
   } catch (error) {
@@ -202,8 +205,8 @@ export function* readTensors(
   return tensors;
 }
 
-function handOut({ placed }: Layout, bytes: Uint8Array, memory: TensorMemory): Tensor[] {
-  return placed.map(({ ref: { model, index }, offset }) => {
+function handOut({ placed }: Layout, bytes: Uint8Array, memory: TensorMemory): Twin<Tensor[]> {
+  return mapped(placed, ({ ref: { model, index }, offset }) => {
     const { header } = model;
     const length = header.end[index]! - header.begin[index]!;
     const view = new Uint8Array(bytes.buffer, bytes.byteOffset + offset, length);

@@ -10,7 +10,6 @@ import { linkSignals } from './signals.js';
 /** What a file was opened with that concerns its reads. */
 export interface ReadDefaults {
   threads?: number | undefined;
-  signal?: AbortSignal | undefined;
 }
 
 /** Whom to tell of the reads, and what of. */
@@ -94,7 +93,7 @@ export class Reads {
   }
 
   #link(options: ReadOptions) {
-    return linkSignals([this.#closing.signal, this.#defaults.signal, options.signal]);
+    return linkSignals([this.#closing.signal, options.signal]);
   }
 
   #context(options: ReadOptions, signal: AbortSignal): ReadContext {

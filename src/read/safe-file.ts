@@ -3,6 +3,7 @@ import { CryptoTensorsError, argumentError, quote } from '../errors.js';
 import { compareUtf8 } from '../format/canonical.js';
 import { getEngine } from '../engine/load.js';
 import type { Engine } from '../engine/types.js';
+import { ITEMS_PER_BREATH, breathe } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { auditOf } from '../model/audit.js';
 import type { Place } from '../model/audit.js';
@@ -16,8 +17,9 @@ import { checkReadOptions } from './options.js';
 import type { ReadOptions } from './options.js';
 import { pinOf } from '../model/pin.js';
 import { readTensors } from './read-tensors.js';
-import { attachModels, checkAttachOptions, shareModels, unshareModels } from '../open/share.js';
-import type { AttachOptions, SharedModel } from '../open/share.js';
+import type { ReadContext } from './read-tensors.js';
+import { attachModels, checkAttachOptions, shareModels } from '../open/share.js';
+import type { AttachOptions, SharedModel, Sharing } from '../open/share.js';
 import type { ShardIndex } from '../model/shards.js';
 import type { TensorRef } from '../model/tensor-index.js';
 import { Reads } from './reads.js';
@@ -45,7 +47,8 @@ export class SafeFile implements Disposable, AsyncDisposable {
   readonly #shards: ShardIndex | null;
   readonly #place: Place;
   readonly #reads: Reads;
-  #shared: SharedModel | null = null;
+  /** Withdrawn when this is closed, or collected without having been. */
+  #sharing: Sharing | null = null;
   #pins: readonly string[] | null = null;
 
   /** @internal Use `safeOpen`. */
@@ -178,14 +181,25 @@ export class SafeFile implements Disposable, AsyncDisposable {
    * @throws the same as `getTensor`; when one tensor fails or is refused, none is returned
    */
   async getTensors(options: GetTensorsOptions = {}): Promise<Map<string, Tensor>> {
-    const refs = this.#select(options, 'getTensors');
-    return byName(await this.#read(refs, options));
+    checkReadOptions(options, 'getTensors', ['names']);
+    return this.#reads.run(options, (context) => this.#getTensors(options, context));
   }
 
   /** The same, blocking the calling thread. */
   getTensorsSync(options: GetTensorsOptions = {}): Map<string, Tensor> {
-    const refs = this.#select(options, 'getTensorsSync');
-    return byName(this.#readSync(refs, options));
+    checkReadOptions(options, 'getTensorsSync', ['names']);
+    return this.#reads.runSync(options, (context) => this.#getTensors(options, context));
+  }
+
+  *#getTensors(options: GetTensorsOptions, context: ReadContext): Twin<Map<string, Tensor>> {
+    const refs = yield* this.#select(options.names);
+    const tensors = yield* readTensors(refs, options, context);
+    const byName = new Map<string, Tensor>();
+    for (const [i, tensor] of tensors.entries()) {
+      if (i % ITEMS_PER_BREATH === 0) yield* breathe();
+      byName.set(tensor.name, tensor);
+    }
+    return byName;
   }
 
   /**
@@ -199,8 +213,8 @@ export class SafeFile implements Disposable, AsyncDisposable {
 
   /**
    * A token for other threads of this process: send it with `postMessage`, and attach to it there. They use the same verified
-   * header, data keys and descriptors: nothing is verified twice, and no key is in the token. Valid until this file is closed;
-   * what was attached by then stays open.
+   * header, data keys and descriptors: nothing is verified twice, and no key is in the token. Valid until this file is closed
+   * or collected, or the thread that opened it ends; what was attached by then stays open.
    *
    * If the file's policy defines `allow_tensor`, it is asked about all tensors now, and the token holds its answers but neither
    * claims nor environment. `await allowedKeys()` first asks without blocking the thread.
@@ -210,8 +224,8 @@ export class SafeFile implements Disposable, AsyncDisposable {
    */
   share(): SharedModel {
     this.#reads.assertOpen();
-    this.#shared ??= shareModels(this.#engine, this.#models, this.#shards);
-    return this.#shared;
+    this.#sharing ??= shareModels(this.#engine, this.#models, this.#shards);
+    return this.#sharing.shared;
   }
 
   /**
@@ -242,7 +256,7 @@ export class SafeFile implements Disposable, AsyncDisposable {
   [Symbol.dispose](): void {
     if (this.#reads.closed) return;
     this.#reads.close();
-    if (this.#shared !== null) unshareModels(this.#engine, this.#shared);
+    for (const publication of this.#sharing?.publications ?? []) publication.withdraw();
     for (const model of this.#models) closeModel(model);
   }
 
@@ -295,14 +309,21 @@ export class SafeFile implements Disposable, AsyncDisposable {
     }
   }
 
-  #select(options: GetTensorsOptions, where: string): TensorRef[] {
-    checkReadOptions(options, where, ['names']);
-    if (options.names === undefined) return [...this.#index.values()];
-    const names: unknown = options.names;
+  *#select(names: unknown): Twin<TensorRef[]> {
+    const refs: TensorRef[] = [];
+    if (names === undefined) {
+      for (const ref of this.#index.values()) {
+        if (refs.push(ref) % ITEMS_PER_BREATH === 0) yield* breathe();
+      }
+      return refs;
+    }
     if (typeof names === 'string' || typeof (names as Iterable<string> | null)?.[Symbol.iterator] !== 'function') {
       throw argumentError('options.names', 'a list of names', names);
     }
-    return [...new Set(options.names)].map((name) => this.#findToRead(name));
+    for (const name of new Set(names as Iterable<string>)) {
+      if (refs.push(this.#find(name)) % ITEMS_PER_BREATH === 0) yield* breathe();
+    }
+    return refs;
   }
 
   #read(refs: readonly TensorRef[], options: ReadOptions): Promise<Tensor[]> {
@@ -312,8 +333,4 @@ export class SafeFile implements Disposable, AsyncDisposable {
   #readSync(refs: readonly TensorRef[], options: ReadOptions): Tensor[] {
     return this.#reads.runSync(options, (context) => readTensors(refs, options, context));
   }
-}
-
-function byName(tensors: readonly Tensor[]): Map<string, Tensor> {
-  return new Map(tensors.map((tensor) => [tensor.name, tensor]));
 }

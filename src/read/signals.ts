@@ -1,4 +1,4 @@
-import { setMaxListeners } from 'node:events';
+import { onAbort } from '../abort.js';
 
 /** Several signals as one, for as long as one piece of work takes. */
 export interface LinkedSignal {
@@ -13,18 +13,15 @@ export interface LinkedSignal {
  */
 export function linkSignals(signals: readonly (AbortSignal | undefined)[]): LinkedSignal {
   const sources = signals.filter((signal) => signal !== undefined);
-  // As many listeners as reads under way: that is no leak, and Node need not warn of one.
-  if (sources.length > 0) setMaxListeners(0, ...sources);
   const aborted = sources.find((signal) => signal.aborted);
   const only = aborted ?? (sources.length === 1 ? sources[0] : undefined);
   if (only !== undefined) return { signal: only, unlink: () => undefined };
   const controller = new AbortController();
-  const abort = (event: Event): void => controller.abort((event.target as AbortSignal).reason);
-  for (const source of sources) source.addEventListener('abort', abort);
+  const ignores = sources.map((source) => onAbort(source, () => controller.abort(source.reason)));
   return {
     signal: controller.signal,
     unlink: () => {
-      for (const source of sources) source.removeEventListener('abort', abort);
+      for (const ignore of ignores) ignore();
     },
   };
 }

@@ -3,6 +3,7 @@ import { isDtype } from '../format/dtype.js';
 import type { Dtype } from '../format/dtype.js';
 import { layOut } from '../format/layout.js';
 import { getEngine } from '../engine/load.js';
+import { allocated } from '../engine/memory.js';
 import type { Engine } from '../engine/types.js';
 import { writeAtomically } from '../files/atomic-write.js';
 import { publicError } from '../model/faults.js';
@@ -78,7 +79,7 @@ function* saveTo(tensors: TensorsInput, path: string | URL, options: SaveOptions
 
 function* saveBytes(tensors: TensorsInput, options: SaveOptions, where: string): Twin<Uint8Array> {
   return yield* withPlan(tensors, options, where, function* (prepared, engine) {
-    const bytes = new Uint8Array(prepared.byteLength);
+    const bytes = allocated(prepared.byteLength, () => new Uint8Array(prepared.byteLength));
     yield* sealTo(prepared, engine.memorySink(bytes), engine, options);
     return bytes;
   });

@@ -61,6 +61,29 @@ describe('CRYPTOTENSORS_ENGINE', () => {
     expect(info.aead).toEqual({ aes128gcm: 'node:crypto', aes256gcm: 'node:crypto', chacha20poly1305: 'node:crypto' });
   });
 
+  it("is the process's: what a worker has in its own environment changes nothing, whoever loads first", () => {
+    const url = JSON.stringify(pathToFileURL(join(dist, 'engine/load.js')).href);
+    const worker = `
+      const { parentPort } = require('node:worker_threads');
+      import(${url}).then(({ engineInfo }) => parentPort.postMessage(engineInfo()))`;
+    for (const first of ['main', 'worker']) {
+      const info = run(
+        `
+        import { once } from 'node:events';
+        import { Worker } from 'node:worker_threads';
+        const { engineInfo } = await import(${url});
+        const first = ${JSON.stringify(first)};
+        if (first === 'main') engineInfo();
+        const env = { CRYPTOTENSORS_ENGINE: 'ring' };
+        const [inWorker] = await once(new Worker(${JSON.stringify(worker)}, { eval: true, env, execArgv: [] }), 'message');
+        console.log(JSON.stringify({ aead: { main: engineInfo().aead.aes256gcm, worker: inWorker.aead.aes256gcm } }));
+        `,
+        { CRYPTOTENSORS_ENGINE: 'openssl' },
+      );
+      expect(info.aead, `${first} first`).toEqual({ main: 'openssl', worker: 'openssl' });
+    }
+  });
+
   it('refuses anything else', () => {
     expect(load(dist, { CRYPTOTENSORS_ENGINE: 'rong' })).toEqual({
       code: 'InvalidOption',

@@ -7,7 +7,7 @@ import { getEngine } from '#dist/engine/load.js';
 import { MAX_PART_BYTES, inParts } from '#dist/read/parts.js';
 import { readTensors } from '#dist/read/read-tensors.js';
 import type { TensorRef } from '#dist/model/tensor-index.js';
-import { runAsync } from '#dist/twin.js';
+import { runAsync, runSync } from '#dist/twin.js';
 import { expect, test } from 'vitest';
 import { refusal } from '../support/errors.js';
 import { KEYS, bytesOf } from '../support/model.js';
@@ -53,7 +53,7 @@ test('no part is longer than the limit, whatever the order in which tensors are 
   await using file = await safeOpen(path, { keys: KEYS });
   const refs = refsOf(file);
   for (const order of [refs, refs.toReversed()]) {
-    const parts = inParts(order, 3200);
+    const parts = runSync(inParts(order, 3200));
     expect(parts.flat()).toEqual(refs);
     for (const part of parts) {
       const bytes = part.reduce(

@@ -106,3 +106,35 @@ describe('share and attach', () => {
     expect(() => SafeFile.attach('token' as never)).toThrow(/token must be what SafeFile\.share\(\) returned/);
   });
 });
+
+describe('a token ends with its publisher', () => {
+  /** Opens and shares in a worker of its own, which then ends in one way or another. */
+  async function publish(
+    ending: 'terminate' | 'throw' | 'exit' | 'let go',
+  ): Promise<{ token: SharedModel; end: () => Promise<unknown> }> {
+    const publisher = new Worker(new URL('share-publisher.mjs', import.meta.url), {
+      workerData: { path, keys: String(KEYS) },
+    });
+    const [token] = (await once(publisher, 'message')) as [SharedModel];
+    const end = async (): Promise<unknown> => {
+      if (ending === 'terminate') return publisher.terminate();
+      const ended = new Promise((resolve) => publisher.once(ending === 'let go' ? 'message' : 'exit', resolve));
+      publisher.on('error', () => undefined);
+      publisher.postMessage(ending);
+      return ended;
+    };
+    return { token, end };
+  }
+
+  test.each(['terminate', 'throw', 'exit', 'let go'] as const)('%s', async (ending) => {
+    const { token, end } = await publish(ending);
+    const before = SafeFile.attach(token);
+    expect(descriptorsOf(path)).toBe(1);
+    await end();
+    await refusal('Closed', () => SafeFile.attach(token));
+    // What was attached stays, and its descriptor is the last.
+    expect((await before.getTensor('mask')).data).toEqual(Uint8Array.of(1, 0, 1));
+    await before.close();
+    expect(descriptorsOf(path)).toBe(0);
+  });
+});

@@ -1,8 +1,10 @@
-import { getEventListeners } from 'node:events';
+import { defaultMaxListeners, getEventListeners, getMaxListeners } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { linkSignals } from '#dist/read/signals.js';
-import { safeOpen, saveFileSync } from 'cryptotensors';
+import { AbortError, loadFile, safeOpen, saveFileSync } from 'cryptotensors';
 import { KEYS, saveSmallModel } from '../support/model.js';
 import { temporaryFolder } from '../support/temporary.js';
 
@@ -34,9 +36,11 @@ describe('linkSignals', () => {
 
 test('ten thousand concurrent small reads are all answered, and leave nothing on the signals', async () => {
   const { signal } = new AbortController();
-  await using model = await safeOpen(path, { keys: KEYS, signal });
+  const warnings: Error[] = [];
+  process.on('warning', (warning) => warnings.push(warning));
+  await using model = await safeOpen(path, { keys: KEYS });
   const reads = Array.from({ length: 10_000 }, (_, i) =>
-    i % 2 === 0 ? model.getTensor('mask') : model.getSlice('encoder.weight').read(i % 8),
+    i % 2 === 0 ? model.getTensor('mask', { signal }) : model.getSlice('encoder.weight').read(i % 8, { signal }),
   );
   const tensors = await Promise.all(reads);
   expect(tensors.filter(({ name }) => name === 'mask').every(({ data }) => data[0] === 1 && data[1] === 0)).toBe(true);
@@ -44,6 +48,35 @@ test('ten thousand concurrent small reads are all answered, and leave nothing on
     true,
   );
   expect(getEventListeners(signal, 'abort')).toEqual([]);
+  // The caller's own, as the caller left it.
+  expect(getMaxListeners(signal)).toBe(defaultMaxListeners);
+  await setTimeout(1);
+  expect(warnings).toEqual([]);
+});
+
+test('a model of twenty shards is read without a warning', async () => {
+  const weightMap: Record<string, string> = {};
+  for (let i = 0; i < 20; i++) {
+    weightMap[`t${i}`] = `${i}.safetensors`;
+    saveFileSync({ [`t${i}`]: { shape: [4], data: Uint8Array.of(i, 1, 2, 3) } }, join(folder, `${i}.safetensors`));
+  }
+  const index = join(folder, 'twenty.safetensors.index.json');
+  writeFileSync(index, JSON.stringify({ weight_map: weightMap }));
+  const warnings: Error[] = [];
+  process.on('warning', (warning) => warnings.push(warning));
+  const { signal } = new AbortController();
+  const tensors = await loadFile(index, { signal });
+  expect(tensors.size).toBe(20);
+  await setTimeout(1);
+  expect(warnings).toEqual([]);
+});
+
+test('the signal of an opening ends no read; that of a load ends all of it', async () => {
+  const controller = new AbortController();
+  await using model = await safeOpen(path, { keys: KEYS, signal: controller.signal });
+  controller.abort();
+  expect((await model.getTensor('mask')).data).toEqual(Uint8Array.of(1, 0, 1));
+  await expect(loadFile(path, { keys: KEYS, signal: controller.signal })).rejects.toBeInstanceOf(AbortError);
 });
 
 test('closing in the middle of reads ends them with Closed, and waits for them', async () => {

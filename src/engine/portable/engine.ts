@@ -1,6 +1,7 @@
 import { runAsync, runSync } from '../../twin.js';
 import type { Twin } from '../../twin.js';
 import { EngineFault } from '../fault.js';
+import { allocated } from '../memory.js';
 import type { AeadAlgorithm, DigestAlgorithm, Engine, EngineFacts, Secret, Source } from '../types.js';
 import { keyAgreement } from './agreement.js';
 import { checkAeadAlgorithm, checkBytes, checkDigestAlgorithm, checkJobBytes, checkLength } from './arguments.js';
@@ -91,8 +92,11 @@ export function createPortableEngine(primitives: Primitives, files: Files | null
       return packed;
     },
     allocate: (byteLength, shared) =>
-      new Uint8Array(shared ? new SharedArrayBuffer(byteLength) : new ArrayBuffer(byteLength)),
-    allocateUnsafe: (byteLength) => new Uint8Array(new ArrayBuffer(byteLength)),
+      allocated(
+        byteLength,
+        () => new Uint8Array(shared ? new SharedArrayBuffer(byteLength) : new ArrayBuffer(byteLength)),
+      ),
+    allocateUnsafe: (byteLength) => allocated(byteLength, () => new Uint8Array(new ArrayBuffer(byteLength))),
     wipe: (bytes) => void bytes.fill(0),
   };
 }

@@ -67,7 +67,10 @@ export const webCrypto: Primitives = {
 const UNCOMPRESSED = 4;
 
 function pointOf(curve: AgreementCurve, publicKey: Uint8Array): Uint8Array {
-  return curve === 'X25519' ? publicKey : Uint8Array.of(UNCOMPRESSED, ...publicKey);
+  if (curve === 'X25519') return publicKey;
+  const point = new Uint8Array(1 + publicKey.length).fill(UNCOMPRESSED, 0, 1);
+  point.set(publicKey, 1);
+  return point;
 }
 
 /** The libraries throw for bytes that are no key. */

@@ -79,7 +79,7 @@ class AnswerReader implements Answered {
   #addText(text: Uint8Array): void {
     const keys = parseJwks(text, this.engine, originOf(text) ?? { where: this.#name });
     this.#add(keys);
-    this.owned.push(...secretsOf(keys));
+    for (const secret of secretsOf(keys)) this.owned.push(secret);
   }
 
   #addRing(ring: KeyRing): void {
@@ -89,7 +89,7 @@ class AnswerReader implements Answered {
     }
     const { owned, ...keys } = releaseKeyRing(ring);
     this.#add(keys);
-    this.owned.push(...owned);
+    for (const secret of owned) this.owned.push(secret);
   }
 
   #addMasterKey({ key, kid, algorithm = null, state }: RawMasterKey): void {

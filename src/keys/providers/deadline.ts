@@ -1,3 +1,4 @@
+import { onAbort } from '../../abort.js';
 import { AbortError, CryptoTensorsError } from '../../errors.js';
 
 export interface Deadline<Result> {
@@ -20,8 +21,7 @@ export async function withDeadline<Result>(
   if (signal?.aborted === true) throw new AbortError(signal.reason);
   const controller = new AbortController();
   const stop = (error: Error): void => controller.abort(error);
-  const onAbort = (): void => stop(new AbortError(signal?.reason));
-  signal?.addEventListener('abort', onAbort, { once: true });
+  const ignore = onAbort(signal, () => stop(new AbortError(signal?.reason)));
   const timer = setTimeout(
     () => stop(new CryptoTensorsError('KeyNotFound', `no answer within ${timeoutMs} ms`)),
     timeoutMs,
@@ -40,6 +40,6 @@ export async function withDeadline<Result>(
     return await Promise.race([done, stopped]);
   } finally {
     clearTimeout(timer);
-    signal?.removeEventListener('abort', onAbort);
+    ignore();
   }
 }

@@ -1,3 +1,4 @@
+import { onAbort } from '../../abort.js';
 import { AbortError } from '../../errors.js';
 
 interface Flight<Result> {
@@ -19,15 +20,14 @@ export class SingleFlight<Result> {
     if (signal.aborted) throw new AbortError(signal.reason);
     const flight = this.#flights.get(name) ?? this.#start(name, work);
     flight.waiting++;
-    let leave: () => void = () => undefined;
+    let stay: () => void = () => undefined;
     const left = new Promise<never>((_, reject) => {
-      leave = () => reject(new AbortError(signal.reason));
-      signal.addEventListener('abort', leave, { once: true });
+      stay = onAbort(signal, () => reject(new AbortError(signal.reason)));
     });
     try {
       return await Promise.race([flight.result, left]);
     } finally {
-      signal.removeEventListener('abort', leave);
+      stay();
       if (--flight.waiting === 0) {
         this.#forget(name, flight);
         flight.controller.abort();

@@ -30,7 +30,7 @@ export function findObjects({ library, handle }: Session, conditions: readonly C
   try {
     for (;;) {
       const batch = library.C_FindObjects(handle, BATCH);
-      handles.push(...batch);
+      for (const handle of batch) handles.push(handle);
       if (batch.length < BATCH) break;
     }
   } finally {

@@ -1,4 +1,4 @@
-#include "box_job.h"
+#include "open_box_job.h"
 
 #include <stdexcept>
 
