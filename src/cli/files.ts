@@ -1,6 +1,11 @@
-import { closeSync, fsyncSync, lstatSync, openSync, readFileSync, renameSync, unlinkSync, writeSync } from 'node:fs';
-import { randomBytes } from 'node:crypto';
-import { CryptoTensorsError, quote } from '../errors.js';
+import { CryptoTensorsError, quotePath } from '../errors.js';
+import { getEngine } from '../engine/load.js';
+import { writeAtomically } from '../files/atomic-write.js';
+import { writeNewFiles } from '../files/new-files.js';
+import { readBounded } from '../files/read-bounded.js';
+import { kindOf, linkStatusOf } from '../files/status.js';
+import { taken } from '../files/target.js';
+import { runSync } from '../twin.js';
 import { usageError } from './cli-error.js';
 
 /**
@@ -9,59 +14,61 @@ import { usageError } from './cli-error.js';
  * @throws {CryptoTensorsError} `FileError` with `EEXIST`
  */
 export function refuseExisting(path: string, advice: string): void {
-  if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return;
-  throw alreadyThere(path, advice);
-}
-
-export function alreadyThere(path: string, advice: string): CryptoTensorsError {
-  return new CryptoTensorsError('FileError', `${quote(path)} is already there. ${advice}`, {
-    path,
-    systemCode: 'EEXIST',
-  });
-}
-
-export function systemError(path: string, what: string, error: unknown): CryptoTensorsError {
-  const { code, message } = error as NodeJS.ErrnoException;
-  return new CryptoTensorsError('FileError', `${quote(path)} could not be ${what}: ${message}`, {
-    path,
-    ...(code === undefined ? {} : { systemCode: code }),
-    cause: error,
-  });
+  const status = linkStatusOf(path);
+  if (status === null) return;
+  if (status.isFile() || status.isSymbolicLink()) throw taken(path, advice);
+  const found = kindOf(status);
+  throw new CryptoTensorsError(
+    'FileError',
+    `${quotePath(path)} is ${found}, and only a regular file is ever replaced. Choose another target`,
+    { path, found, expected: 'a regular file', systemCode: 'EEXIST' },
+  );
 }
 
 /** Writes a small file: its path holds what was there before, or all of the new one. */
 export function writeWhole(path: string, bytes: Uint8Array): void {
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  runSync(
+    // eslint-disable-next-line require-yield -- nothing here takes long
+    writeAtomically({ path, byteLength: bytes.length, engine: getEngine() }, function* (sink) {
+      sink.write(0, bytes);
+    }),
+  );
+}
+
+/** A file of keys to write. */
+export interface KeyFile {
+  path: string;
+  mode: number;
+  text: string;
+}
+
+/**
+ * Writes key files, all of them or none, never over what is there.
+ *
+ * @throws {CryptoTensorsError} `FileError`, with `EEXIST` for a path that is taken
+ */
+export function writeKeyFiles(files: readonly KeyFile[]): void {
   try {
-    const descriptor = openSync(temporary, 'wx');
-    try {
-      for (let done = 0; done < bytes.length;) done += writeSync(descriptor, bytes, done);
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
-    renameSync(temporary, path);
+    writeNewFiles(
+      files.map(({ path, mode, text }) => ({ path, mode, bytes: new TextEncoder().encode(text) })),
+      getEngine(),
+    );
   } catch (error) {
-    try {
-      unlinkSync(temporary);
-    } catch {
-      // It was never made; the error that brought us here says more.
-    }
-    throw systemError(path, 'written', error);
+    if (!(error instanceof CryptoTensorsError) || error.systemCode !== 'EEXIST' || error.path === undefined)
+      throw error;
+    throw taken(error.path, 'Keys are never written over a file: choose another name, or move that one away');
   }
 }
 
-/** A text file that the user names: UTF-8, as it stands. */
+/** Far above any policy or list of cases; a path that points at a model by mistake is refused before it fills the memory. */
+const MAX_TEXT_BYTES = 64 * 1024 * 1024;
+
+/** A text file, or a pipe, that the user names: UTF-8, as it stands. */
 export function readText(path: string): string {
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(path);
-  } catch (error) {
-    throw systemError(path, 'read', error);
-  }
+  const bytes = runSync(readBounded(path, { limit: MAX_TEXT_BYTES, pipes: true }));
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    throw usageError(`${quote(path)} is not UTF-8 text`);
+    throw usageError(`${quotePath(path)} is not UTF-8 text`);
   }
 }

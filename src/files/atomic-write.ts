@@ -1,10 +1,10 @@
-import { CryptoTensorsError, quote } from '../errors.js';
+import { CryptoTensorsError, quotePath } from '../errors.js';
 import { EngineFault } from '../engine/fault.js';
 import type { Engine, FileStatus, Sink } from '../engine/types.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { removeAbandoned } from './abandoned.js';
-import { ANYBODY, narrowed, takeOver, widenForGroup } from './permissions.js';
+import { ANYBODY, PERMISSIONS, narrowed, takeOver, widenForGroup } from './permissions.js';
 import { fileError, systemCodeOf } from './system-error.js';
 import { openTarget } from './target.js';
 import type { Target } from './target.js';
@@ -58,7 +58,7 @@ export function* writeAtomically<Result>(file: NewFile, fill: (sink: Sink) => Tw
 /** Makes the temporary file with as few permissions as it will have, so that nobody opens it meanwhile who may not later. */
 export function create(target: Target, { engine, mode = ANYBODY, like = null }: NewFile): TemporaryFile {
   if (target.existing !== null) return TemporaryFile.create(target, engine, { mode: 0o600 });
-  const temporary = TemporaryFile.create(target, engine, { mode: narrowed(mode, like) });
+  const temporary = TemporaryFile.create(target, engine, { mode: narrowed(mode & PERMISSIONS, like) });
   try {
     widenForGroup(temporary.sink, mode, like);
   } catch (error) {
@@ -102,7 +102,7 @@ export function* flushFolder({ folder, given }: Pick<Target, 'folder' | 'given'>
     const code = systemCodeOf(error);
     throw new CryptoTensorsError(
       'FileError',
-      `${quote(given)} is written and stands under its name, but the folder ${quote(folder.path)} could not be flushed to the disk (${code ?? 'for a reason that the system does not tell'}): if the machine loses power now, what was there before may be back`,
+      `${quotePath(given)} is written and stands under its name, but the folder ${quotePath(folder.path)} could not be flushed to the disk (${code ?? 'for a reason that the system does not tell'}): if the machine loses power now, what was there before may be back`,
       { path: given, ...(code === undefined ? {} : { systemCode: code }), cause: error },
     );
   }
@@ -116,7 +116,7 @@ function warnOfOtherNames({ existing, given }: Target, { leaves }: NewFile): voi
       ? 'one other name (a hard link) that still leads'
       : `${existing.links - 1} other names (hard links) that still lead`;
   process.emitWarning(
-    `${quote(given)} was replaced, but the file that was there has ${others} to ${leaves?.(existing) ?? 'what was there before'}. Find it with: find FOLDER -inum ${existing.inode}`,
+    `${quotePath(given)} was replaced, but the file that was there has ${others} to ${leaves?.(existing) ?? 'what was there before'}. Find it with: find FOLDER -inum ${existing.inode}`,
     { type: 'CryptoTensorsWarning', code: 'OtherNamesRemain' },
   );
 }

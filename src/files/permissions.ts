@@ -4,7 +4,8 @@ import { systemCodeOf } from './system-error.js';
 
 /** What a new file may be used for by whom, where nothing else is asked for: reading and writing by all, less the umask. */
 export const ANYBODY = 0o666;
-const PERMISSIONS = 0o777;
+/** Without the set-user-id, set-group-id and sticky bits. */
+export const PERMISSIONS = 0o777;
 const GROUP = 0o070;
 
 /**

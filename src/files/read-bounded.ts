@@ -1,7 +1,7 @@
 import { close, closeSync, constants, fstat, fstatSync, open, openSync, read, readSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { promisify } from 'node:util';
-import { CryptoTensorsError, quote } from '../errors.js';
+import { CryptoTensorsError, quotePath } from '../errors.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { kindOf } from './status.js';
@@ -17,6 +17,8 @@ export interface BoundedRead {
   limit: number;
   /** Whether a symbolic link is followed. Default: yes. */
   links?: 'follow' | 'refuse';
+  /** Whether a pipe is read to its end, as one that a shell makes (`<(…)`, `/dev/stdin`): waits for its writer. Default: no. */
+  pipes?: boolean;
   /** What the file is to be, for messages: `key file`. */
   what?: string;
   /** What a file that is too long may be instead, for the message. */
@@ -35,7 +37,8 @@ export function* readBounded(path: string, options: BoundedRead): Twin<Uint8Arra
   let descriptor: number | null = null;
   let bytes: Uint8Array | null = null;
   try {
-    const flags = options.links === 'refuse' ? OPEN_FLAGS | NOFOLLOW : OPEN_FLAGS;
+    const wait = options.pipes === true ? 0 : NONBLOCK;
+    const flags = constants.O_RDONLY | wait | (options.links === 'refuse' ? NOFOLLOW : 0);
     descriptor = yield* step(
       () => openSync(path, flags),
       () => openAsync(path, flags),
@@ -45,6 +48,7 @@ export function* readBounded(path: string, options: BoundedRead): Twin<Uint8Arra
       () => fstatSync(opened, { bigint: true }),
       () => fstatAsync(opened, { bigint: true }),
     );
+    if (options.pipes === true && (status.isFIFO() || status.isSocket())) return yield* readPipe(path, opened, options);
     bytes = allocate(path, status, options);
     const length = yield* fill(opened, bytes);
     return bytes.subarray(0, length);
@@ -57,24 +61,66 @@ export function* readBounded(path: string, options: BoundedRead): Twin<Uint8Arra
 }
 
 /** Without O_NONBLOCK, opening a FIFO waits for somebody to write to it. Windows has neither. */
-const OPEN_FLAGS = constants.O_RDONLY | ((constants.O_NONBLOCK as number | undefined) ?? 0);
+const NONBLOCK = (constants.O_NONBLOCK as number | undefined) ?? 0;
 const NOFOLLOW = (constants.O_NOFOLLOW as number | undefined) ?? 0;
+
+const PIECE = 64 * 1024;
+
+/** Reads to the end of a pipe, once: what was read is not to be had again. */
+function* readPipe(path: string, descriptor: number, { limit, what, advice, wipe }: BoundedRead): Twin<Uint8Array> {
+  let bytes = new Uint8Array(Math.min(PIECE, limit + 1));
+  let length = 0;
+  try {
+    for (;;) {
+      const count = yield* readOn(descriptor, bytes, length);
+      if (count === 0) return bytes.slice(0, length);
+      length += count;
+      if (length > limit) throw tooLong(path, `more than ${limit}`, { limit, what, advice });
+      if (length < bytes.length) continue;
+      const larger = new Uint8Array(Math.min(2 * bytes.length, limit + 1));
+      larger.set(bytes);
+      wipe?.(bytes);
+      bytes = larger;
+    }
+  } finally {
+    wipe?.(bytes);
+  }
+}
+
+function* readOn(descriptor: number, bytes: Uint8Array, at: number): Twin<number> {
+  return yield* step(
+    () => readSync(descriptor, bytes, at, bytes.length - at, null),
+    async () => (await readAsync(descriptor, bytes, at, bytes.length - at, null)).bytesRead,
+  );
+}
+
+function tooLong(
+  path: string,
+  found: string,
+  {
+    limit,
+    what = 'file',
+    advice,
+  }: Pick<BoundedRead, 'limit'> & { what: string | undefined; advice: string | undefined },
+): CryptoTensorsError {
+  return new CryptoTensorsError(
+    'FileError',
+    `${what} ${quotePath(path)} has ${found} bytes, but at most ${limit} are read${advice === undefined ? '' : `: ${advice}`}`,
+    { path, expected: `at most ${limit} bytes`, found: `${found} bytes` },
+  );
+}
 
 function allocate(path: string, status: BigIntStats, { limit, what = 'file', advice }: BoundedRead): Uint8Array {
   if (!status.isFile()) {
     const found = kindOf(status);
-    throw new CryptoTensorsError('FileError', `${what} ${quote(path)} must be a regular file, but is ${found}`, {
+    throw new CryptoTensorsError('FileError', `${what} ${quotePath(path)} must be a regular file, but is ${found}`, {
       path,
       expected: 'a regular file',
       found,
     });
   }
   if (status.size > BigInt(limit)) {
-    throw new CryptoTensorsError(
-      'FileError',
-      `${what} ${quote(path)} has ${status.size} bytes, but at most ${limit} are read${advice === undefined ? '' : `: ${advice}`}`,
-      { path, expected: `at most ${limit} bytes`, found: `${status.size} bytes` },
-    );
+    throw tooLong(path, String(status.size), { limit, what, advice });
   }
   return new Uint8Array(Number(status.size));
 }

@@ -1,6 +1,6 @@
-import { lstatSync, realpathSync, statSync } from 'node:fs';
-import type { BigIntStats } from 'node:fs';
-import { realpath, stat } from 'node:fs/promises';
+import { lstatSync, readdirSync, realpathSync, statSync } from 'node:fs';
+import type { BigIntStats, Dirent } from 'node:fs';
+import { readdir, realpath, stat } from 'node:fs/promises';
 import type { FileStatus } from '../engine/types.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
@@ -10,6 +10,22 @@ export function* realPath(path: string): Twin<string | null> {
   return yield* step(
     () => orNull(() => realpathSync(path)),
     () => realpath(path).catch(() => null),
+  );
+}
+
+/** The file behind symbolic links. Throws what `node:fs` throws. */
+export function resolvedPath(path: string): Twin<string> {
+  return step(
+    () => realpathSync(path),
+    () => realpath(path),
+  );
+}
+
+/** What is in a folder. Throws what `node:fs` throws. */
+export function entriesOf(path: string): Twin<Dirent[]> {
+  return step(
+    () => readdirSync(path, { withFileTypes: true }),
+    () => readdir(path, { withFileTypes: true }),
   );
 }
 

@@ -2,12 +2,12 @@ import type { Command } from 'commander';
 import { generateKeys, generateRecipientKeys, publicJwks } from '../../index.js';
 import type { JwkSet } from '../../index.js';
 import { EXIT_CODE_HELP } from '../exit-codes.js';
+import { writeKeyFiles } from '../files.js';
+import type { KeyFile } from '../files.js';
 import { addFlags } from '../flag-table.js';
 import type { Flags } from '../flag-table.js';
 import { addOutputFlags, given } from '../flags.js';
 import type { OutputFlags } from '../flags.js';
-import { writeNewFiles } from '../key-files.js';
-import type { NewFile } from '../key-files.js';
 import { Output } from '../output.js';
 import { targetOf } from '../paths.js';
 import { visibleName } from '../terminal-text.js';
@@ -59,9 +59,9 @@ function keygen(flags: KeygenFlags): void {
   const { algorithm = 'aes256gcm', format = 'reference' } = flags;
   const keys = generateKeys({ algorithm, format, ...given({ encKid: flags.encKid, signKid: flags.signKid }) });
   const [master, signing] = keys.keys;
-  const files: NewFile[] = [{ path: target, mode: 0o600, text: toText(keys) }];
+  const files: KeyFile[] = [{ path: target, mode: 0o600, text: toText(keys) }];
   if (flags.public !== undefined) files.push({ path: flags.public, mode: 0o644, text: toText(publicJwks(keys)) });
-  writeNewFiles(files);
+  writeKeyFiles(files);
   const encKid = master!.kid!;
   const signKid = signing!.kid!;
   output.result({ keys: target, public: flags.public ?? null, encKid, signKid, algorithm, format }, [
@@ -81,9 +81,9 @@ function recipientKeygen(target: string, flags: KeygenFlags, output: Output): vo
   const { curve = 'X25519' } = flags;
   const keys = generateRecipientKeys({ curve, ...given({ kid: flags.kid }) });
   const kid = keys.keys[0]!.kid!;
-  const files: NewFile[] = [{ path: target, mode: 0o600, text: toText(keys) }];
+  const files: KeyFile[] = [{ path: target, mode: 0o600, text: toText(keys) }];
   if (flags.public !== undefined) files.push({ path: flags.public, mode: 0o644, text: toText(publicJwks(keys)) });
-  writeNewFiles(files);
+  writeKeyFiles(files);
   output.result({ keys: target, public: flags.public ?? null, recipientKid: kid, curve }, [
     `Wrote ${visibleName(target)}: recipient key ${visibleName(kid)} (${curve})`,
     '  This is the secret: whoever has it can use the licences that you are given. Without it they are lost: keep a',

@@ -5,12 +5,11 @@ import { usageError } from '../cli-error.js';
 import { forEachFile } from '../each-file.js';
 import type { FileResult } from '../each-file.js';
 import { EXIT_CODE_HELP } from '../exit-codes.js';
-import { writeWhole } from '../files.js';
+import { writeKeyFiles, writeWhole } from '../files.js';
 import { addFlags } from '../flag-table.js';
 import type { Flags } from '../flag-table.js';
 import { addOutputFlags, given, parseClaims, policyTexts } from '../flags.js';
 import type { OutputFlags } from '../flags.js';
-import { writeNewFiles } from '../key-files.js';
 import { Output } from '../output.js';
 import { newTargetOf, sourceOf, targetOf } from '../paths.js';
 import { formatBytes } from '../sizes.js';
@@ -241,7 +240,7 @@ async function exportKey(path: string, flags: KeyFlags & Flags<'output'>): Promi
   const output = new Output(flags);
   const target = targetOf(undefined, flags);
   const jwks = await exportLicenseKey(path, keyOptions(flags));
-  writeNewFiles([{ path: target, mode: 0o600, text: `${JSON.stringify(jwks, null, 2)}\n` }]);
+  writeKeyFiles([{ path: target, mode: 0o600, text: `${JSON.stringify(jwks, null, 2)}\n` }]);
   const kid = jwks.keys[0]!.kid!;
   output.result({ path, keys: target, encKid: kid }, [
     `Wrote ${visibleName(target)}: the master key ${visibleName(kid)}, and the public key of the signer`,

@@ -1,10 +1,9 @@
-import { readdirSync, realpathSync } from 'node:fs';
 import type { Dirent } from 'node:fs';
-import { readdir, realpath } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { CryptoTensorsError, quote } from '../../errors.js';
 import type { Engine } from '../../engine/types.js';
-import { runAsync, runSync, step } from '../../twin.js';
+import { entriesOf, resolvedPath } from '../../files/status.js';
+import { runAsync, runSync } from '../../twin.js';
 import type { Twin } from '../../twin.js';
 import { keyFileError, readKeyFile } from '../key-file.js';
 import { fromOrigin } from './material.js';
@@ -52,11 +51,7 @@ function* readAll(folder: string, engine: Engine): Twin<Uint8Array[]> {
 /** @throws FileError */
 function* listKeyFiles(folder: string): Twin<string[]> {
   const root = yield* resolve(folder);
-  const entries = yield* inFolder(
-    folder,
-    () => readdirSync(root, { withFileTypes: true }),
-    () => readdir(root, { withFileTypes: true }),
-  );
+  const entries = yield* inFolder(folder, entriesOf(root));
   const named = entries.filter(isKeyFile).sort((a, b) => (a.name < b.name ? -1 : 1));
   if (named.length > MAX_DIRECTORY_FILES) throw tooMuch(folder, `${named.length} key files`);
   const paths: string[] = [];
@@ -82,17 +77,13 @@ function* followInside(link: string, root: string): Twin<string> {
 }
 
 function resolve(path: string): Twin<string> {
-  return inFolder(
-    path,
-    () => realpathSync(path),
-    () => realpath(path),
-  );
+  return inFolder(path, resolvedPath(path));
 }
 
-/** A step on the file system whose errors name `path`. */
-function* inFolder<Result>(path: string, sync: () => Result, async: () => Promise<Result>): Twin<Result> {
+/** Work on the file system whose errors name `path`. */
+function* inFolder<Result>(path: string, work: Twin<Result>): Twin<Result> {
   try {
-    return yield* step(sync, async);
+    return yield* work;
   } catch (error) {
     throw keyFileError(path, error);
   }
