@@ -1,4 +1,4 @@
-import { CryptoTensorsError, quotePath } from '../errors.js';
+import { CryptoTensorsError, quote } from '../errors.js';
 import { getEngine } from '../engine/load.js';
 import { writeAtomically } from '../files/atomic-write.js';
 import { writeNewFiles } from '../files/new-files.js';
@@ -20,7 +20,7 @@ export function refuseExisting(path: string, advice: string): void {
   const found = kindOf(status);
   throw new CryptoTensorsError(
     'FileError',
-    `${quotePath(path)} is ${found}, and only a regular file is ever replaced. Choose another target`,
+    `${quote(path)} is ${found}, and only a regular file is ever replaced. Choose another target`,
     { path, found, expected: 'a regular file', systemCode: 'EEXIST' },
   );
 }
@@ -69,6 +69,6 @@ export function readText(path: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    throw usageError(`${quotePath(path)} is not UTF-8 text`);
+    throw usageError(`${quote(path)} is not UTF-8 text`);
   }
 }

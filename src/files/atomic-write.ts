@@ -1,4 +1,4 @@
-import { CryptoTensorsError, quotePath } from '../errors.js';
+import { CryptoTensorsError, quote } from '../errors.js';
 import { EngineFault } from '../engine/fault.js';
 import type { Engine, FileStatus, Sink } from '../engine/types.js';
 import { step } from '../twin.js';
@@ -102,7 +102,7 @@ export function* flushFolder({ folder, given }: Pick<Target, 'folder' | 'given'>
     const code = systemCodeOf(error);
     throw new CryptoTensorsError(
       'FileError',
-      `${quotePath(given)} is written and stands under its name, but the folder ${quotePath(folder.path)} could not be flushed to the disk (${code ?? 'for a reason that the system does not tell'}): if the machine loses power now, what was there before may be back`,
+      `${quote(given)} is written and stands under its name, but the folder ${quote(folder.path)} could not be flushed to the disk (${code ?? 'for a reason that the system does not tell'}): if the machine loses power now, what was there before may be back`,
       { path: given, ...(code === undefined ? {} : { systemCode: code }), cause: error },
     );
   }
@@ -116,7 +116,7 @@ function warnOfOtherNames({ existing, given }: Target, { leaves }: NewFile): voi
       ? 'one other name (a hard link) that still leads'
       : `${existing.links - 1} other names (hard links) that still lead`;
   process.emitWarning(
-    `${quotePath(given)} was replaced, but the file that was there has ${others} to ${leaves?.(existing) ?? 'what was there before'}. Find it with: find FOLDER -inum ${existing.inode}`,
+    `${quote(given)} was replaced, but the file that was there has ${others} to ${leaves?.(existing) ?? 'what was there before'}. Find it with: find FOLDER -inum ${existing.inode}`,
     { type: 'CryptoTensorsWarning', code: 'OtherNamesRemain' },
   );
 }

@@ -18,7 +18,7 @@ import type { BigIntStats } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { CryptoTensorsError, quotePath } from '../errors.js';
+import { CryptoTensorsError, quote } from '../errors.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { fileError, isMissing, systemCodeOf } from './system-error.js';
@@ -86,7 +86,7 @@ export class Folder implements Disposable {
   #moved(): CryptoTensorsError {
     return new CryptoTensorsError(
       'FileError',
-      `the folder ${quotePath(this.path)} was moved or replaced while it was in use. Nothing was written; start again once nobody else is at it`,
+      `the folder ${quote(this.path)} was moved or replaced while it was in use. Nothing was written; start again once nobody else is at it`,
       { path: this.path },
     );
   }

@@ -1,7 +1,7 @@
 import { close, closeSync, constants, fstat, fstatSync, open, openSync, read, readSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { promisify } from 'node:util';
-import { CryptoTensorsError, quotePath } from '../errors.js';
+import { CryptoTensorsError, quote } from '../errors.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { kindOf } from './status.js';
@@ -105,7 +105,7 @@ function tooLong(
 ): CryptoTensorsError {
   return new CryptoTensorsError(
     'FileError',
-    `${what} ${quotePath(path)} has ${found} bytes, but at most ${limit} are read${advice === undefined ? '' : `: ${advice}`}`,
+    `${what} ${quote(path)} has ${found} bytes, but at most ${limit} are read${advice === undefined ? '' : `: ${advice}`}`,
     { path, expected: `at most ${limit} bytes`, found: `${found} bytes` },
   );
 }
@@ -113,7 +113,7 @@ function tooLong(
 function allocate(path: string, status: BigIntStats, { limit, what = 'file', advice }: BoundedRead): Uint8Array {
   if (!status.isFile()) {
     const found = kindOf(status);
-    throw new CryptoTensorsError('FileError', `${what} ${quotePath(path)} must be a regular file, but is ${found}`, {
+    throw new CryptoTensorsError('FileError', `${what} ${quote(path)} must be a regular file, but is ${found}`, {
       path,
       expected: 'a regular file',
       found,

@@ -1,4 +1,4 @@
-import { CryptoTensorsError, quotePath } from '../errors.js';
+import { CryptoTensorsError, quote } from '../errors.js';
 import { EngineFault } from '../engine/fault.js';
 import { asSystemError } from '../engine/system-codes.js';
 
@@ -28,7 +28,7 @@ export function fileError(path: string, what: string, error: unknown, advice = '
   const reason = code === undefined || words.includes(code) ? words : `${words} (${code})`;
   return new CryptoTensorsError(
     'FileError',
-    `${quotePath(path)} could not be ${what}: ${reason}${advice === '' ? '' : `. ${advice}`}`,
+    `${quote(path)} could not be ${what}: ${reason}${advice === '' ? '' : `. ${advice}`}`,
     { path, ...(code === undefined ? {} : { systemCode: code }), cause: error },
   );
 }

@@ -1,7 +1,7 @@
 import { lstatSync, readlinkSync, statSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { dirname, isAbsolute, join, parse } from 'node:path';
-import { CryptoTensorsError, quotePath } from '../errors.js';
+import { CryptoTensorsError, quote } from '../errors.js';
 import type { FileStatus } from '../engine/types.js';
 import { Folder } from './folder.js';
 import { fileStatusOf, kindOf } from './status.js';
@@ -55,7 +55,7 @@ export function openTarget(given: string, { last = 'follow' }: { last?: 'follow'
 
 /** The refusal of a path where something stands already. */
 export function taken(path: string, advice = 'Choose another name, or move that one away'): CryptoTensorsError {
-  return new CryptoTensorsError('FileError', `${quotePath(path)} is already there. ${advice}`, {
+  return new CryptoTensorsError('FileError', `${quote(path)} is already there. ${advice}`, {
     path,
     systemCode: 'EEXIST',
   });
@@ -76,7 +76,7 @@ function refuseSpecial(path: string, status: BigIntStats | null): void {
   const found = kindOf(status);
   throw new CryptoTensorsError(
     'FileError',
-    `${quotePath(path)} is ${found}: only a regular file is ever replaced. Name a file`,
+    `${quote(path)} is ${found}: only a regular file is ever replaced. Name a file`,
     { path, found, expected: 'a regular file', ...(status.isDirectory() ? { systemCode: 'EISDIR' } : {}) },
   );
 }
@@ -112,7 +112,7 @@ function resolve(given: string, last: 'follow' | 'refuse'): { path: string; link
     } catch (error) {
       // A new file.
       if (rest.length === 0 && isMissing(error)) return { path, links };
-      throw fileError(given, 'written', error, isMissing(error) ? `There is no folder ${quotePath(path)}` : '');
+      throw fileError(given, 'written', error, isMissing(error) ? `There is no folder ${quote(path)}` : '');
     }
     if (!status.isSymbolicLink()) {
       at = path;
@@ -154,7 +154,7 @@ function refuseForeignLinks(given: string, links: readonly Link[], to: Folder): 
     if (!open && status.uid === toOwner && (trusted.has(folder.uid) || folder.uid === status.uid)) continue;
     throw new CryptoTensorsError(
       'FileError',
-      `${quotePath(given)} could not be written: ${quotePath(path)} is a symbolic link ${open ? 'in a folder where everybody can write' : `that user ${status.uid} can change`}, and it leads elsewhere, to ${quotePath(to.path)}. Give the path of the file itself`,
+      `${quote(given)} could not be written: ${quote(path)} is a symbolic link ${open ? 'in a folder where everybody can write' : `that user ${status.uid} can change`}, and it leads elsewhere, to ${quote(to.path)}. Give the path of the file itself`,
       { path: given, found: path, systemCode: 'ELOOP' },
     );
   }

@@ -1,4 +1,4 @@
-import { CryptoTensorsError, quotePath } from '../errors.js';
+import { CryptoTensorsError, quote } from '../errors.js';
 import type { Engine, FileStatus, Sink } from '../engine/types.js';
 import { fileStatusOf, isSameFile } from './status.js';
 import { fileError, systemCodeOf } from './system-error.js';
@@ -146,7 +146,7 @@ export class TemporaryFile {
     const { given, folder } = this.target;
     throw new CryptoTensorsError(
       'FileError',
-      `${quotePath(given)} could not be written: somebody else put something else in the place of the new file, in the folder ${quotePath(folder.path)}, while it was being written. ${outcome}. Write to a folder where nobody else can`,
+      `${quote(given)} could not be written: somebody else put something else in the place of the new file, in the folder ${quote(folder.path)}, while it was being written. ${outcome}. Write to a folder where nobody else can`,
       { path: given },
     );
   }
@@ -159,18 +159,18 @@ function adviceOnFolder(error: unknown, { folder, existing, given }: Target): st
   if (!['EACCES', 'EPERM', 'EROFS'].includes(systemCodeOf(error) ?? '')) return '';
   const why =
     existing === null
-      ? `This user can make no files in the folder ${quotePath(folder.path)}`
-      : `A file is replaced by a new one made beside it, and this user can make no files in the folder ${quotePath(folder.path)}, whatever the permissions of ${quotePath(given)}`;
+      ? `This user can make no files in the folder ${quote(folder.path)}`
+      : `A file is replaced by a new one made beside it, and this user can make no files in the folder ${quote(folder.path)}, whatever the permissions of ${quote(given)}`;
   return `${why}. Have the folder made writable, or write to another one`;
 }
 
 function adviceOnTarget(error: unknown, { folder, given }: Target): string {
   switch (systemCodeOf(error)) {
     case 'EBUSY':
-      return `A file system is mounted on ${quotePath(given)} itself, as containers do with single files, and what is mounted cannot be replaced. Mount its folder instead, or write to another path and copy it over`;
+      return `A file system is mounted on ${quote(given)} itself, as containers do with single files, and what is mounted cannot be replaced. Mount its folder instead, or write to another path and copy it over`;
     case 'EACCES':
     case 'EPERM':
-      return `In the folder ${quotePath(folder.path)} this user may not replace that file: it belongs to another user, or is locked against changes. Write to another path`;
+      return `In the folder ${quote(folder.path)} this user may not replace that file: it belongs to another user, or is locked against changes. Write to another path`;
     default:
       return '';
   }

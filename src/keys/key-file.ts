@@ -1,4 +1,4 @@
-import { CryptoTensorsError, quotePath } from '../errors.js';
+import { CryptoTensorsError, quote } from '../errors.js';
 import type { Engine } from '../engine/types.js';
 import { readBounded } from '../files/read-bounded.js';
 import { systemCodeOf } from '../files/system-error.js';
@@ -31,7 +31,7 @@ export function keyFileError(path: string, error: unknown): CryptoTensorsError {
   const code = systemCodeOf(error);
   if (error instanceof CryptoTensorsError && code === undefined) return error;
   const reason = code === 'ENOENT' ? 'there is no such file' : `the system says ${code ?? 'nothing more'}`;
-  return new CryptoTensorsError('FileError', `cannot read key file ${quotePath(path)}: ${reason}`, {
+  return new CryptoTensorsError('FileError', `cannot read key file ${quote(path)}: ${reason}`, {
     path,
     ...(code === undefined ? {} : { systemCode: code }),
     cause: error,
