@@ -58,7 +58,7 @@ const operations: [name: string, run: (target: string, source?: string) => Promi
   ['decryptFile', (target, source = sealed) => decryptFile(source, target, keys), sealed],
   ['detachHeader', (target, source = sealed) => detachHeader(source, target), sealed],
   ['attachHeader', (target, source = sealed) => attachHeader(source, header, target), sealed],
-  ['rewrapFile', (target, source = sealed) => rewrapFile(source, { ...keys, to: keys, target }), sealed],
+  ['rewrapFile', (target, source = sealed) => rewrapFile(source, { ...keys, to: keys, target }), null],
   [
     'a licence',
     (target) =>
