@@ -5,8 +5,8 @@
  */
 import type { KMSClient, KMSClientConfig } from '@aws-sdk/client-kms';
 import { getEngine } from './engine/load.js';
-import { AEAD_KEY_BYTES } from './engine/types.js';
-import type { AeadAlgorithm } from './engine/types.js';
+import { AEAD_KEY_BYTES } from './format/vocabulary.js';
+import type { AeadAlgorithm } from './format/vocabulary.js';
 import { CryptoTensorsError, argumentError } from './errors.js';
 import { randomKid } from './keys/generate.js';
 import { checkProviderName } from './keys/providers/arguments.js';

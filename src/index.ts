@@ -74,7 +74,7 @@ export type { CacheOptions, CachedKeyProvider } from './keys/providers/cached.js
 export type { HttpsKeyOptions } from './keys/providers/https.js';
 export type { GenerateKeysOptions, JwkFormat } from './keys/generate.js';
 export type { GenerateRecipientKeysOptions } from './keys/generate-recipient.js';
-export type { AgreementCurve } from './engine/types.js';
+export type { AgreementCurve } from './format/vocabulary.js';
 export { KeyRing } from './keys/keyring.js';
 export type { KeysInput, MasterKeyInfo, RecipientKeyInfo, SigningKeyInfo } from './keys/keyring.js';
 export type { KeyState } from './keys/state.js';
@@ -106,4 +106,5 @@ export type { CryptoKeys, PolicyTexts } from './format/crypto-metadata.js';
 export type { Dtype } from './format/dtype.js';
 export type { SliceIndex } from './format/slice.js';
 export { engineInfo } from './engine/load.js';
-export type { AeadAlgorithm, AeadProvider, DigestAlgorithm, EngineInfo } from './engine/types.js';
+export type { AeadProvider, EngineInfo } from './engine/types.js';
+export type { AeadAlgorithm, DigestAlgorithm } from './format/vocabulary.js';

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { AeadAlgorithm, DigestAlgorithm, ExplainOptions, AgreementCurve } from '../index.js';
 import { parseInteger, parseSize } from './sizes.js';
 import { parseDayOrTime, parseMoment } from './times.js';
+import { AEAD_ALGORITHMS, AGREEMENT_CURVES, DIGEST_ALGORITHMS } from '../format/vocabulary.js';
 
 /**
  * Every flag of every command, once: its spelling, what it means, and which option of the library it stands for. A flag that means
@@ -87,7 +88,7 @@ const FLAGS: { readonly [Name in FlagName]: Flag<FlagValues[Name]> } = {
     syntax: '--algorithm <name>',
     help: "AEAD (default: the master key's own, else aes256gcm)",
     option: 'algorithm',
-    choices: ['aes128gcm', 'aes256gcm', 'chacha20poly1305'],
+    choices: AEAD_ALGORITHMS,
   },
   allowPlain: {
     syntax: '--allow-plain',
@@ -119,7 +120,7 @@ const FLAGS: { readonly [Name in FlagName]: Flag<FlagValues[Name]> } = {
     syntax: '--curve <name>',
     help: 'curve of the key of --recipient (default: X25519)',
     option: 'curve',
-    choices: ['X25519', 'P-256'],
+    choices: AGREEMENT_CURVES,
   },
   detached: {
     syntax: '--detached',
@@ -160,7 +161,7 @@ const FLAGS: { readonly [Name in FlagName]: Flag<FlagValues[Name]> } = {
     syntax: '--integrity <digest>',
     help: 'signed digests for the tensors that stay plain (default: sha256)',
     option: 'integrity',
-    choices: ['sha256', 'blake3', 'none'],
+    choices: [...DIGEST_ALGORITHMS, 'none'],
   },
   json: {
     syntax: '--json',

@@ -1,13 +1,6 @@
 import type { TensorBox } from '../format/box.js';
-import type {
-  AeadAlgorithm,
-  AeadProvider,
-  AgreementCurve,
-  DigestAlgorithm,
-  EngineFacts,
-  FileStatus,
-  RecordFault,
-} from './types.js';
+import type { AeadProvider, EngineFacts, FileStatus, RecordFault } from './types.js';
+import type { AeadAlgorithm, AgreementCurve, DigestAlgorithm } from '../format/vocabulary.js';
 
 declare const kind: unique symbol;
 

@@ -8,9 +8,6 @@ import { NativeSecret } from './secret.js';
 import { NativeSharing } from './sharing.js';
 import { NativeTable } from './table.js';
 import type {
-  AeadAlgorithm,
-  AgreementCurve,
-  DigestAlgorithm,
   Engine,
   EngineFacts,
   EngineSharing,
@@ -25,6 +22,7 @@ import type {
   TensorTable,
   UnsealRequest,
 } from './types.js';
+import type { AeadAlgorithm, AgreementCurve, DigestAlgorithm } from '../format/vocabulary.js';
 
 const HUGE_PAGE_BYTES = 2 * 1024 * 1024;
 /**

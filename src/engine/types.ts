@@ -6,33 +6,10 @@
  * (they were checked against the file before they got here).
  */
 import type { TensorBox } from '../format/box.js';
+import type { AeadAlgorithm, AgreementCurve, DigestAlgorithm } from '../format/vocabulary.js';
 
-/** AEAD algorithms of the format (FORMAT.md §2), in normal form. */
-export type AeadAlgorithm = 'aes128gcm' | 'aes256gcm' | 'chacha20poly1305';
-/** Digest algorithms of `__integrity__` (FORMAT.md §5). */
-export type DigestAlgorithm = 'sha256' | 'blake3';
-/** Curves of key agreement, as JWKs name them: X25519 (RFC 7748) and ECDH over P-256. */
-export type AgreementCurve = 'X25519' | 'P-256';
 /** Implementations of the AEADs inside the addon. */
 export type AeadProvider = 'openssl' | 'ring';
-
-/** Key length in bytes of each AEAD. All use a 12-byte IV and a 16-byte tag. */
-export const AEAD_KEY_BYTES: Readonly<Record<AeadAlgorithm, number>> = {
-  aes128gcm: 16,
-  aes256gcm: 32,
-  chacha20poly1305: 32,
-};
-export const IV_BYTES = 12;
-export const TAG_BYTES = 16;
-export const DIGEST_BYTES = 32;
-/** Bytes of a private key of key agreement, and of what is agreed on. */
-export const AGREEMENT_SECRET_BYTES = 32;
-/** Bytes of a public key: RFC 8037's `x`; `x` and `y`. */
-export const AGREEMENT_PUBLIC_BYTES: Readonly<Record<AgreementCurve, number>> = { X25519: 32, 'P-256': 64 };
-/** Bytes of a wrapped DEK: as many as the key has, then the IV, then the tag. */
-export function wrappedDekBytes(algorithm: AeadAlgorithm): number {
-  return AEAD_KEY_BYTES[algorithm] + IV_BYTES + TAG_BYTES;
-}
 
 /**
  * A secret in native memory: locked and out of core dumps where the system lets it, wiped on `dispose()`, on collection
@@ -87,8 +64,6 @@ export interface Sink {
   close(): void;
 }
 
-/** Layout of `TableSpec.records`: one row per encrypted tensor. */
-export const RECORD_STRIDE = 11;
 /**
  * What a table is made from. `begin`/`end` are offsets in the data section, per tensor in data order. All of it was
  * validated by the format layer, except the base64 of the records, which the engine decodes strictly (RFC 4648 §4:
@@ -160,9 +135,6 @@ export interface TensorTable {
   exportDeks(): Secret;
   dispose(): void;
 }
-
-/** Numbers per entry of `ReadRequest.copies`. */
-export const COPY_STRIDE = 4;
 
 /**
  * One read: any number of byte ranges of any number of tensors, verified, decrypted and copied to one destination.

@@ -4,12 +4,10 @@ import { parseCryptoKeys, protection } from './crypto-metadata.js';
 import type { Header } from './header.js';
 import { scanIntegrity } from './integrity.js';
 import { scanRecords } from './records.js';
+import { DIGEST_STRIDE, RECORD_STRIDE, Reserved } from './vocabulary.js';
 
 const encoder = new TextEncoder();
 const FIRST_LINE = 'cryptotensors body 1';
-/** Numbers per row of `RecordScan.records` and `IntegrityScan.records`. */
-const RECORD_STRIDE = 11;
-const DIGESTS_STRIDE = 3;
 /** In a row: where the text of `iv` or `base_iv` stands, then that of `tag` or `tags`. */
 const IV_AT = 7;
 const TAGS_AT = 9;
@@ -23,8 +21,8 @@ const TAGS_AT = 9;
 export function bodyText(header: Header): Uint8Array | null {
   const { metadata } = header;
   if (metadata === null || protection(metadata) === 'plain') return null;
-  const { version, exactChunkSize, enc } = parseCryptoKeys(metadata.get('__crypto_keys__')!);
-  const { document, records } = scanRecords(metadata.getJson('__encryption__')!, header, version);
+  const { version, exactChunkSize, enc } = parseCryptoKeys(metadata.get(Reserved.cryptoKeys)!);
+  const { document, records } = scanRecords(metadata.getJson(Reserved.encryption)!, header, version);
   const lines = new Lines();
   lines.text(FIRST_LINE);
   lines.text(`${enc.algorithm} ${version} ${exactChunkSize}`);
@@ -39,12 +37,12 @@ export function bodyText(header: Header): Uint8Array | null {
       document.subarray(records[row + TAGS_AT], records[row + TAGS_AT + 1]),
     );
   }
-  const text = metadata.getJson('__integrity__');
+  const text = metadata.getJson(Reserved.integrity);
   if (text !== undefined) {
     const { algorithm, chunkSize, ...digests } = scanIntegrity(text, header, (i) => encrypted[i] === 1);
     lines.text(`${algorithm} ${chunkSize}`);
-    for (const row of rows(digests.records, DIGESTS_STRIDE)) {
-      const [tensor, start, end] = digests.records.subarray(row, row + DIGESTS_STRIDE);
+    for (const row of rows(digests.records, DIGEST_STRIDE)) {
+      const [tensor, start, end] = digests.records.subarray(row, row + DIGEST_STRIDE);
       lines.text(String(tensor), digests.document.subarray(start, end));
     }
   }

@@ -3,6 +3,7 @@ import { CryptoTensorsError } from '../errors.js';
 import type { Dtype } from './dtype.js';
 import { JsonWriter } from './json-writer.js';
 import { compareUtf8 } from './utf8-order.js';
+import { Reserved } from './vocabulary.js';
 
 export { compareUtf8 } from './utf8-order.js';
 
@@ -10,7 +11,6 @@ export { compareUtf8 } from './utf8-order.js';
 export const MAX_HEADER_BYTES = 100_000_000;
 /** Bytes of the header's length, before the header. */
 export const LENGTH_BYTES = 8;
-const SIGNATURE_KEY = '__signature__';
 const SPACE = 0x20;
 
 /** A tensor as the header describes it. */
@@ -44,7 +44,7 @@ export interface HeaderPadding {
 
 /** The bytes that are signed: compact, metadata sorted, without `__signature__`, without padding. */
 export function encodeCanonical({ metadata, tensors }: HeaderContent): Uint8Array<ArrayBuffer> {
-  return encodeText(metadata === null ? null : [...metadata].filter(([key]) => key !== SIGNATURE_KEY), tensors);
+  return encodeText(metadata === null ? null : [...metadata].filter(([key]) => key !== Reserved.signature), tensors);
 }
 
 /**

@@ -2,17 +2,10 @@
 import { CryptoTensorsError, quote } from '../errors.js';
 import { decodeBase64 } from './base64.js';
 import { describeJson, parseJsonObject, type JsonObject } from './json.js';
-
-/** The four keys that every encrypted file has in `__metadata__`. */
-export const RESERVED_KEYS = ['__encryption__', '__crypto_keys__', '__policy__', '__signature__'] as const;
+import { AEAD_ALGORITHMS, ENCRYPTED_FILE_KEYS, Reserved, SIGNATURE_BYTES, type AeadAlgorithm } from './vocabulary.js';
 
 /** Bytes per chunk where `__crypto_keys__` does not say. */
 export const DEFAULT_CHUNK_SIZE = 2_097_152;
-const SIGNATURE_BYTES = 64;
-
-const ALGORITHMS = ['aes128gcm', 'aes256gcm', 'chacha20poly1305'] as const;
-/** AEAD algorithm of a file, in normal form. */
-export type FileAlgorithm = (typeof ALGORITHMS)[number];
 
 /** Which key was used, as the header says it. */
 export interface KeyReference {
@@ -27,7 +20,7 @@ export interface CryptoKeys {
   chunkSize: number;
   exactChunkSize: bigint;
   /** The master key; `algText` is the algorithm as it stands in the header. */
-  enc: KeyReference & { algorithm: FileAlgorithm; algText: string };
+  enc: KeyReference & { algorithm: AeadAlgorithm; algText: string };
   /** The signing key. */
   sign: KeyReference & { algText: string };
 }
@@ -37,7 +30,7 @@ export interface CryptoKeysToWrite {
   version: 1 | 2;
   /** Left out of a version 1 header. */
   chunkSize: number | bigint;
-  enc: KeyReference & { algorithm: FileAlgorithm; algText?: string };
+  enc: KeyReference & { algorithm: AeadAlgorithm; algText?: string };
   sign: KeyReference;
 }
 
@@ -55,14 +48,14 @@ export interface PolicyTexts {
  * @throws {CryptoTensorsError} `InvalidCryptoMetadata` if only some are: the file was tampered with, or is damaged
  */
 export function protection(metadata: ReadonlyMap<string, string> | null): 'plain' | 'encrypted' {
-  const missing = RESERVED_KEYS.filter((key) => metadata?.has(key) !== true);
-  if (missing.length === RESERVED_KEYS.length) return 'plain';
+  const missing = ENCRYPTED_FILE_KEYS.filter((key) => metadata?.has(key) !== true);
+  if (missing.length === ENCRYPTED_FILE_KEYS.length) return 'plain';
   if (missing.length === 0) return 'encrypted';
-  const present = RESERVED_KEYS.filter((key) => !missing.includes(key));
+  const present = ENCRYPTED_FILE_KEYS.filter((key) => !missing.includes(key));
   throw new CryptoTensorsError(
     'InvalidCryptoMetadata',
     `the header holds ${present.join(', ')} but lacks ${missing.join(', ')}: part of its protection was removed; fetch the file again`,
-    { expected: RESERVED_KEYS.join(', '), found: present.join(', ') },
+    { expected: ENCRYPTED_FILE_KEYS.join(', '), found: present.join(', ') },
   );
 }
 
@@ -72,7 +65,7 @@ export function protection(metadata: ReadonlyMap<string, string> | null): 'plain
  * @throws {CryptoTensorsError} `InvalidCryptoMetadata`, `UnsupportedVersion`, `UnsupportedAlgorithm`
  */
 export function parseCryptoKeys(text: string): CryptoKeys {
-  const document = parseDocument(text, '__crypto_keys__');
+  const document = parseDocument(text, Reserved.cryptoKeys);
   const version = parseVersion(document);
   const exactChunkSize = parseChunkSize(document, version);
   const enc = parseKey(document, 'enc', (kty) => kty === 'oct');
@@ -116,8 +109,11 @@ export function parseSignature(text: string): Uint8Array {
  * @throws {CryptoTensorsError} `InvalidCryptoMetadata`
  */
 export function parsePolicy(text: string): PolicyTexts {
-  const document = parseDocument(text, '__policy__');
-  return { local: parseString(document, 'local', '__policy__'), remote: parseString(document, 'remote', '__policy__') };
+  const document = parseDocument(text, Reserved.policy);
+  return {
+    local: parseString(document, 'local', Reserved.policy),
+    remote: parseString(document, 'remote', Reserved.policy),
+  };
 }
 
 /** The text of `__policy__`, as the reference writes it. */
@@ -144,7 +140,7 @@ function parseString(object: JsonObject, key: string, where: string): string {
 }
 
 function parseVersion(document: JsonObject): 1 | 2 {
-  const version = parseString(document, 'version', '__crypto_keys__');
+  const version = parseString(document, 'version', Reserved.cryptoKeys);
   if (version === '1') return 1;
   if (version === '2') return 2;
   throw new CryptoTensorsError(
@@ -188,11 +184,11 @@ function parseOptional(object: JsonObject, key: string, where: string): string |
 }
 
 /** FORMAT.md §2: compared after dropping `-` and lower-casing. */
-function parseAlgorithm(text: string): FileAlgorithm {
+function parseAlgorithm(text: string): AeadAlgorithm {
   const normal = text.replaceAll('-', '').toLowerCase();
-  const algorithm = ALGORITHMS.find((known) => known === normal);
+  const algorithm = AEAD_ALGORITHMS.find((known) => known === normal);
   if (algorithm !== undefined) return algorithm;
-  throw unsupportedAlgorithm('encrypted', text, ALGORITHMS.join(', '));
+  throw unsupportedAlgorithm('encrypted', text, AEAD_ALGORITHMS.join(', '));
 }
 
 function parseSignatureAlgorithm<Key extends { algText: string }>(key: Key): Key {

@@ -9,6 +9,7 @@ import { wholeText } from './json-text.js';
 import { MetadataMap } from './metadata-map.js';
 import { NameTable } from './name-table.js';
 import { UintList } from './uint-list.js';
+import { Reserved } from './vocabulary.js';
 
 /** Tensors in the order of the text. */
 export interface ScannedTensors {
@@ -42,7 +43,7 @@ export interface CanonicalCut {
 }
 
 const METADATA = new JsonKey('__metadata__');
-const SIGNATURE = new JsonKey('__signature__');
+const SIGNATURE = new JsonKey(Reserved.signature);
 const DTYPE = new JsonKey('dtype');
 const SHAPE = new JsonKey('shape');
 const DATA_OFFSETS = new JsonKey('data_offsets');

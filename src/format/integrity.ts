@@ -9,17 +9,11 @@ import { JsonWriter } from './json-writer.js';
 import { wholeText, type JsonText } from './json-text.js';
 import { describeJson, scanJsonValue, type JsonValue } from './json.js';
 import { sortByName } from './utf8-order.js';
-
-const ALGORITHMS = ['sha256', 'blake3'] as const;
-/** Digest algorithm of a file. */
-export type IntegrityAlgorithm = (typeof ALGORITHMS)[number];
-
-/** Numbers per tensor in `IntegrityScan.records`; the layout is the engine's (`TableSpec.integrity`). */
-const RECORD_STRIDE = 3;
+import { DIGEST_ALGORITHMS, DIGEST_STRIDE, Reserved, type DigestAlgorithm } from './vocabulary.js';
 
 /** Where the digests stand. */
 export interface IntegrityScan {
-  algorithm: IntegrityAlgorithm;
+  algorithm: DigestAlgorithm;
   /** Bytes per digest, capped at 2^53 - 1. */
   chunkSize: number;
   /** UTF-8 text that the ranges point into; more than `__integrity__` where that was scanned in the header. */
@@ -30,7 +24,7 @@ export interface IntegrityScan {
 
 /** `__integrity__` to write. */
 export interface IntegrityToWrite {
-  algorithm: IntegrityAlgorithm;
+  algorithm: DigestAlgorithm;
   chunkSize: number;
   /** `bytes`: the 32-byte digests of the tensor's chunks, one after another. */
   tensors: readonly { name: string; bytes: Uint8Array }[];
@@ -91,9 +85,9 @@ class DigestsScan {
   ) {
     this.scanner = new JsonScanner(typeof text === 'string' ? wholeText(text) : text, {
       code: 'InvalidCryptoMetadata',
-      name: '__integrity__',
+      name: Reserved.integrity,
     });
-    this.records = new Int32Array(header.count * RECORD_STRIDE);
+    this.records = new Int32Array(header.count * DIGEST_STRIDE);
     this.listed = new Uint8Array(header.count);
   }
 
@@ -122,13 +116,13 @@ class DigestsScan {
     scanner.open(Byte.openBrace);
     if (scanner.isEmpty(Byte.closeBrace)) return null;
     do {
-      if (this.row % (ITEMS_PER_BREATH * RECORD_STRIDE) === 0) yield* breathe();
+      if (this.row % (ITEMS_PER_BREATH * DIGEST_STRIDE) === 0) yield* breathe();
       scanner.key();
       const index = this.listable();
       scanner.string();
       if (scanner.escapes !== 'none') throw invalidTensor(this.header.names[index]!, 'must be base64 without escapes');
       this.records.set([index, scanner.start, scanner.end], this.row);
-      this.row += RECORD_STRIDE;
+      this.row += DIGEST_STRIDE;
     } while (scanner.hasMore(Byte.closeBrace));
     return null;
   }
@@ -153,14 +147,14 @@ class DigestsScan {
   }
 }
 
-function parseAlgorithm(value: JsonValue | undefined): IntegrityAlgorithm {
-  const algorithm = ALGORITHMS.find((known) => known === value);
+function parseAlgorithm(value: JsonValue | undefined): DigestAlgorithm {
+  const algorithm = DIGEST_ALGORITHMS.find((known) => known === value);
   if (algorithm !== undefined) return algorithm;
   const found = typeof value === 'string' ? quote(value) : describeJson(value);
   throw new CryptoTensorsError(
     'UnsupportedAlgorithm',
-    `the digests in __integrity__ are by ${found}; this library knows ${ALGORITHMS.join(' and ')}`,
-    { expected: ALGORITHMS.join(' or '), found },
+    `the digests in __integrity__ are by ${found}; this library knows ${DIGEST_ALGORITHMS.join(' and ')}`,
+    { expected: DIGEST_ALGORITHMS.join(' or '), found },
   );
 }
 

@@ -9,13 +9,12 @@ import { quote, type CryptoTensorsError } from '../errors.js';
 import { decodeBase64 } from './base64.js';
 import { describeJson, parseJsonDocument, type JsonObject, type JsonValue } from './json.js';
 import { invalidLicense } from './license-error.js';
+import { IV_BYTES, TAG_BYTES, type AgreementCurve } from './vocabulary.js';
 
 export const JWE_ALGORITHM = 'ECDH-ES';
 export const JWE_ENCRYPTION = 'A256GCM';
 /** RFC 7517 §7: the content is a JWK. */
 export const JWE_CONTENT_TYPE = 'jwk+json';
-const IV_BYTES = 12;
-const TAG_BYTES = 16;
 const COORDINATE_BYTES = 32;
 /** A JWK of 32 bytes with a name takes a fraction of it. */
 const MAX_TEXT_CHARACTERS = 16_384;
@@ -25,7 +24,7 @@ export interface Jwe {
   /** RFC 7638 thumbprint of the key that it is encrypted for. */
   recipient: string;
   /** The sender's ephemeral public key, `x` and for P-256 `y`. */
-  curve: 'X25519' | 'P-256';
+  curve: AgreementCurve;
   ephemeral: Uint8Array;
   /** ASCII bytes of the protected header: the additional data. */
   protectedHeader: Uint8Array;

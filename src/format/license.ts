@@ -4,9 +4,8 @@ import type { Header } from './header.js';
 import { parseJwe, type Jwe } from './jwe.js';
 import { invalidLicense } from './license-error.js';
 import { JsonNumber, JsonRange, describeJson, parseJsonObject, type JsonObject, type JsonValue } from './json.js';
+import { Reserved } from './vocabulary.js';
 
-/** The reserved key of `__metadata__`. */
-export const LICENSE_KEY = '__license__';
 const VERSION = '1';
 /** Far more than 1 MiB of claims and a key take; the rest of a header is as long as the model makes it. */
 const MAX_TEXT_BYTES = 4 * 1024 * 1024;
@@ -43,11 +42,11 @@ const MEMBERS = ['version', 'id', 'issued', 'not_before', 'expires', 'claims', '
  * @throws {CryptoTensorsError} `InvalidLicense`
  */
 export function parseLicense({ metadata }: Pick<Header, 'metadata'>): License | null {
-  const text = metadata?.getJson(LICENSE_KEY);
+  const text = metadata?.getJson(Reserved.license);
   if (metadata === null || text === undefined) return null;
   if (text.end - text.start > MAX_TEXT_BYTES)
-    throw invalidLicense(`${LICENSE_KEY} has more than ${MAX_TEXT_BYTES} bytes`);
-  const document = parseJsonObject(metadata.get(LICENSE_KEY)!, { code: 'InvalidLicense', name: LICENSE_KEY });
+    throw invalidLicense(`${Reserved.license} has more than ${MAX_TEXT_BYTES} bytes`);
+  const document = parseJsonObject(metadata.get(Reserved.license)!, { code: 'InvalidLicense', name: Reserved.license });
   // Before all else: of another version nothing is known.
   const version = parseString(document, 'version');
   if (version !== VERSION) {

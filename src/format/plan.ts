@@ -7,9 +7,9 @@ import type { TensorBox } from './box.js';
 import { dtypeBits } from './dtype.js';
 import type { Header } from './header.js';
 import type { NormalizedSlice } from './slice.js';
+import { COPY_STRIDE } from './vocabulary.js';
 
 /** Numbers per copy; the layout is the engine's (`ReadRequest.copies`). */
-const COPY_STRIDE = 4;
 /** A box of more runs than this is left to the engine to expand, as it goes. */
 const MAX_LISTED_RUNS = 1024;
 

@@ -3,7 +3,7 @@ import { CryptoTensorsError, quote } from '../errors.js';
 import { ITEMS_PER_BREATH, breathe, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { base64Length } from './base64.js';
-import type { CryptoKeysToWrite, FileAlgorithm } from './crypto-metadata.js';
+import type { CryptoKeysToWrite } from './crypto-metadata.js';
 import type { Header } from './header.js';
 import { JsonKey } from './json-key.js';
 import { Byte, JsonScanner } from './json-scanner.js';
@@ -11,6 +11,7 @@ import { JsonWriter } from './json-writer.js';
 import { wholeText, type JsonText } from './json-text.js';
 import { scanJsonValue } from './json.js';
 import { sortByName } from './utf8-order.js';
+import { AEAD_KEY_BYTES, IV_BYTES, Reserved, TAG_BYTES } from './vocabulary.js';
 
 /** Numbers per record in `RecordScan.records`; the layout is the engine's (`TableSpec.encryption`). */
 const RECORD_STRIDE = 11;
@@ -40,14 +41,6 @@ const FIELDS = {
 } as const;
 const KEYS = { 1: FIELDS[1].map(toKey), 2: FIELDS[2].map(toKey) } as const;
 const FIELD_COUNT = 5;
-
-export const WRAPPED_KEY_BYTES: Readonly<Record<FileAlgorithm, number>> = {
-  aes128gcm: 16,
-  aes256gcm: 32,
-  chacha20poly1305: 32,
-};
-const IV_BYTES = 12;
-const TAG_BYTES = 16;
 
 /** Bytes of the fields after `wrapped_key` whose length does not depend on the tensor. */
 const FIXED_FIELDS = { 1: [IV_BYTES, TAG_BYTES], 2: [IV_BYTES, TAG_BYTES, IV_BYTES] } as const;
@@ -87,7 +80,7 @@ class RecordsScan {
   ) {
     this.scanner = new JsonScanner(typeof text === 'string' ? wholeText(text) : text, {
       code: 'InvalidCryptoMetadata',
-      name: '__encryption__',
+      name: Reserved.encryption,
     });
     this.records = new Int32Array(header.count * RECORD_STRIDE);
     this.seen = new Uint8Array(header.count);
@@ -233,7 +226,7 @@ export function encodeRecords(
   { version, enc }: Pick<CryptoKeysToWrite, 'version' | 'enc'>,
 ): string {
   const fields = FIELDS[version];
-  const ends = fieldEnds(WRAPPED_KEY_BYTES[enc.algorithm]);
+  const ends = fieldEnds(AEAD_KEY_BYTES[enc.algorithm]);
   const writer = new JsonWriter(records.length * 256);
   let separator = '{';
   for (const { name, bytes } of sortByName(records)) {

@@ -1,20 +1,17 @@
 /** Puts other wrapped keys into `__encryption__` and leaves every other character of it as it stands (FORMAT.md §3). */
 import { base64Length, writeBase64 } from './base64.js';
-import type { FileAlgorithm } from './crypto-metadata.js';
 import { JsonKey } from './json-key.js';
 import { Byte, JsonScanner, decodeUtf8 } from './json-scanner.js';
 import { wholeText } from './json-text.js';
 import { scanJsonValue } from './json.js';
-import { WRAPPED_KEY_BYTES } from './records.js';
+import { Reserved, AEAD_KEY_BYTES, IV_BYTES, TAG_BYTES, type AeadAlgorithm } from './vocabulary.js';
 
-const IV_BYTES = 12;
-const TAG_BYTES = 16;
 /** The fields that depend on the master key, in the order of a row of wrapped keys. */
 const FIELDS = ['wrapped_key', 'key_iv', 'key_tag'].map((name) => new JsonKey(name));
 
 /** Bytes of a row of wrapped keys: key, IV, tag. */
-export function wrappedKeyStride(algorithm: FileAlgorithm): number {
-  return WRAPPED_KEY_BYTES[algorithm] + IV_BYTES + TAG_BYTES;
+export function wrappedKeyStride(algorithm: AeadAlgorithm): number {
+  return AEAD_KEY_BYTES[algorithm] + IV_BYTES + TAG_BYTES;
 }
 
 /**
@@ -30,8 +27,8 @@ export class WrappedKeysTemplate {
   readonly #lengths: readonly number[];
 
   /** @param encryption the text of `__encryption__`, which `scanRecords` has accepted */
-  constructor(encryption: string, algorithm: FileAlgorithm) {
-    this.#lengths = [WRAPPED_KEY_BYTES[algorithm], IV_BYTES, TAG_BYTES];
+  constructor(encryption: string, algorithm: AeadAlgorithm) {
+    this.#lengths = [AEAD_KEY_BYTES[algorithm], IV_BYTES, TAG_BYTES];
     const bytes = new TextEncoder().encode(encryption);
     const { text, starts } = makeRoom(bytes, findFields(bytes), this.#lengths);
     this.#text = text;
@@ -55,7 +52,7 @@ export class WrappedKeysTemplate {
 
 /** `[start, end)` of the contents of each field's string literal, three per record. */
 function findFields(text: Uint8Array): Int32Array {
-  const scanner = new JsonScanner(wholeText(text), { code: 'InvalidCryptoMetadata', name: '__encryption__' });
+  const scanner = new JsonScanner(wholeText(text), { code: 'InvalidCryptoMetadata', name: Reserved.encryption });
   const ranges: number[] = [];
   scanner.open(Byte.openBrace);
   if (scanner.isEmpty(Byte.closeBrace)) return new Int32Array(0);

@@ -1,5 +1,5 @@
-import { AEAD_KEY_BYTES } from '../engine/types.js';
-import type { AeadAlgorithm } from '../engine/types.js';
+import { AEAD_KEY_BYTES } from '../format/vocabulary.js';
+import type { AeadAlgorithm } from '../format/vocabulary.js';
 import type { MasterKey } from './types.js';
 
 /** `alg` of a master key, normalised, to the format's name: the reference's names and those of RFC 7518 and its ChaCha20 draft. */

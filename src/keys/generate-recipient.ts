@@ -1,6 +1,7 @@
 import { checkOneOf, checkOptionNames, checkString } from '../options.js';
-import { AGREEMENT_PUBLIC_BYTES, AGREEMENT_SECRET_BYTES } from '../engine/types.js';
-import type { AgreementCurve, Engine, Secret } from '../engine/types.js';
+import { AGREEMENT_PUBLIC_BYTES, AGREEMENT_SECRET_BYTES } from '../format/vocabulary.js';
+import type { Engine, Secret } from '../engine/types.js';
+import type { AgreementCurve } from '../format/vocabulary.js';
 import { RECIPIENT_ALGORITHM } from './recipient.js';
 import { recipientThumbprint } from './thumbprint.js';
 import type { Jwk, JwkSet } from './types.js';

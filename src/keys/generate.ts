@@ -1,5 +1,6 @@
-import { AEAD_KEY_BYTES } from '../engine/types.js';
-import type { AeadAlgorithm, Engine, Secret } from '../engine/types.js';
+import { AEAD_KEY_BYTES } from '../format/vocabulary.js';
+import type { Engine, Secret } from '../engine/types.js';
+import type { AeadAlgorithm } from '../format/vocabulary.js';
 import { checkOneOf, checkOptionNames, checkString } from '../options.js';
 import { ED25519_BYTES, parseJwks } from './jwk.js';
 import { publicRecipientJwk } from './generate-recipient.js';

@@ -1,6 +1,7 @@
 import type { JsonRange } from '../format/json.js';
-import { AEAD_KEY_BYTES } from '../engine/types.js';
-import type { AeadAlgorithm, Engine, Secret } from '../engine/types.js';
+import { AEAD_KEY_BYTES } from '../format/vocabulary.js';
+import type { Engine, Secret } from '../engine/types.js';
+import type { AeadAlgorithm } from '../format/vocabulary.js';
 import { aeadFromName, isEd25519Name } from './algorithm.js';
 import { KeyCollector } from './collector.js';
 import { withPlainBase64 } from './escapes.js';

@@ -1,5 +1,6 @@
 import { CryptoTensorsError } from '../errors.js';
-import type { AeadAlgorithm, AgreementCurve, Secret } from '../engine/types.js';
+import type { Secret } from '../engine/types.js';
+import type { AeadAlgorithm, AgreementCurve } from '../format/vocabulary.js';
 import { describeKids, describeNames } from './describe.js';
 import type { KeyProvider } from './providers/types.js';
 import { statesAmong } from './state.js';

@@ -1,5 +1,5 @@
 import { CryptoTensorsError, quote } from '../errors.js';
-import { AEAD_KEY_BYTES } from '../engine/types.js';
+import { AEAD_KEY_BYTES } from '../format/vocabulary.js';
 import { describeKids } from './describe.js';
 import type { KeyQuery, MasterKeyQuery, WritingKeyQuery } from './select.js';
 import { statesAmong } from './state.js';

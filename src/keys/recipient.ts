@@ -1,6 +1,7 @@
 import type { JsonRange } from '../format/json.js';
-import { AGREEMENT_PUBLIC_BYTES, AGREEMENT_SECRET_BYTES } from '../engine/types.js';
-import type { AgreementCurve, Engine, Secret } from '../engine/types.js';
+import { AGREEMENT_PUBLIC_BYTES, AGREEMENT_SECRET_BYTES } from '../format/vocabulary.js';
+import type { Engine, Secret } from '../engine/types.js';
+import type { AgreementCurve } from '../format/vocabulary.js';
 import { invalidKey } from './jwk-document.js';
 import type { JwkMembers } from './jwk-document.js';
 import { decodePublicMember, importMember } from './material.js';

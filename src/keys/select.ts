@@ -1,4 +1,4 @@
-import type { AeadAlgorithm } from '../engine/types.js';
+import type { AeadAlgorithm } from '../format/vocabulary.js';
 import { keyFits } from './algorithm.js';
 import {
   keyRevoked,

@@ -1,4 +1,5 @@
-import type { AgreementCurve, Engine } from '../engine/types.js';
+import type { Engine } from '../engine/types.js';
+import type { AgreementCurve } from '../format/vocabulary.js';
 
 /** RFC 7638 thumbprint of an Ed25519 public key (RFC 8037 §2, appendix A.3), base64url: a name that anyone can derive. */
 export function ed25519Thumbprint(publicKey: Uint8Array, engine: Engine): string {

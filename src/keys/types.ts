@@ -1,4 +1,5 @@
-import type { AeadAlgorithm, AgreementCurve, Secret } from '../engine/types.js';
+import type { Secret } from '../engine/types.js';
+import type { AeadAlgorithm, AgreementCurve } from '../format/vocabulary.js';
 import type { KeyState, StatedKey } from './state.js';
 
 /** A JSON Web Key (RFC 7517, RFC 8037) of the kinds that this library uses. Other members are ignored. */

@@ -1,6 +1,7 @@
 import { CryptoTensorsError, quote } from '../errors.js';
-import { AEAD_KEY_BYTES, IV_BYTES, TAG_BYTES, wrappedDekBytes } from '../engine/types.js';
-import type { AeadAlgorithm, Engine, Secret, TensorTable } from '../engine/types.js';
+import { AEAD_KEY_BYTES, IV_BYTES, TAG_BYTES, wrappedDekBytes } from '../format/vocabulary.js';
+import type { Engine, Secret, TensorTable } from '../engine/types.js';
+import type { AeadAlgorithm } from '../format/vocabulary.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { DEFAULT_PROVIDER_TIMEOUT_MS } from './providers/ask.js';

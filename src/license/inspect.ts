@@ -6,7 +6,7 @@ import { parseLicense } from '../format/license.js';
 import type { License } from '../format/license.js';
 import { getEngine } from '../engine/load.js';
 import type { Engine } from '../engine/types.js';
-import type { AgreementCurve } from '../engine/types.js';
+import type { AgreementCurve } from '../format/vocabulary.js';
 import { readLicenseHeader } from '../open/detached.js';
 import { publicError } from '../model/faults.js';
 import { resolveInput } from '../model/input.js';
@@ -15,6 +15,7 @@ import { licenseInfo } from '../model/license-info.js';
 import type { LicenseInfo } from '../model/license-info.js';
 import { runAsync } from '../twin.js';
 import type { Twin } from '../twin.js';
+import { Reserved } from '../format/vocabulary.js';
 
 /** The path or `file:` URL of a licence, or its bytes. */
 export type LicenseInput = string | URL | Uint8Array;
@@ -54,7 +55,7 @@ export async function inspectLicense(license: LicenseInput): Promise<LicenseInsp
     body,
     recipient: { thumbprint: terms.key.recipient, curve: terms.key.curve },
     keys,
-    policy: parsePolicy(header.metadata!.get('__policy__')!),
+    policy: parsePolicy(header.metadata!.get(Reserved.policy)!),
     tensors: header.count,
     bytes: LENGTH_BYTES + header.length,
   };
@@ -68,8 +69,8 @@ export function* readLicense(input: LicenseInput): Twin<ReadLicense> {
   try {
     const header = yield* readLicenseHeader(engine, target);
     const metadata = header.metadata!;
-    parseSignature(metadata.get('__signature__')!);
-    const keys = parseCryptoKeys(metadata.get('__crypto_keys__')!);
+    parseSignature(metadata.get(Reserved.signature)!);
+    const keys = parseCryptoKeys(metadata.get(Reserved.cryptoKeys)!);
     return { engine, path, header, keys, license: parseLicense(header)!, body: bodyId(engine, header)! };
   } catch (error) {
     throw publicError(error, { path, names: [] });

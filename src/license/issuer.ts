@@ -2,7 +2,7 @@ import { CryptoTensorsError } from '../errors.js';
 import type { PolicyTexts } from '../format/crypto-metadata.js';
 import { encodeLicense } from '../format/license.js';
 import { getEngine } from '../engine/load.js';
-import { AEAD_KEY_BYTES } from '../engine/types.js';
+import { AEAD_KEY_BYTES } from '../format/vocabulary.js';
 import type { Engine, Secret } from '../engine/types.js';
 import { openKeyRing } from '../keys/load.js';
 import type { KeyRing } from '../keys/keyring.js';

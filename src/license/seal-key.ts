@@ -1,7 +1,8 @@
 import { CryptoTensorsError, quote } from '../errors.js';
 import { base64Length, writeBase64 } from '../format/base64.js';
 import { JWE_ALGORITHM, JWE_CONTENT_TYPE, JWE_ENCRYPTION } from '../format/jwe.js';
-import type { AeadAlgorithm, Engine, Secret } from '../engine/types.js';
+import type { Engine, Secret } from '../engine/types.js';
+import type { AeadAlgorithm } from '../format/vocabulary.js';
 import { publicRecipientJwk } from '../keys/generate-recipient.js';
 import type { RecipientKey } from '../keys/types.js';
 

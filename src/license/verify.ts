@@ -17,6 +17,7 @@ import { runAsync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { readLicense } from './inspect.js';
 import type { LicenseInput, ReadLicense } from './inspect.js';
+import { Reserved } from '../format/vocabulary.js';
 
 /** Options of `verifyLicense`. */
 export interface VerifyLicenseOptions {
@@ -96,7 +97,7 @@ export function* licenseAccess(
 /** The signature, then the times. Returns the signer's key id. */
 export function* verifyTerms({ engine, path, header, keys, license }: ReadLicense, access: Access): Twin<SigningKey> {
   try {
-    const signature = parseSignature(header.metadata!.get('__signature__')!);
+    const signature = parseSignature(header.metadata!.get(Reserved.signature)!);
     const candidates = yield* access.verifyingKeys({ kid: keys.sign.kid, jku: keys.sign.jku });
     const verification = yield* startVerification(engine, header, candidates, signature);
     const signer = yield* verification.result();

@@ -1,4 +1,5 @@
-import type { AeadAlgorithm, Engine } from '../engine/types.js';
+import type { Engine } from '../engine/types.js';
+import type { AeadAlgorithm } from '../format/vocabulary.js';
 import { hasKeySources } from '../keys/keyring.js';
 import type { KeyRing } from '../keys/keyring.js';
 import { openKeyRing } from '../keys/load.js';

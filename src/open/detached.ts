@@ -3,11 +3,11 @@ import { LENGTH_BYTES } from '../format/canonical.js';
 import { protection } from '../format/crypto-metadata.js';
 import { headerSteps } from '../format/header.js';
 import type { Header } from '../format/header.js';
-import { LICENSE_KEY } from '../format/license.js';
 import type { Engine, Source } from '../engine/types.js';
 import type { Twin } from '../twin.js';
 import { publicError } from '../model/faults.js';
 import { openSource, readHeader, readHeaderText, readLength } from '../model/source.js';
+import { Reserved } from '../format/vocabulary.js';
 
 /** A header, and where the data that it describes begins in the source. */
 export interface PlacedHeader {
@@ -56,7 +56,7 @@ export function* readLicenseHeader(engine: Engine, input: string | Uint8Array): 
   const path = typeof input === 'string' ? input : undefined;
   try {
     const header = yield* headerSteps(yield* readDetachedText(engine, input), null);
-    if (protection(header.metadata) === 'encrypted' && header.metadata!.has(LICENSE_KEY)) return header;
+    if (protection(header.metadata) === 'encrypted' && header.metadata!.has(Reserved.license)) return header;
   } catch (error) {
     if (!(error instanceof CryptoTensorsError) || OF_THE_WORLD.has(error.code)) throw error;
     throw noLicense(path, error);

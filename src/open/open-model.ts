@@ -8,7 +8,7 @@ import { parseLicense } from '../format/license.js';
 import type { LicenseTerms } from '../format/license.js';
 import { recordSteps } from '../format/records.js';
 import type { RecordScan } from '../format/records.js';
-import { RECORD_STRIDE } from '../engine/types.js';
+import { Reserved, RECORD_STRIDE } from '../format/vocabulary.js';
 import type { Engine, Source, TableSpec, TensorTable } from '../engine/types.js';
 import { unwrapTable } from '../keys/wrap.js';
 import type { Access } from './access.js';
@@ -88,12 +88,12 @@ function* openHeader(engine: Engine, source: Source, placed: PlacedHeader, acces
   }
 
   const metadata = header.metadata!;
-  const keys = parseCryptoKeys(metadata.get('__crypto_keys__')!);
-  const signature = parseSignature(metadata.get('__signature__')!);
+  const keys = parseCryptoKeys(metadata.get(Reserved.cryptoKeys)!);
+  const signature = parseSignature(metadata.get(Reserved.signature)!);
   const candidates = yield* access.verifyingKeys({ kid: keys.sign.kid, jku: keys.sign.jku });
   const verification = yield* startVerification(engine, header, candidates, signature);
   // Parsed while a pool thread verifies the signature, but neither used nor complained of before that has passed.
-  const scan = yield* attempt(recordSteps(metadata.getJson('__encryption__')!, header, keys.version));
+  const scan = yield* attempt(recordSteps(metadata.getJson(Reserved.encryption)!, header, keys.version));
   const verifyingKey = yield* verification.result();
   const signer = verifyingKey.kid;
   access.audit?.keyUsed('verifying', verifyingKey, path);
@@ -101,13 +101,13 @@ function* openHeader(engine: Engine, source: Source, placed: PlacedHeader, acces
   if (placed.body !== null) checkBody(engine, header, placed.body, path);
   const license = parseLicense(header);
   const terms = license === null ? undefined : enforceTerms(license, access);
-  const policy = parsePolicy(metadata.get('__policy__')!);
+  const policy = parsePolicy(metadata.get(Reserved.policy)!);
   const licensed = { ...access, policy: { ...access.policy, terms } };
   const guard = yield* runPolicy(access.action, policy, header, signer, licensed);
 
   const records = scan();
   const encrypted = encryptedTensors(header, records);
-  const integrityText = metadata.getJson('__integrity__');
+  const integrityText = metadata.getJson(Reserved.integrity);
   const integrity =
     integrityText === undefined ? null : yield* integritySteps(integrityText, header, (i) => encrypted[i] === 1);
   const table = yield* makeTable(engine, source, placed, keys, records, integrity);

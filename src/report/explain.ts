@@ -27,6 +27,7 @@ import { isShardIndex } from '../model/shards.js';
 import { startVerification } from '../open/signature.js';
 import { openSource } from '../model/source.js';
 import { tensorOf } from '../model/tensor-guard.js';
+import { Reserved } from '../format/vocabulary.js';
 
 /** A policy that is in no file yet, to be tried out. */
 export interface PolicyDraft {
@@ -230,8 +231,8 @@ function* describeHeader(
     );
   }
   const metadata = header.metadata!;
-  const { sign } = parseCryptoKeys(metadata.get('__crypto_keys__')!);
-  const signature = parseSignature(metadata.get('__signature__')!);
+  const { sign } = parseCryptoKeys(metadata.get(Reserved.cryptoKeys)!);
+  const signature = parseSignature(metadata.get(Reserved.signature)!);
   const access = yield* createAccess(openOptions(options), engine, options.action);
   try {
     // Keys or trust are configured.
@@ -243,7 +244,7 @@ function* describeHeader(
       signer = (yield* verification.result()).kid;
     }
     return {
-      policy: parsePolicy(metadata.get('__policy__')!).local,
+      policy: parsePolicy(metadata.get(Reserved.policy)!).local,
       input: factsOf(
         { metadata: userMetadata(header) ?? {}, tensors: header.count, signer },
         withLicense(header, options),

@@ -5,10 +5,10 @@ import type { HeaderPadding, HeaderTensor } from '../format/canonical.js';
 import { encodeCryptoKeys, encodePolicy } from '../format/crypto-metadata.js';
 import type { CryptoKeys, KeyReference, PolicyTexts } from '../format/crypto-metadata.js';
 import type { Header } from '../format/header.js';
-import { LICENSE_KEY } from '../format/license.js';
 import { WrappedKeysTemplate } from '../format/wrapped-keys.js';
 import type { Twin } from '../twin.js';
 import { DATA_ALIGNMENT, HEADER_SLACK } from '../writer/seal.js';
+import { Reserved } from '../format/vocabulary.js';
 
 /** Of a header before its data. */
 export const FILE_PADDING: HeaderPadding = { align: DATA_ALIGNMENT, slack: HEADER_SLACK };
@@ -41,7 +41,7 @@ export class HeaderTemplate {
   /** @throws {CryptoTensorsError} `InvalidOption` for a header that is a licence */
   constructor(header: Header, keys: CryptoKeys) {
     const metadata = header.metadata!;
-    if (metadata.has(LICENSE_KEY)) {
+    if (metadata.has(Reserved.license)) {
       // A copy without it would be free of what it asks for.
       throw new CryptoTensorsError(
         'InvalidOption',
@@ -52,7 +52,7 @@ export class HeaderTemplate {
     this.#tensors = header.tensors();
     const kept = [...metadata.keys()].filter((key) => !REPLACED.has(key));
     this.#metadata = new Map(kept.map((key) => [key, metadata.get(key)!]));
-    this.#encryption = new WrappedKeysTemplate(metadata.get('__encryption__')!, keys.enc.algorithm);
+    this.#encryption = new WrappedKeysTemplate(metadata.get(Reserved.encryption)!, keys.enc.algorithm);
   }
 
   /**
@@ -65,7 +65,7 @@ export class HeaderTemplate {
     const { version, exactChunkSize, enc: old } = this.#keys;
     const metadata = new Map(this.#metadata)
       .set(
-        '__crypto_keys__',
+        Reserved.cryptoKeys,
         encodeCryptoKeys({
           version,
           chunkSize: exactChunkSize,
@@ -73,16 +73,21 @@ export class HeaderTemplate {
           sign: { kid: sign.kid, jku: sign.jku },
         }),
       )
-      .set('__encryption__', this.#encryption.fill(rows))
-      .set('__policy__', encodePolicy(policy));
-    if (license !== undefined) metadata.set(LICENSE_KEY, license);
+      .set(Reserved.encryption, this.#encryption.fill(rows))
+      .set(Reserved.policy, encodePolicy(policy));
+    if (license !== undefined) metadata.set(Reserved.license, license);
     const signature = yield* signMessage(encodeCanonical({ metadata, tensors: this.#tensors }));
-    metadata.set('__signature__', encodeBase64(signature));
+    metadata.set(Reserved.signature, encodeBase64(signature));
     return encodeHeader({ metadata, tensors: this.#tensors }, padding);
   }
 }
 
-const REPLACED = new Set(['__crypto_keys__', '__encryption__', '__policy__', '__signature__']);
+const REPLACED: ReadonlySet<string> = new Set([
+  Reserved.cryptoKeys,
+  Reserved.encryption,
+  Reserved.policy,
+  Reserved.signature,
+]);
 
 /** `HeaderTemplate.build`, once. */
 export function rewrapHeader(

@@ -1,5 +1,5 @@
 import { CryptoTensorsError, argumentError } from '../errors.js';
-import type { AeadAlgorithm, DigestAlgorithm } from '../engine/types.js';
+import type { AeadAlgorithm, DigestAlgorithm } from '../format/vocabulary.js';
 import type { KeysInput } from '../keys/keyring.js';
 import {
   checkBoolean,
@@ -11,6 +11,7 @@ import {
   checkString,
 } from '../options.js';
 import type { TensorSelection } from './select.js';
+import { AEAD_ALGORITHMS, DIGEST_ALGORITHMS } from '../format/vocabulary.js';
 
 /** How a file is protected. */
 export interface ProtectOptions {
@@ -67,7 +68,7 @@ export function checkWorkOptions(options: WorkOptions): void {
 export function checkProtectOptions(options: Partial<ProtectOptions>): void {
   checkString(options.encKid, 'options.encKid');
   checkString(options.signKid, 'options.signKid');
-  checkOneOf(options.algorithm, 'options.algorithm', ['aes128gcm', 'aes256gcm', 'chacha20poly1305']);
+  checkOneOf(options.algorithm, 'options.algorithm', AEAD_ALGORITHMS);
   checkOneOf(options.version, 'options.version', [1, 2]);
   checkInteger(options.chunkSize, 'options.chunkSize', 1, Number.MAX_SAFE_INTEGER);
   if (options.version === 1 && options.chunkSize !== undefined) {
@@ -76,7 +77,7 @@ export function checkProtectOptions(options: Partial<ProtectOptions>): void {
       'options.chunkSize belongs to version 2; a version 1 tensor is one piece',
     );
   }
-  if (options.integrity !== false) checkOneOf(options.integrity, 'options.integrity', ['sha256', 'blake3']);
+  if (options.integrity !== false) checkOneOf(options.integrity, 'options.integrity', DIGEST_ALGORITHMS);
   checkPolicyTexts(options.policy);
 }
 

@@ -1,8 +1,9 @@
 import { CryptoTensorsError } from '../errors.js';
 import { DEFAULT_CHUNK_SIZE } from '../format/crypto-metadata.js';
 import type { CryptoKeysToWrite, PolicyTexts } from '../format/crypto-metadata.js';
-import { AEAD_KEY_BYTES } from '../engine/types.js';
-import type { AeadAlgorithm, DigestAlgorithm, Engine, SealRequest, Secret } from '../engine/types.js';
+import { AEAD_KEY_BYTES } from '../format/vocabulary.js';
+import type { Engine, SealRequest, Secret } from '../engine/types.js';
+import type { AeadAlgorithm, DigestAlgorithm } from '../format/vocabulary.js';
 import { algorithmOf } from '../keys/algorithm.js';
 import { openKeyRing } from '../keys/load.js';
 import { lookUpSigningKey, lookUpWritingMasterKey } from '../keys/lookup.js';

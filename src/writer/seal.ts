@@ -5,15 +5,16 @@ import { encodeCryptoKeys, encodePolicy } from '../format/crypto-metadata.js';
 import { encodeBase64 } from '../format/base64.js';
 import { encodeIntegrity } from '../format/integrity.js';
 import { encodeRecords } from '../format/records.js';
+import { SEAL_STRIDE, SealMode } from '../engine/types.js';
 import {
   AEAD_KEY_BYTES,
   DIGEST_BYTES,
   IV_BYTES,
-  SEAL_STRIDE,
-  SealMode,
+  Reserved,
   TAG_BYTES,
+  chunkCount,
   wrappedDekBytes,
-} from '../engine/types.js';
+} from '../format/vocabulary.js';
 import type { Engine, SealRequest, Sink, Source } from '../engine/types.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
@@ -132,10 +133,6 @@ function packedLengths(plan: SealPlan): number[] {
   });
 }
 
-function chunkCount(length: number, chunkSize: number): number {
-  return Math.max(1, Math.ceil(length / chunkSize));
-}
-
 function packedLength(plan: SealPlan): number {
   const total = packedLengths(plan).reduce((sum, n) => sum + n, 0);
   if (total > MAX_HEADER_BYTES) {
@@ -178,17 +175,17 @@ function unsignedMetadata(plan: SealPlan, packed: Uint8Array): ReadonlyMap<strin
   if (protection === null) return plan.metadata;
   const metadata = new Map(plan.metadata);
   const { records, digests } = splitPacked(plan, packed);
-  metadata.set('__crypto_keys__', encodeCryptoKeys(protection.cryptoKeys));
-  metadata.set('__encryption__', encodeRecords(records, protection.cryptoKeys));
-  metadata.set('__policy__', encodePolicy(protection.policy));
+  metadata.set(Reserved.cryptoKeys, encodeCryptoKeys(protection.cryptoKeys));
+  metadata.set(Reserved.encryption, encodeRecords(records, protection.cryptoKeys));
+  metadata.set(Reserved.policy, encodePolicy(protection.policy));
   if (protection.integrity !== null && digests.length > 0) {
-    metadata.set('__integrity__', encodeIntegrity({ ...protection.integrity, tensors: digests }));
+    metadata.set(Reserved.integrity, encodeIntegrity({ ...protection.integrity, tensors: digests }));
   }
   return metadata;
 }
 
 function signed(metadata: ReadonlyMap<string, string> | null, signature: Uint8Array): ReadonlyMap<string, string> {
-  return new Map(metadata).set('__signature__', encodeBase64(signature));
+  return new Map(metadata).set(Reserved.signature, encodeBase64(signature));
 }
 
 interface PackedTensor {

@@ -1,4 +1,4 @@
-import { COPY_STRIDE } from '#dist/engine/types.js';
+import { COPY_STRIDE } from '#dist/format/vocabulary.js';
 import { createNodeEngine } from '#dist/engine/portable/node.js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';

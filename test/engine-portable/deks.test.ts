@@ -1,6 +1,6 @@
 import { getEngine } from '#dist/engine/load.js';
 import { createNodeEngine } from '#dist/engine/portable/node.js';
-import { AEAD_KEY_BYTES } from '#dist/engine/types.js';
+import { AEAD_KEY_BYTES } from '#dist/format/vocabulary.js';
 import { expect, it } from 'vitest';
 import { describeDeks } from '../engine/deks.js';
 import { ALGORITHMS } from './sealed-file.js';

@@ -1,14 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { AEAD_KEY_BYTES, DIGEST_BYTES, IV_BYTES, SealMode, TAG_BYTES } from '#dist/engine/types.js';
-import type {
-  AeadAlgorithm,
-  DigestAlgorithm,
-  Engine,
-  JobFault,
-  Secret,
-  TableSpec,
-  TensorTable,
-} from '#dist/engine/types.js';
+import { SealMode } from '#dist/engine/types.js';
+import { AEAD_KEY_BYTES, DIGEST_BYTES, IV_BYTES, TAG_BYTES } from '#dist/format/vocabulary.js';
+import type { Engine, JobFault, Secret, TableSpec, TensorTable } from '#dist/engine/types.js';
+import type { AeadAlgorithm, DigestAlgorithm } from '#dist/format/vocabulary.js';
 import { expect } from 'vitest';
 
 export const ALGORITHMS: readonly AeadAlgorithm[] = ['aes128gcm', 'aes256gcm', 'chacha20poly1305'];

@@ -1,6 +1,8 @@
 import { createDecipheriv } from 'node:crypto';
-import { AEAD_KEY_BYTES, IV_BYTES, SealMode, TAG_BYTES, wrappedDekBytes } from '#dist/engine/types.js';
-import type { AeadAlgorithm, Engine, Secret, TensorTable } from '#dist/engine/types.js';
+import { SealMode } from '#dist/engine/types.js';
+import { AEAD_KEY_BYTES, IV_BYTES, TAG_BYTES, wrappedDekBytes } from '#dist/format/vocabulary.js';
+import type { Engine, Secret, TensorTable } from '#dist/engine/types.js';
+import type { AeadAlgorithm } from '#dist/format/vocabulary.js';
 import { describe, expect, it } from 'vitest';
 import { isZero, pattern, readAll, sealTensors } from './sealed-file.js';
 import type { SealedTensors } from './sealed-file.js';

@@ -1,22 +1,7 @@
-import {
-  AEAD_KEY_BYTES,
-  COPY_STRIDE,
-  DIGEST_BYTES,
-  IV_BYTES,
-  SEAL_STRIDE,
-  SealMode,
-  TAG_BYTES,
-} from '#dist/engine/types.js';
-import type {
-  AeadAlgorithm,
-  DigestAlgorithm,
-  Engine,
-  ReadRequest,
-  Secret,
-  Source,
-  TableSpec,
-  TensorTable,
-} from '#dist/engine/types.js';
+import { SEAL_STRIDE, SealMode } from '#dist/engine/types.js';
+import { AEAD_KEY_BYTES, COPY_STRIDE, DIGEST_BYTES, IV_BYTES, TAG_BYTES } from '#dist/format/vocabulary.js';
+import type { Engine, ReadRequest, Secret, Source, TableSpec, TensorTable } from '#dist/engine/types.js';
+import type { AeadAlgorithm, DigestAlgorithm } from '#dist/format/vocabulary.js';
 
 export const NO_CONTROL = { threads: 0, signal: undefined, onProgress: undefined };
 

@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ErrorCode } from '#dist/errors.js';
 import {
-  RESERVED_KEYS,
   encodeCryptoKeys,
   encodePolicy,
   parseCryptoKeys,
@@ -10,11 +9,12 @@ import {
   parseSignature,
   protection,
 } from '#dist/format/crypto-metadata.js';
+import { ENCRYPTED_FILE_KEYS } from '#dist/format/vocabulary.js';
 import { trickyString } from './headers.js';
 import { refusal } from './refusal.js';
 
 describe('protection', () => {
-  const all = new Map(RESERVED_KEYS.map((key) => [key as string, '']));
+  const all = new Map(ENCRYPTED_FILE_KEYS.map((key) => [key as string, '']));
 
   it('is all of the four reserved keys, or none', () => {
     expect(protection(null)).toBe('plain');
@@ -31,7 +31,7 @@ describe('protection', () => {
     expect(protection(new Map([...all, ['__integrity__', '']]))).toBe('encrypted');
   });
 
-  it.each(RESERVED_KEYS)('is refused without %s alone, and with %s alone', (key) => {
+  it.each(ENCRYPTED_FILE_KEYS)('is refused without %s alone, and with %s alone', (key) => {
     const rest = new Map(all);
     rest.delete(key);
     expect(refusal('InvalidCryptoMetadata', () => protection(rest)).message).toContain(`lacks ${key}`);

@@ -1,7 +1,8 @@
 import { createHash, createPrivateKey, createPublicKey, randomBytes, sign, timingSafeEqual, verify } from 'node:crypto';
 import { inspect } from 'node:util';
 import { getEngine } from '#dist/engine/load.js';
-import type { AgreementCurve, Engine, Secret } from '#dist/engine/types.js';
+import type { Engine, Secret } from '#dist/engine/types.js';
+import type { AgreementCurve } from '#dist/format/vocabulary.js';
 
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
 const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');

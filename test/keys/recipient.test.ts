@@ -9,7 +9,8 @@ import {
 } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { getEngine } from '#dist/engine/load.js';
-import type { AgreementCurve, Secret } from '#dist/engine/types.js';
+import type { Secret } from '#dist/engine/types.js';
+import type { AgreementCurve } from '#dist/format/vocabulary.js';
 import { selectedKeys } from '#dist/keys/copy.js';
 import { generateRecipientKeys, publicRecipientJwk } from '#dist/keys/generate-recipient.js';
 import { publicJwks } from '#dist/keys/generate.js';

@@ -3,7 +3,7 @@ import type { KeySet } from '#dist/keys/types.js';
 import { algorithmOf } from '#dist/keys/algorithm.js';
 import { ringContents } from '#dist/keys/keyring.js';
 import { findMasterKey, findSigningKey, findVerifyingKeys, findWritingMasterKey } from '#dist/keys/select.js';
-import type { AeadAlgorithm } from '#dist/engine/types.js';
+import type { AeadAlgorithm } from '#dist/format/vocabulary.js';
 import { describe, expect, test } from 'vitest';
 import { FakeEngine } from './fake-engine.js';
 import {

@@ -1,8 +1,10 @@
 import { AbortError } from '#dist/errors.js';
 import { getEngine } from '#dist/engine/load.js';
 import { createNodeEngine } from '#dist/engine/portable/node.js';
-import { AEAD_KEY_BYTES, SealMode, wrappedDekBytes } from '#dist/engine/types.js';
-import type { AeadAlgorithm, Engine, Secret, TensorTable } from '#dist/engine/types.js';
+import { SealMode } from '#dist/engine/types.js';
+import { AEAD_KEY_BYTES, wrappedDekBytes } from '#dist/format/vocabulary.js';
+import type { Engine, Secret, TensorTable } from '#dist/engine/types.js';
+import type { AeadAlgorithm } from '#dist/format/vocabulary.js';
 import { lookUpMasterKey, lookUpWritingMasterKey } from '#dist/keys/lookup.js';
 import type { KeyAnswer } from '#dist/keys/providers/types.js';
 import type { KeyState } from '#dist/keys/state.js';

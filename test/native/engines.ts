@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { getEngine } from '#dist/engine/load.js';
-import { AEAD_KEY_BYTES, IV_BYTES, SealMode, TAG_BYTES } from '#dist/engine/types.js';
-import type { AeadAlgorithm, Engine } from '#dist/engine/types.js';
+import { SealMode } from '#dist/engine/types.js';
+import { AEAD_KEY_BYTES, IV_BYTES, TAG_BYTES } from '#dist/format/vocabulary.js';
+import type { Engine } from '#dist/engine/types.js';
+import type { AeadAlgorithm } from '#dist/format/vocabulary.js';
 import { describe, expect, it } from 'vitest';
 import { Random } from '../support/random.js';
 import { chunkIv, nodeOpen, nodeSeal, openWithEngine } from './sealed.js';

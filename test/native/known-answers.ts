@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { getEngine } from '#dist/engine/load.js';
-import type { AeadAlgorithm, AeadProvider, DigestAlgorithm } from '#dist/engine/types.js';
+import type { AeadProvider } from '#dist/engine/types.js';
+import type { AeadAlgorithm, DigestAlgorithm } from '#dist/format/vocabulary.js';
 import { describe, expect, it } from 'vitest';
 import { describeAgainstNode } from './engines.js';
 import { nodeOpen, openWithEngine } from './sealed.js';

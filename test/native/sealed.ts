@@ -1,6 +1,7 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import { AEAD_KEY_BYTES, IV_BYTES, TAG_BYTES } from '#dist/engine/types.js';
-import type { AeadAlgorithm, Engine, JobFault, Secret, TableSpec, TensorTable } from '#dist/engine/types.js';
+import { AEAD_KEY_BYTES, IV_BYTES, TAG_BYTES } from '#dist/format/vocabulary.js';
+import type { Engine, JobFault, Secret, TableSpec, TensorTable } from '#dist/engine/types.js';
+import type { AeadAlgorithm } from '#dist/format/vocabulary.js';
 
 /** The independent implementation that the engines are held against: Node's own. */
 const NODE_CIPHERS = { aes128gcm: 'aes-128-gcm', aes256gcm: 'aes-256-gcm', chacha20poly1305: 'chacha20-poly1305' } as const;

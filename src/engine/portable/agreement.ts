@@ -1,7 +1,8 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { runSync } from '../../twin.js';
-import { AGREEMENT_PUBLIC_BYTES, AGREEMENT_SECRET_BYTES } from '../types.js';
-import type { AgreementCurve, KeyAgreement, Secret } from '../types.js';
+import { AGREEMENT_PUBLIC_BYTES, AGREEMENT_SECRET_BYTES } from '../../format/vocabulary.js';
+import type { KeyAgreement, Secret } from '../types.js';
+import type { AgreementCurve } from '../../format/vocabulary.js';
 import { checkLength } from './arguments.js';
 import { openMessage } from './primitives.js';
 import type { Primitives } from './primitives.js';

@@ -1,5 +1,5 @@
 import { checkMemory } from '../memory.js';
-import { AEAD_KEY_BYTES } from '../types.js';
+import { AEAD_KEY_BYTES } from '../../format/vocabulary.js';
 
 /** Checks of what the types promise, as the native engine makes them: of another realm's arrays too. */
 

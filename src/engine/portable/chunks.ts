@@ -1,5 +1,5 @@
-import { IV_BYTES } from '../types.js';
-import type { AeadAlgorithm } from '../types.js';
+import { IV_BYTES } from '../../format/vocabulary.js';
+import type { AeadAlgorithm } from '../../format/vocabulary.js';
 
 /** How a tensor's bytes are cut into chunks, and which IV each chunk has (FORMAT.md §2). Arithmetic only. */
 
@@ -9,11 +9,6 @@ export const COUNTER_VALUES = 2 ** 32;
 /** The longest message that the algorithm's block counter allows (NIST SP 800-38D §5.2.1.1, RFC 8439 §2.8). */
 export function maxMessageBytes(algorithm: AeadAlgorithm): number {
   return algorithm === 'chacha20poly1305' ? (2 ** 32 - 1) * 64 : 2 ** 36 - 32;
-}
-
-/** An empty tensor has one empty chunk. A `chunkSize` of 0 means that all is one chunk (version 1). */
-export function chunkCount(length: number, chunkSize: number): number {
-  return chunkSize === 0 ? 1 : Math.max(1, Math.ceil(length / chunkSize));
 }
 
 /** Whether the IV's counter reaches the last of `count` chunks without overflowing. */

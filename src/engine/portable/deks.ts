@@ -1,6 +1,6 @@
 import type { Twin } from '../../twin.js';
-import { AEAD_KEY_BYTES, IV_BYTES, wrappedDekBytes } from '../types.js';
-import type { AeadAlgorithm } from '../types.js';
+import { AEAD_KEY_BYTES, IV_BYTES, wrappedDekBytes } from '../../format/vocabulary.js';
+import type { AeadAlgorithm } from '../../format/vocabulary.js';
 import { slot } from './chunks.js';
 import { pause } from './pause.js';
 import { openMessage, sealMessage } from './primitives.js';

@@ -5,8 +5,8 @@ import { promisify } from 'node:util';
 import { blake3 } from '@noble/hashes/blake3.js';
 import { step } from '../../twin.js';
 import type { Twin } from '../../twin.js';
-import { TAG_BYTES } from '../types.js';
-import type { AeadAlgorithm } from '../types.js';
+import { TAG_BYTES } from '../../format/vocabulary.js';
+import type { AeadAlgorithm } from '../../format/vocabulary.js';
 import { privateKey, publicBytes, publicKey } from './node-keys.js';
 import type { Cipher, Primitives } from './primitives.js';
 

@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import type { AgreementCurve } from '../types.js';
+import type { AgreementCurve } from '../../format/vocabulary.js';
 import { keyMemory } from './secret.js';
 
 /*

@@ -2,7 +2,7 @@ import type { Twin } from '../../twin.js';
 import { EngineFault } from '../fault.js';
 import { BoxRuns, fetchedRanges, gatherRuns, isBox } from '../../format/box.js';
 import type { TensorBox } from '../../format/box.js';
-import { COPY_STRIDE } from '../types.js';
+import { COPY_STRIDE } from '../../format/vocabulary.js';
 import type { ReadRequest, UnsealRequest } from '../types.js';
 import { checkFloat64, isOffset } from './arguments.js';
 import { maxMessageBytes } from './chunks.js';

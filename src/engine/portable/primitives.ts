@@ -1,5 +1,6 @@
 import type { Twin } from '../../twin.js';
-import type { AeadAlgorithm, AgreementCurve, DigestAlgorithm, EngineFacts } from '../types.js';
+import type { EngineFacts } from '../types.js';
+import type { AeadAlgorithm, AgreementCurve, DigestAlgorithm } from '../../format/vocabulary.js';
 
 /**
  * The cryptography that the portable engine stands on. A `Twin` can be run blocking where the implementation can block;

@@ -1,9 +1,19 @@
 import { decodeBase64Text } from '../../format/base64.js';
 import type { Twin } from '../../twin.js';
-import { AEAD_KEY_BYTES, DIGEST_BYTES, IV_BYTES, RECORD_STRIDE, TAG_BYTES, wrappedDekBytes } from '../types.js';
-import type { AeadAlgorithm, DigestAlgorithm, RecordFault, RecordField, TableSpec } from '../types.js';
+import {
+  AEAD_KEY_BYTES,
+  DIGEST_BYTES,
+  IV_BYTES,
+  RECORD_STRIDE,
+  TAG_BYTES,
+  wrappedDekBytes,
+  DIGEST_STRIDE,
+} from '../../format/vocabulary.js';
+import type { RecordFault, RecordField, TableSpec } from '../types.js';
+import type { AeadAlgorithm, DigestAlgorithm } from '../../format/vocabulary.js';
 import { checkAeadAlgorithm, checkDigestAlgorithm } from './arguments.js';
-import { chunkCount, counterHasRoom, slot } from './chunks.js';
+import { counterHasRoom, slot } from './chunks.js';
+import { chunkCount } from '../../format/vocabulary.js';
 import { pause } from './pause.js';
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -29,7 +39,6 @@ export interface DecodedDigests {
   digests: Bytes[];
 }
 
-const DIGEST_STRIDE = 3;
 /** Rows that are decoded without the event loop's having its turn. */
 const ROWS_PER_TURN = 1024;
 const NOTHING = new Uint8Array(0);

@@ -1,8 +1,10 @@
 import type { Twin } from '../../twin.js';
-import { AEAD_KEY_BYTES, DIGEST_BYTES, IV_BYTES, SEAL_STRIDE, SealMode, TAG_BYTES } from '../types.js';
+import { SEAL_STRIDE, SealMode } from '../types.js';
+import { AEAD_KEY_BYTES, DIGEST_BYTES, IV_BYTES, TAG_BYTES } from '../../format/vocabulary.js';
 import type { SealRequest } from '../types.js';
 import { checkAeadAlgorithm, checkDigestAlgorithm, checkFloat64, isOffset } from './arguments.js';
-import { COUNTER_VALUES, chunkCount, chunkIv, maxMessageBytes, setCounter } from './chunks.js';
+import { COUNTER_VALUES, chunkIv, maxMessageBytes, setCounter } from './chunks.js';
+import { chunkCount } from '../../format/vocabulary.js';
 import { wrapDeks } from './deks.js';
 import { UNIT_BYTES } from './job.js';
 import type { Chunk, Job, Passage } from './job.js';

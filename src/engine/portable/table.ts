@@ -1,7 +1,8 @@
 import { runAsync, runSync } from '../../twin.js';
 import type { Twin } from '../../twin.js';
-import { AEAD_KEY_BYTES, DIGEST_BYTES, IV_BYTES, TAG_BYTES } from '../types.js';
-import type { AeadAlgorithm, DigestAlgorithm, RecordFault, Secret, TableSpec, TensorTable } from '../types.js';
+import { AEAD_KEY_BYTES, DIGEST_BYTES, IV_BYTES, TAG_BYTES } from '../../format/vocabulary.js';
+import type { RecordFault, Secret, TableSpec, TensorTable } from '../types.js';
+import type { AeadAlgorithm, DigestAlgorithm } from '../../format/vocabulary.js';
 import { checkBytes, checkFloat64, checkInt32, isOffset } from './arguments.js';
 import { chunkIv, slot } from './chunks.js';
 import { unwrapDeks } from './deks.js';

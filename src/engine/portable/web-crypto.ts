@@ -6,8 +6,8 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { CryptoTensorsError } from '../../errors.js';
 import { step } from '../../twin.js';
 import type { Twin } from '../../twin.js';
-import { TAG_BYTES } from '../types.js';
-import type { AgreementCurve } from '../types.js';
+import { TAG_BYTES } from '../../format/vocabulary.js';
+import type { AgreementCurve } from '../../format/vocabulary.js';
 import type { Cipher, Opener, Primitives, Sealer } from './primitives.js';
 import { keyMemory } from './secret.js';
 

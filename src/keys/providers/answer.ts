@@ -1,6 +1,7 @@
 import { argumentError, quote } from '../../errors.js';
-import { AEAD_KEY_BYTES } from '../../engine/types.js';
-import type { AeadAlgorithm, Engine, Secret } from '../../engine/types.js';
+import { AEAD_KEY_BYTES } from '../../format/vocabulary.js';
+import type { Engine, Secret } from '../../engine/types.js';
+import type { AeadAlgorithm } from '../../format/vocabulary.js';
 import { invalidKey } from '../jwk-document.js';
 import { jwksFromObject, isJwk, isJwkSet } from '../jwk-object.js';
 import { ED25519_BYTES, parseJwks } from '../jwk.js';

@@ -1,7 +1,7 @@
 import { CryptoTensorsError } from '../../errors.js';
 import { parseJsonDocument } from '../../format/json.js';
 import type { JsonObject } from '../../format/json.js';
-import type { AeadAlgorithm } from '../../engine/types.js';
+import type { AeadAlgorithm } from '../../format/vocabulary.js';
 import { aeadFromName } from '../algorithm.js';
 import { invalidKey } from '../jwk-document.js';
 import type { KeyOrigin } from '../jwk-document.js';

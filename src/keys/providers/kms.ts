@@ -1,6 +1,7 @@
 import { CryptoTensorsError, argumentError, quote } from '../../errors.js';
-import { AEAD_KEY_BYTES } from '../../engine/types.js';
-import type { AeadAlgorithm, Engine } from '../../engine/types.js';
+import { AEAD_KEY_BYTES } from '../../format/vocabulary.js';
+import type { Engine } from '../../engine/types.js';
+import type { AeadAlgorithm } from '../../format/vocabulary.js';
 import { runAsync } from '../../twin.js';
 import type { KeyOrigin } from '../jwk-document.js';
 import { readKeyFile } from '../key-file.js';

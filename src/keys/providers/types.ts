@@ -1,4 +1,4 @@
-import type { AeadAlgorithm } from '../../engine/types.js';
+import type { AeadAlgorithm } from '../../format/vocabulary.js';
 import type { KeyRing } from '../keyring.js';
 import type { KeyState } from '../state.js';
 import type { Jwk, JwkSet, KeyName, RemoteMaster, RemoteSigner } from '../types.js';

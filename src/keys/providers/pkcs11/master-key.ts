@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { CryptoTensorsError, quote } from '../../../errors.js';
-import { AEAD_KEY_BYTES, IV_BYTES, TAG_BYTES } from '../../../engine/types.js';
-import type { AeadAlgorithm } from '../../../engine/types.js';
+import { AEAD_KEY_BYTES, IV_BYTES, TAG_BYTES } from '../../../format/vocabulary.js';
+import type { AeadAlgorithm } from '../../../format/vocabulary.js';
 import type { RemoteMasterKey } from '../types.js';
 import type { WrappedDek } from '../../types.js';
 import { CK, aesGcm, readUlong, tokenError, view } from './module.js';

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import type * as pkcs11js from 'pkcs11js';
 import { CryptoTensorsError, quote } from '../../../errors.js';
-import { IV_BYTES, TAG_BYTES } from '../../../engine/types.js';
+import { IV_BYTES, TAG_BYTES } from '../../../format/vocabulary.js';
 
 export type Pkcs11 = pkcs11js.PKCS11;
 export type Handle = pkcs11js.Handle;
