@@ -97,6 +97,12 @@ export class CryptoTensorsError extends Error {
   }
 }
 
+/** What an error says besides code, message and cause: for one that says the same and more. */
+export function detailsOf(error: CryptoTensorsError): ErrorDetails {
+  const { code: _, ...details } = { ...error };
+  return details;
+}
+
 /** Thrown when a caller's `AbortSignal` ended the work. `cause` is the signal's reason, as in Node's own APIs. */
 export class AbortError extends Error {
   readonly code = 'ABORT_ERR';
@@ -115,16 +121,28 @@ export class AbortError extends Error {
  * characters, so that a hostile name can neither fill a log nor forge a line in it.
  */
 export function quote(text: string): string {
-  const cut = text.length > 80 ? `${text.slice(0, 77)}...` : text;
-  return JSON.stringify(cut).replace(
+  return quoteWhole(text.length > 80 ? `${text.slice(0, 77)}...` : text);
+}
+
+function quoteWhole(text: string): string {
+  return JSON.stringify(text).replace(
     /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
     (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 }
 
+/** Of a long path the end says most: the name of the file. */
+const [PATH_START, PATH_END] = [20, 100];
+
+/** A path for messages: as `quote`, but of a long one the middle is left out, not the name at its end. */
+export function quotePath(path: string): string {
+  if (path.length <= PATH_START + PATH_END) return quoteWhole(path);
+  return quoteWhole(`${path.slice(0, PATH_START)}...${path.slice(-PATH_END)}`);
+}
+
 /** How a message names a file that may have been given as bytes. */
 export function quoteFile(path: string | undefined): string {
-  return path === undefined ? 'the file' : quote(path);
+  return path === undefined ? 'the file' : quotePath(path);
 }
 
 /** A `TypeError` for an argument of the wrong type: names the argument, what was expected and what came. */

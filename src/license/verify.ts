@@ -4,7 +4,7 @@ import type { SigningKey } from '../keys/types.js';
 import { checkFunction, checkOptionNames, checkSignal, checkString } from '../options.js';
 import { createAccess } from '../open/access.js';
 import type { Access } from '../open/access.js';
-import { publicError } from '../model/faults.js';
+import { naming, publicError } from '../model/faults.js';
 import { resolveInput } from '../model/input.js';
 import type { OpenInput } from '../model/input.js';
 import { readUnplacedHeader } from '../open/detached.js';
@@ -104,7 +104,7 @@ export function* verifyTerms({ engine, path, header, keys, license }: ReadLicens
     enforceTerms(license, access);
     return signer;
   } catch (error) {
-    throw publicError(error, { path, names: [], signal: access.signal });
+    throw naming(publicError(error, { path, names: [], signal: access.signal }), path);
   }
 }
 

@@ -1,5 +1,5 @@
-import { AbortError, CryptoTensorsError, quote } from '../errors.js';
-import type { ErrorDetails } from '../errors.js';
+import { AbortError, CryptoTensorsError, detailsOf, quote, quotePath } from '../errors.js';
+import type { ErrorCode, ErrorDetails } from '../errors.js';
 import type { JobFault, RecordFault } from '../engine/types.js';
 
 /** What is needed to turn an engine's numbers into names. */
@@ -34,15 +34,46 @@ function place(fault: JobFault, context: FaultContext): { text: string; details:
     }
   }
   if (context.path !== undefined) details.path = context.path;
-  const file = context.path === undefined ? 'the given bytes' : quote(context.path);
+  const file = context.path === undefined ? 'the given bytes' : quotePath(context.path);
   return { text: parts.length > 0 ? `${parts.join(', ')} of ${file}` : file, details };
 }
 
+/** What is wrong with a file as it stands, whoever looks at it. */
+const OF_THE_FILE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'HeaderTooSmall', 'HeaderTooLarge', 'InvalidHeaderLength', 'InvalidHeader', 'InvalidHeaderDeserialization', 'InvalidOffset',
+  'TensorInvalidInfo', 'ValidationOverflow', 'MisalignedSlice', 'MetadataIncompleteBuffer', 'InvalidCryptoMetadata',
+  'UnsupportedVersion', 'UnsupportedAlgorithm', 'InvalidLicense',
+]); // prettier-ignore
+
+/** What concerns the caller's options, or the library, and not the file that was being opened. */
+const NOT_OF_THE_FILE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'InvalidOption', 'InvalidKey', 'NativeUnavailable', 'Closed',
+]); // prettier-ignore
+
 /**
- * Turns what an engine throws into the public error of the same code, with names instead of indexes. Anything that is not
- * a job's fault passes through unchanged.
+ * Names the file that an error is about: what parses a header has no path. One that names a file already, as of a detached header
+ * or of a key file, stays as it is.
+ *
+ * @param path undefined for bytes in memory
+ */
+export function naming(error: unknown, path: string | undefined): unknown {
+  if (path === undefined || !(error instanceof CryptoTensorsError)) return error;
+  if ((error.path ?? path) !== path || NOT_OF_THE_FILE.has(error.code)) return error;
+  const name = quotePath(path);
+  const isInMessage = error.message.includes(name);
+  if (isInMessage && error.path !== undefined) return error;
+  const message = isInMessage ? error.message : `${name}: ${error.message}`;
+  const named = new CryptoTensorsError(error.code, message, { ...detailsOf(error), path, cause: error.cause });
+  if (error.stack !== undefined) named.stack = error.stack.replace(error.message, message);
+  return named;
+}
+
+/**
+ * Turns what an engine throws into the public error of the same code, with names instead of indexes, and names the file in what
+ * parsing it threw. Anything else passes through unchanged.
  */
 export function publicError(error: unknown, context: FaultContext): unknown {
+  if (error instanceof CryptoTensorsError) return OF_THE_FILE.has(error.code) ? naming(error, context.path) : error;
   if (!isJobFault(error)) return error;
   const { text, details } = place(error, context);
   switch (error.code) {

@@ -1,5 +1,5 @@
 import { basename, dirname, join } from 'node:path';
-import { CryptoTensorsError, quote } from '../errors.js';
+import { CryptoTensorsError, quote, quotePath } from '../errors.js';
 import { weightMapSteps } from '../format/weight-map.js';
 import type { Engine } from '../engine/types.js';
 import { ITEMS_PER_BREATH, breathe } from '../twin.js';
@@ -59,7 +59,7 @@ function* parseWeightMap(path: string, bytes: Uint8Array): Twin<ReadonlyMap<stri
   try {
     map = yield* weightMapSteps(bytes);
   } catch (error) {
-    throw new CryptoTensorsError('InvalidIndex', `${quote(path)} is not a JSON document: ${(error as Error).message}`, {
+    throw new CryptoTensorsError('InvalidIndex', `${quotePath(path)} is not a JSON document: ${(error as Error).message}`, {
       path,
       cause: error,
     });
@@ -86,6 +86,11 @@ function* parseWeightMap(path: string, bytes: Uint8Array): Twin<ReadonlyMap<stri
 
 export function isPlainName(name: string): boolean {
   return name !== '' && name === basename(name) && name !== '.' && name !== '..' && !/[\\/\0]/.test(name);
+}
+
+/** True for the name of a shard index, without a folder. */
+export function isIndexName(name: string): boolean {
+  return isPlainName(name) && isShardIndex(name);
 }
 
 /** Every tensor of the shards by name. Names and files must be exactly what the index says. */
@@ -119,5 +124,5 @@ function misplaced(shards: ShardIndex, name: string, file: string): CryptoTensor
 }
 
 function invalid(path: string, problem: string): CryptoTensorsError {
-  return new CryptoTensorsError('InvalidIndex', `the shard index ${quote(path)} ${problem}`, { path });
+  return new CryptoTensorsError('InvalidIndex', `the shard index ${quotePath(path)} ${problem}`, { path });
 }

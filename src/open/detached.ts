@@ -5,8 +5,8 @@ import { headerSteps } from '../format/header.js';
 import type { Header } from '../format/header.js';
 import type { Engine, Source } from '../engine/types.js';
 import type { Twin } from '../twin.js';
-import { publicError } from '../model/faults.js';
-import { openSource, readHeader, readHeaderText, readLength } from '../model/source.js';
+import { naming, publicError } from '../model/faults.js';
+import { openSource, readHeaderText, readLength } from '../model/source.js';
 import { Reserved } from '../format/vocabulary.js';
 
 /** A header, and where the data that it describes begins in the source. */
@@ -24,16 +24,27 @@ export interface DetachedInput {
   kind: 'header' | 'license';
 }
 
+/** The text of a file's own header as it was read: for who wants to know later whether it has changed. */
+export interface SeenHeader {
+  text: Uint8Array | null;
+}
+
 /** The header of a file, or a detached one over its data. Throws the same as `readHeader` and `readDetachedHeader`. */
 export function* readPlacedHeader(
   engine: Engine,
   source: Source,
   detached: DetachedInput | undefined,
+  seen: SeenHeader,
 ): Twin<PlacedHeader> {
   if (detached?.kind === 'header') return yield* readDetachedHeader(engine, source, detached.input);
-  if (detached?.kind === 'license') return yield* readLicensedHeader(engine, source, detached.input);
-  const header = yield* readHeader(engine, source);
+  if (detached?.kind === 'license') return yield* readLicensedHeader(engine, source, detached.input, seen);
+  const header = yield* readOwnHeader(engine, source, seen);
   return { header, dataStart: header.dataStart, body: null };
+}
+
+function* readOwnHeader(engine: Engine, source: Source, seen: SeenHeader): Twin<Header> {
+  seen.text = yield* readHeaderText(engine, source);
+  return parseHeader(seen.text, source.size);
 }
 
 /**
@@ -41,9 +52,14 @@ export function* readPlacedHeader(
  *
  * @throws InvalidLicense for whatever is wrong with the licence's structure; the same as `readHeader` for the body's; FileError
  */
-function* readLicensedHeader(engine: Engine, source: Source, input: string | Uint8Array): Twin<PlacedHeader> {
+function* readLicensedHeader(
+  engine: Engine,
+  source: Source,
+  input: string | Uint8Array,
+  seen: SeenHeader,
+): Twin<PlacedHeader> {
   const header = yield* readLicenseHeader(engine, input);
-  const body = yield* readHeader(engine, source);
+  const body = yield* readOwnHeader(engine, source, seen);
   return { header, dataStart: body.dataStart, body };
 }
 
@@ -125,7 +141,9 @@ function* parseOver(
   try {
     return yield* headerSteps(bytes, LENGTH_BYTES + bytes.length + dataBytes);
   } catch (error) {
-    if (!(error instanceof CryptoTensorsError) || error.code !== 'MetadataIncompleteBuffer') throw error;
+    if (!(error instanceof CryptoTensorsError) || error.code !== 'MetadataIncompleteBuffer') {
+      throw naming(error, typeof input === 'string' ? input : undefined);
+    }
     const { expected, found } = error as { expected: string; found: string };
     const header = typeof input === 'string' ? quote(input) : 'options.header';
     throw new CryptoTensorsError(

@@ -13,8 +13,8 @@ import type { Engine, Source, TableSpec, TensorTable } from '../engine/types.js'
 import { unwrapTable } from '../keys/wrap.js';
 import type { Access } from './access.js';
 import { readPlacedHeader, readUnplacedHeader } from './detached.js';
-import type { DetachedInput, PlacedHeader } from './detached.js';
-import { publicError, recordError } from '../model/faults.js';
+import type { DetachedInput, PlacedHeader, SeenHeader } from './detached.js';
+import { naming, publicError, recordError } from '../model/faults.js';
 import type { Check, Model } from '../model/model.js';
 import { checkBody, enforceTerms, findMasterKey } from './license.js';
 import { checkPin } from '../model/pin.js';
@@ -28,24 +28,26 @@ import type { Twin } from '../twin.js';
  * Opens a file or bytes, in the order of DESIGN §4: structure, signature, trust, pin, policy, keys.
  *
  * @param detached a header in place of the file's own
+ * @param seen gets the text of the file's own header, also if that is refused
  */
 export function* openModel(
   input: string | Uint8Array,
   engine: Engine,
   access: Access,
   detached?: DetachedInput,
+  seen: SeenHeader = { text: null },
 ): Twin<Model> {
   const path = typeof input === 'string' ? input : undefined;
   let source: Source | undefined;
   try {
     source = yield* openSource(input, engine);
-    const placed = yield* readPlacedHeader(engine, source, detached);
+    const placed = yield* readPlacedHeader(engine, source, detached, seen);
     const opened = yield* openHeader(engine, source, placed, access);
     const { header, dataStart } = placed;
     return { engine, path, source, memory: typeof input === 'string' ? null : input, header, dataStart, ...opened };
   } catch (error) {
     source?.close();
-    throw publicError(error, { path, names: [], signal: access.signal });
+    throw naming(publicError(error, { path, names: [], signal: access.signal }), path);
   }
 }
 
@@ -64,7 +66,7 @@ export function* openHeaderOnly(input: string | Uint8Array, engine: Engine, acce
     return { engine, path, source, memory: null, header, dataStart: header.dataStart, ...opened };
   } catch (error) {
     source?.close();
-    throw publicError(error, { path, names: [], signal: access.signal });
+    throw naming(publicError(error, { path, names: [], signal: access.signal }), path);
   }
 }
 

@@ -297,7 +297,7 @@ export class SafeFile implements Disposable, AsyncDisposable {
     throw new CryptoTensorsError(
       'TensorNotFound',
       `no tensor ${quote(name)} in ${inspect(this)}; keys() lists the names`,
-      { tensor: name },
+      { tensor: name, ...(this.#place.path === undefined ? {} : { path: this.#place.path }) },
     );
   }
 

@@ -1,7 +1,9 @@
 import { CryptoTensorsError } from '../errors.js';
 import type { Dtype } from '../format/dtype.js';
 import { planSlice } from '../format/plan.js';
+import type { SlicePlan } from '../format/plan.js';
 import { normalizeSlice } from '../format/slice.js';
+import { naming } from '../model/faults.js';
 import type { SliceIndex } from '../format/slice.js';
 import type { Twin } from '../twin.js';
 import { checkReadOptions } from './options.js';
@@ -61,12 +63,21 @@ export class SafeSlice {
   }
 
   *#read(ranges: readonly SliceIndex[], options: ReadOptions, context: ReadContext): Twin<Tensor> {
-    const { model, index } = this.#ref;
+    const { model } = this.#ref;
     yield* demandTensors([this.#ref], context.signal);
-    const plan = planSlice(model.header, index, normalizeSlice(model.header.shape(index), ranges));
+    const plan = this.#plan(ranges);
     const { bytes, owned } = destinationOf(context.engine, plan.byteLength, options, true);
     yield* readPlans([{ model, copies: plan.copies, start: 0, byteLength: plan.byteLength }], bytes, context);
     return new Tensor(this.name, this.dtype, plan.shape, bytes, new TensorMemory(bytes.buffer, owned));
+  }
+
+  #plan(ranges: readonly SliceIndex[]): SlicePlan {
+    const { model, index } = this.#ref;
+    try {
+      return planSlice(model.header, index, normalizeSlice(model.header.shape(index), ranges));
+    } catch (error) {
+      throw naming(error, model.path);
+    }
   }
 }
 

@@ -14,7 +14,7 @@ import type { Verdict } from '../policy/verdict.js';
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { createAccess } from '../open/access.js';
-import { publicError } from '../model/faults.js';
+import { naming, publicError } from '../model/faults.js';
 import { resolveInput } from '../model/input.js';
 import type { OpenInput } from '../model/input.js';
 import { readUnplacedHeader } from '../open/detached.js';
@@ -213,7 +213,7 @@ function* describeFile(input: OpenInput, options: ExplainOptions): Twin<Subject>
       source.close();
     }
   } catch (error) {
-    throw publicError(error, { path, names: [], signal: options.signal });
+    throw naming(publicError(error, { path, names: [], signal: options.signal }), path);
   }
 }
 
