@@ -99,7 +99,8 @@ export class CryptoTensorsError extends Error {
 
 /** What an error says besides code, message and cause: for one that says the same and more. */
 export function detailsOf(error: CryptoTensorsError): ErrorDetails {
-  const { code: _, ...details } = { ...error };
+  const details: Partial<ErrorDetails & { code: ErrorCode }> = Object.assign({}, error);
+  delete details.code;
   return details;
 }
 

@@ -45,8 +45,8 @@ export type { TensorPattern, TensorSelection, TensorSummary } from './writer/sel
 export { rewrapFile } from './rewrap/rewrap-file.js';
 export type { RewrappedFile } from './rewrap/rewrap-file.js';
 export type { RewrapOptions, RewrapTo } from './rewrap/options.js';
-export { recoverFile } from './rewrap/recover-file.js';
-export type { Recovery } from './rewrap/recovery.js';
+export { recoverFile } from './recovery/recover-file.js';
+export type { Recovery } from './recovery/recovery.js';
 export { attachHeader, detachHeader } from './rewrap/detach.js';
 export type { DetachOptions } from './rewrap/detach.js';
 

@@ -34,21 +34,30 @@ export interface ShardIndex {
  * what the (verified) shards contain.
  */
 export function* readShardIndex(path: string, engine: Engine): Twin<ShardIndex> {
-  let bytes: Uint8Array;
+  return yield* parseShardIndex(path, yield* readIndexFile(path, engine));
+}
+
+/** All of the file of a shard index, unparsed. */
+export function* readIndexFile(path: string, engine: Engine): Twin<Uint8Array> {
   try {
     const source = yield* openSource(path, engine);
     try {
       if (source.size > MAX_INDEX_BYTES) {
         throw invalid(path, `is ${source.size} bytes; an index has at most ${MAX_INDEX_BYTES}`);
       }
-      bytes = new Uint8Array(source.size);
+      const bytes = new Uint8Array(source.size);
       yield* readRaw(engine, source, 0, bytes);
+      return bytes;
     } finally {
       source.close();
     }
   } catch (error) {
     throw publicError(error, { path, names: [] });
   }
+}
+
+/** What the bytes of a shard index say. */
+export function* parseShardIndex(path: string, bytes: Uint8Array): Twin<ShardIndex> {
   const weightMap = yield* parseWeightMap(path, bytes);
   const directory = dirname(path);
   return { path, weightMap, shardPaths: [...new Set(weightMap.values())].map((name) => join(directory, name)) };
@@ -59,10 +68,14 @@ function* parseWeightMap(path: string, bytes: Uint8Array): Twin<ReadonlyMap<stri
   try {
     map = yield* weightMapSteps(bytes);
   } catch (error) {
-    throw new CryptoTensorsError('InvalidIndex', `${quotePath(path)} is not a JSON document: ${(error as Error).message}`, {
-      path,
-      cause: error,
-    });
+    throw new CryptoTensorsError(
+      'InvalidIndex',
+      `${quotePath(path)} is not a JSON document: ${(error as Error).message}`,
+      {
+        path,
+        cause: error,
+      },
+    );
   }
   if (map === null) throw invalid(path, 'has no "weight_map" object');
   const files = new Set<string>();

@@ -44,7 +44,7 @@ export function* readPlacedHeader(
 
 function* readOwnHeader(engine: Engine, source: Source, seen: SeenHeader): Twin<Header> {
   seen.text = yield* readHeaderText(engine, source);
-  return parseHeader(seen.text, source.size);
+  return yield* headerSteps(seen.text, source.size);
 }
 
 /**

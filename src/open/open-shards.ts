@@ -3,7 +3,7 @@ import type { Twin } from '../twin.js';
 import type { Access } from './access.js';
 import { fingerprint, isOfHeader, shardViews } from '../recovery/interrupted.js';
 import type { ShardView } from '../recovery/interrupted.js';
-import { journalOf } from '../recovery/journal.js';
+import { journalOf } from '../recovery/page.js';
 import { closeModel } from '../model/model.js';
 import type { Model } from '../model/model.js';
 import { openStored } from './open-stored.js';

@@ -1,8 +1,8 @@
 import type { Engine } from '../engine/types.js';
 import type { Twin } from '../twin.js';
 import type { Access } from './access.js';
-import type { DetachedInput } from './detached.js';
-import { headersInTransit, isOfHeader, wasWrittenSince } from '../recovery/interrupted.js';
+import type { DetachedInput, SeenHeader } from './detached.js';
+import { headersInTransit, isAnotherHeader, isOfHeader } from '../recovery/interrupted.js';
 import { openModel } from './open-model.js';
 import type { Model } from '../model/model.js';
 
@@ -22,10 +22,10 @@ export function* openStored(
   given?: DetachedInput,
 ): Twin<Model> {
   for (let attempt = 1; ; attempt++) {
-    const started = Date.now();
+    const seen: SeenHeader = { text: null };
     let failure: unknown;
     try {
-      return yield* openModel(input, engine, access, given);
+      return yield* openModel(input, engine, access, given, seen);
     } catch (error) {
       failure = error;
     }
@@ -39,6 +39,8 @@ export function* openStored(
         failure = error;
       }
     }
-    if (attempt === MAX_ATTEMPTS || !(yield* wasWrittenSince(input, started))) throw failure;
+    // The same header is not tried again: each time keys are looked for, which can mean that a service is asked.
+    const isSettled = seen.text === null || !(yield* isAnotherHeader(input, engine, seen.text));
+    if (attempt === MAX_ATTEMPTS || isSettled) throw failure;
   }
 }

@@ -1,6 +1,6 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
-import type { JournalOwner } from '../recovery/journal.js';
+import type { JournalOwner } from './page.js';
 
 /** This process, as a journal names it. */
 export function thisProcess(): JournalOwner {

@@ -1,17 +1,20 @@
-import { realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { CryptoTensorsError, quote } from '../errors.js';
+import { CryptoTensorsError, quote, quotePath } from '../errors.js';
 import { getEngine } from '../engine/load.js';
-import { journalOf } from '../recovery/journal.js';
+import { realPathOf } from '../files/paths.js';
+import { openRegular } from '../files/regular-file.js';
 import { isShardIndex, readShardIndex } from '../model/shards.js';
 import { runAsync } from '../twin.js';
-import { publicWriteError } from '../writer/atomic-file.js';
+import { journalOf } from './page.js';
+import type { WholeModel } from './page.js';
 
 /** A model where it is stored: what a rewrap changes as a whole. */
 export interface Place {
   /** As it was given. */
   path: string;
   journal: string;
+  /** The folders that it is found in: its own, and that of the path as it was given, which may be a link's. */
+  folders: readonly string[];
   /** Its files; of a sharded model the shards. */
   members: readonly Member[];
   sharded: boolean;
@@ -31,16 +34,31 @@ export interface Member {
  * @throws {CryptoTensorsError} `FileError`, `InvalidIndex`
  */
 export async function findPlace(path: string): Promise<Place> {
-  if (!isShardIndex(path)) {
-    const real = await realPath(path);
-    return { path, journal: journalOf(real), members: [{ name: basename(real), path: real }], sharded: false };
-  }
-  const index = join(await realPath(dirname(path)), basename(path));
+  const folder = await realPath(dirname(path), path);
+  if (!isShardIndex(path)) return placeOfFile(path, await realFile(path), folder);
+  const index = join(folder, basename(path));
   const { shardPaths } = await runAsync(readShardIndex(index, getEngine()));
   const members: Member[] = [];
-  for (const shard of shardPaths) members.push({ name: basename(shard), path: await realPath(shard) });
+  for (const shard of shardPaths) members.push({ name: basename(shard), path: await realFile(shard) });
   refuseTwins(path, members);
-  return { path, journal: journalOf(index), members, sharded: true };
+  return { path, journal: journalOf(index), folders: [folder], members, sharded: true };
+}
+
+/** A file by itself. @param folder that of the path by which it was found */
+export function placeOfFile(path: string, real: string, folder: string): Place {
+  const own = dirname(real);
+  const folders = folder === own ? [own] : [own, folder];
+  return { path, journal: journalOf(real), folders, members: [{ name: basename(real), path: real }], sharded: false };
+}
+
+/** The model as a mark on one of its shards names it. */
+export function wholeModel({ path, folders }: Place, token: string): WholeModel {
+  return { token, index: basename(path), folder: folders[0]! };
+}
+
+/** Whether a mark speaks of this model. */
+export function isOfPlace(whole: WholeModel, place: Place): boolean {
+  return whole.index === basename(place.path) && whole.folder === place.folders[0];
 }
 
 /** Two names for one file would be rewrapped twice. */
@@ -51,7 +69,7 @@ function refuseTwins(path: string, members: readonly Member[]): void {
     if (other !== undefined) {
       throw new CryptoTensorsError(
         'InvalidIndex',
-        `the shard index ${quote(path)} names ${quote(other)} and ${quote(name)}, which are links to one file`,
+        `the shard index ${quotePath(path)} names ${quote(other)} and ${quote(name)}, which are links to one file`,
         { path },
       );
     }
@@ -59,12 +77,14 @@ function refuseTwins(path: string, members: readonly Member[]): void {
   }
 }
 
-async function realPath(path: string): Promise<string> {
-  try {
-    return await realpath(path);
-  } catch (error) {
-    const { message, code } = error as NodeJS.ErrnoException;
-    if (code === undefined) throw publicWriteError(error, path);
-    throw new CryptoTensorsError('FileError', `${quote(path)}: ${message}`, { path, systemCode: code, cause: error });
-  }
+function realPath(path: string, given = path): Promise<string> {
+  return runAsync(realPathOf(path, given));
+}
+
+/** The file behind links, which must be a regular one. */
+async function realFile(path: string): Promise<string> {
+  const real = await realPath(path);
+  const file = await runAsync(openRegular(path, real));
+  file?.close();
+  return real;
 }

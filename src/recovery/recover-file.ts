@@ -1,8 +1,8 @@
+import { openDisk } from '../files/disk.js';
 import { resolvePath } from '../options.js';
 import { findPlace } from './place.js';
 import { recoverPlace } from './recovery.js';
 import type { Recovery } from './recovery.js';
-import { disk } from './storage.js';
 
 /**
  * Finishes a rewrap that was interrupted by a crash, or removes what it left if it had not begun to change anything. Needs no
@@ -12,9 +12,16 @@ import { disk } from './storage.js';
  *
  * @param path the file, or the index of a sharded model
  * @returns `nothing` if no rewrap was interrupted, `finished` if the file is the new one now, `undone` if it is the old one
- * @throws {CryptoTensorsError} `FileBusy` if the process that began it still runs on this machine; `FileChanged` if the file was
+ * @throws {CryptoTensorsError} `FileBusy` if the process that began it still runs on this machine, or if the file is a shard of a
+ * model whose rewrap as a whole is not finished: give its index; `FileChanged` if the file was
  * replaced by another one since; `FileError`; `InvalidIndex`
  */
 export async function recoverFile(path: string | URL): Promise<Recovery> {
-  return recoverPlace(await findPlace(resolvePath(path, 'path')), disk, { mayBeAlive: true });
+  const place = await findPlace(resolvePath(path, 'path'));
+  const disk = openDisk();
+  try {
+    return await recoverPlace(place, disk, { mayBeAlive: true });
+  } finally {
+    disk.close();
+  }
 }

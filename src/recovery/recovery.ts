@@ -1,97 +1,156 @@
 import { dirname } from 'node:path';
-import { CryptoTensorsError, quote } from '../errors.js';
-import { decodeJournal, isBetween, journalOf, markOf, temporaryOf } from '../recovery/journal.js';
-import type { Change, HeaderMark, JournalOwner } from '../recovery/journal.js';
-import { publicWriteError } from '../writer/atomic-file.js';
+import { CryptoTensorsError, quote, quotePath } from '../errors.js';
+import { fileError } from '../files/system-error.js';
+import type { RegularFile } from '../files/regular-file.js';
+import type { Storage } from '../files/storage.js';
+import { runAsync } from '../twin.js';
+import { carryOut, fits } from './changes.js';
+import { readChange, readEntries } from './journal.js';
+import type { Change, Entry } from './journal.js';
+import { findLock, sweep, takeOver } from './lock.js';
+import type { FoundLock, RecoveryOptions, Takeover } from './lock.js';
 import { isAlive } from './owner.js';
-import { findPlace } from './place.js';
+import { journalOf, temporaryOf } from './page.js';
+import type { JournalPage } from './page.js';
+import { isOfPlace } from './place.js';
 import type { Member, Place } from './place.js';
-import type { Storage } from './storage.js';
+import { settleMark } from './marks.js';
 
 /** What was found of an interrupted rewrap: nothing; one that had touched nothing yet; one that is finished now. */
 export type Recovery = 'nothing' | 'undone' | 'finished';
-
-export interface RecoveryOptions {
-  /** Whether a rewrap that was begun where this process cannot look may be taken for dead: the caller says so. */
-  mayBeAlive: boolean;
-}
 
 /**
  * Finishes an interrupted rewrap if its journal was written wholly, and otherwise removes what it left: it had touched nothing.
  *
  * What a journal asks for is done only to files that it can have been written for: each byte of a header that it swaps must be
- * the old one or the new one, each file that it replaces must still have the old header.
+ * the old one or the new one, each file that it replaces must still have the old header. It is never done to another model: of a
+ * shard that is part of a larger rewrap nothing is touched.
  *
- * @throws {CryptoTensorsError} `FileBusy` if the process that began it is there, `FileChanged` if a file is another one now;
- * `FileError`
+ * @throws {CryptoTensorsError} `FileBusy` if the process that began it is there, or if the file is a shard of a model that was
+ * rewrapped as a whole; `FileChanged` if a file is another one now; `FileError`
  */
 export async function recoverPlace(place: Place, storage: Storage, options: RecoveryOptions): Promise<Recovery> {
   try {
-    const bytes = await storage.read(place.journal);
-    if (bytes === null) return await removeMarks(place, storage, options);
-    const { owner, see, changes } = decodeJournal(bytes);
-    refuseBusy(place, owner, options);
-    if (see !== null) return await recoverWhole(place, see, storage, options);
-    const work = changes === null || changes.length === 0 ? null : await planRecovery(place, changes, storage);
-    for (const { change, member } of work ?? []) await carryOut(change, member, storage);
-    await syncFolders(work ?? [], storage);
-    const outcome = work === null ? 'undone' : 'finished';
-    await cleanUp(place, storage, outcome);
-    return outcome;
+    let outcome: Recovery | null = null;
+    // What goes away under our eyes, or changes hands, is looked at anew.
+    while (outcome === null) outcome = await recoverOnce(place, storage, options);
+    const locks = [place.journal, ...place.members.map(({ path }) => journalOf(path))];
+    const isSwept = await sweep([...new Set(locks)], storage, options);
+    return outcome === 'nothing' && isSwept ? 'undone' : outcome;
   } catch (error) {
-    throw publicWriteError(error, place.path);
+    throw fileError(place.path, 'recovered', error);
   }
 }
 
-/** A shard that is part of a larger rewrap: that one is recovered, if it is still there. */
-async function recoverWhole(
+async function recoverOnce(place: Place, storage: Storage, options: RecoveryOptions): Promise<Recovery | null> {
+  const lock = await findLock(place.journal, storage);
+  if (lock === null) return place.sharded ? removeMarks(place, storage, options) : 'nothing';
+  try {
+    const refuse = (page: JournalPage | null): void => refuseBusy(place, page, options);
+    refuse(lock.page);
+    if (lock.page?.whole != null && !(await settleMark(lock.page.whole, place, storage))) {
+      throw partOf(place, lock.page);
+    }
+    const takeover = await takeOver(lock, refuse, storage);
+    if (takeover === null) return null;
+    try {
+      return await finish(place, lock, takeover, storage, options);
+    } finally {
+      await takeover.release();
+    }
+  } finally {
+    lock.file.close();
+  }
+}
+
+/** What is left to do of a rewrap, by who has taken it over. */
+async function finish(
   place: Place,
-  journal: string,
+  lock: FoundLock,
+  takeover: Takeover,
   storage: Storage,
   options: RecoveryOptions,
 ): Promise<Recovery> {
-  const suffix = journalOf('');
-  if (!journal.endsWith(`.index.json${suffix}`) || (await storage.read(journal)) === null) {
-    await storage.remove(place.journal);
-    await storage.syncFolder(dirname(place.journal));
-    return 'finished';
+  const { file, bytes, page, token } = lock;
+  // A mark whose model's rewrap is over.
+  const isMark = page?.whole != null;
+  const entries = page === null || isMark ? null : await runAsync(readEntries(file, bytes));
+  const work = entries === null ? null : await planRecovery(place, token, { file, entries }, storage);
+  for (const { change, member } of work ?? []) {
+    await takeover.assertHeld();
+    await carryOut(change, { path: member.path, token }, storage);
   }
-  const whole = await findPlace(journal.slice(0, -suffix.length));
-  const found = await recoverPlace(whole, storage, options);
-  // Where the index does not name this shard any more, its mark is still there.
+  await syncFolders(work ?? [], storage);
+  await takeover.assertHeld();
+  const outcome = isMark || work !== null ? 'finished' : 'undone';
+  const marked = place.sharded ? await ownMarks(place, token, storage) : place.members;
+  for (const { path } of marked) await storage.remove(temporaryOf(path, token));
+  // A mark without a journal means that all is done.
+  if (place.sharded && outcome === 'undone') await removeAll(marked, token, place, storage, options);
   await storage.remove(place.journal);
-  return found;
+  await storage.syncFolder(dirname(place.journal));
+  if (place.sharded && outcome === 'finished') await removeAll(marked, token, place, storage, options);
+  return outcome;
 }
 
 /** When all is done the journal is removed before the marks on the shards, so these can be left alone. */
 async function removeMarks(place: Place, storage: Storage, options: RecoveryOptions): Promise<Recovery> {
-  if (!place.sharded) return 'nothing';
-  let found: Recovery = 'nothing';
-  for (const { path } of place.members) {
-    const mark = journalOf(path);
-    const bytes = await storage.read(mark);
-    if (bytes === null) continue;
-    const { owner, see } = decodeJournal(bytes);
-    if (owner !== null && see !== place.journal) continue;
-    refuseBusy(place, owner, options);
-    await storage.remove(mark);
-    found = 'finished';
+  const isRemoved = await removeAll(place.members, null, place, storage, options);
+  return isRemoved ? 'finished' : 'nothing';
+}
+
+/** @param token of the rewrap whose marks they must be; null: of any of this model */
+async function removeAll(
+  members: readonly Member[],
+  token: string | null,
+  place: Place,
+  storage: Storage,
+  options: RecoveryOptions,
+): Promise<boolean> {
+  let isRemoved = false;
+  for (const { path } of members) {
+    const lock = await findLock(journalOf(path), storage);
+    if (lock === null) continue;
+    try {
+      const whole = lock.page?.whole ?? null;
+      const isOurs = lock.page === null || (whole !== null && isOfPlace(whole, place));
+      if (!isOurs || (token !== null && whole?.token !== token)) continue;
+      const takeover = await takeOver(lock, (page) => refuseBusy(place, page, options), storage);
+      // Somebody else is just removing it.
+      if (takeover === null) continue;
+      try {
+        await storage.remove(lock.path);
+        isRemoved = true;
+      } finally {
+        await takeover.release();
+      }
+    } finally {
+      lock.file.close();
+    }
   }
-  return found;
+  return isRemoved;
 }
 
-function refuseBusy(place: Place, owner: JournalOwner | null, { mayBeAlive }: RecoveryOptions): void {
-  const alive = owner === null ? false : isAlive(owner);
-  if (alive === true || (alive === 'unknown' && !mayBeAlive)) throw busy(place, owner);
+function refuseBusy(place: Place, page: JournalPage | null, { mayBeAlive }: RecoveryOptions): void {
+  const alive = page === null ? false : isAlive(page.owner);
+  if (alive === true || (alive === 'unknown' && !mayBeAlive)) throw busy(place, page);
 }
 
-export function busy({ path, journal }: Place, owner: JournalOwner | null): CryptoTensorsError {
-  const alive = owner === null || isAlive(owner) === true;
+export function busy({ path, journal }: Place, page: JournalPage | null): CryptoTensorsError {
+  const alive = page === null || isAlive(page.owner) === true;
   return new CryptoTensorsError(
     'FileBusy',
     alive
-      ? `${quote(path)} is being rewrapped${owner === null ? '' : ` by process ${owner.pid}`}: wait until that is done`
-      : `a rewrap of ${quote(path)} was begun on ${quote(owner.host)} by process ${owner.pid}, and cannot be looked after from here. If that process is gone, finish its work with recoverFile or cryptotensors rewrap --recover; its journal is ${quote(journal)}`,
+      ? `${quotePath(path)} is being rewrapped${page === null ? '' : ` by process ${page.owner.pid}`}: wait until that is done`
+      : `a rewrap of ${quotePath(path)} was begun on ${quote(page.owner.host)} by process ${page.owner.pid}, and cannot be looked after from here. If that process is gone, finish its work with recoverFile or cryptotensors rewrap --recover; its journal is ${quotePath(journal)}`,
+    { path },
+  );
+}
+
+function partOf({ path, journal }: Place, { whole }: JournalPage): CryptoTensorsError {
+  return new CryptoTensorsError(
+    'FileBusy',
+    `${quotePath(path)} is a shard of a model that was being rewrapped as a whole when that was interrupted. Finish that first: give recoverFile or cryptotensors rewrap --recover its index, ${quote(whole!.index)}, which was in ${quotePath(whole!.folder)}. If that model is gone, remove ${quotePath(journal)}`,
     { path },
   );
 }
@@ -101,56 +160,35 @@ interface Work {
   member: Member;
 }
 
-/** What is to be done, or a refusal if anything is not what the journal was written for. */
-async function planRecovery(place: Place, changes: readonly Change[], storage: Storage): Promise<Work[]> {
+/** What is to be done, or a refusal if anything is not what the journal was written for. Null if the journal is not whole. */
+async function planRecovery(
+  place: Place,
+  token: string,
+  { file, entries }: { file: RegularFile; entries: readonly Entry[] },
+  storage: Storage,
+): Promise<Work[] | null> {
   const work: Work[] = [];
-  for (const change of changes) {
-    const member = place.members.find(({ name }) => name === change.name);
-    if (member === undefined || !(await fits(change, member, storage))) throw stale(place, change);
+  for (const entry of entries) {
+    const member = place.members.find(({ name }) => name === entry.name);
+    if (member === undefined) throw stale(place, entry);
     // A shard may be a link to anywhere. Only who can write beside the file itself can have it changed.
-    if (place.sharded && !(await isMarked(member.path, place, storage))) throw stale(place, change);
+    if (place.sharded && !(await isMarked(member.path, token, storage))) throw stale(place, entry);
+    // Before anything as long as the journal says is read.
+    if (!(await fits(entry, { path: member.path, token }, storage))) throw stale(place, entry);
+    const change = await runAsync(readChange(file, entry));
+    if (change === null) return null;
+    if (!(await fits(change, { path: member.path, token }, storage))) throw stale(place, entry);
     work.push({ change, member });
   }
-  return work;
+  return work.length === 0 ? null : work;
 }
 
-async function fits(change: Change, { path }: Member, storage: Storage): Promise<boolean> {
-  if (change.kind === 'swap') {
-    const found = await storage.readStart(path, change.before.length);
-    return found !== null && isBetween(found, change);
-  }
-  const isReplaced = await hasHeader(path, change.after, storage);
-  if (isReplaced) return true;
-  return (await hasHeader(path, change.before, storage)) && (await hasHeader(temporaryOf(path), change.after, storage));
-}
-
-async function hasHeader(path: string, { bytes, digest }: HeaderMark, storage: Storage): Promise<boolean> {
-  const found = await storage.readStart(path, bytes);
-  return found !== null && markOf(found).digest === digest;
-}
-
-function stale({ path, journal }: Place, { name }: Change): CryptoTensorsError {
+function stale({ path, journal }: Place, { name }: Entry): CryptoTensorsError {
   return new CryptoTensorsError(
     'FileChanged',
-    `an interrupted rewrap of ${quote(path)} cannot be finished: ${quote(name)} is not the file any more that it was begun with. If the files are what they should be, remove ${quote(journal)}`,
+    `an interrupted rewrap of ${quotePath(path)} cannot be finished: ${quote(name)} is not the file any more that it was begun with. If the files are what they should be, remove ${quotePath(journal)}`,
     { path },
   );
-}
-
-/** One change, also if it was done already, in part or wholly. */
-export async function carryOut(change: Change, { path }: Member, storage: Storage): Promise<void> {
-  if (change.kind === 'replace') {
-    const temporary = temporaryOf(path);
-    if ((await storage.readStart(temporary, 0)) !== null) await storage.rename(temporary, path);
-    return;
-  }
-  const file = await storage.open(path);
-  try {
-    await file.write(change.after, 0);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
 }
 
 /** Makes renames durable, before the journal that could repeat them goes. */
@@ -159,44 +197,15 @@ export async function syncFolders(work: readonly Work[], storage: Storage): Prom
   for (const folder of new Set(replaced.map(({ member }) => dirname(member.path)))) await storage.syncFolder(folder);
 }
 
-/**
- * Removes temporary files and journals. Of a sharded model its own journal goes first if the rewrap is finished, and last if it was
- * undone: a mark on a shard without a journal means that all is done.
- */
-async function cleanUp(place: Place, storage: Storage, outcome: 'undone' | 'finished'): Promise<void> {
-  const marks: string[] = [];
-  for (const { path } of place.members) {
-    if (place.sharded) {
-      if (!(await hasOurMark(path, place, storage))) continue;
-      marks.push(journalOf(path));
-    }
-    await storage.remove(temporaryOf(path));
-  }
-  await removeJournals(place.journal, marks, outcome, storage);
+async function ownMarks(place: Place, token: string, storage: Storage): Promise<readonly Member[]> {
+  const own: Member[] = [];
+  for (const member of place.members) if (await isMarked(member.path, token, storage)) own.push(member);
+  return own;
 }
 
-export async function removeJournals(
-  journal: string,
-  marks: readonly string[],
-  outcome: 'undone' | 'finished',
-  storage: Storage,
-): Promise<void> {
-  const files = outcome === 'finished' ? [journal, ...marks] : [...marks, journal];
-  for (const file of files) await storage.remove(file);
-  // Not a matter of safety: a journal that comes back after a crash of the machine is found to be done.
-  for (const folder of new Set(files.map((file) => dirname(file)))) await storage.syncFolder(folder);
-}
-
-/** Whether a shard is part of this rewrap, and not of one of its own. */
-async function isMarked(path: string, place: Place, storage: Storage): Promise<boolean> {
-  const bytes = await storage.read(journalOf(path));
-  return bytes !== null && decodeJournal(bytes).see === place.journal;
-}
-
-/** The same, or a mark that its maker did not live to write: nobody else's business. */
-async function hasOurMark(path: string, place: Place, storage: Storage): Promise<boolean> {
-  const bytes = await storage.read(journalOf(path));
-  if (bytes === null) return false;
-  const { owner, see } = decodeJournal(bytes);
-  return owner === null || see === place.journal;
+/** Whether a shard is part of the rewrap with this token, and not of one of its own. */
+export async function isMarked(path: string, token: string, storage: Storage): Promise<boolean> {
+  const lock = await findLock(journalOf(path), storage);
+  lock?.file.close();
+  return lock?.page?.whole?.token === token;
 }

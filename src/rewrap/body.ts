@@ -1,6 +1,7 @@
 import { SealMode } from '../engine/types.js';
 import type { Engine, Sink } from '../engine/types.js';
 import type { Model } from '../model/model.js';
+import { takeOver } from '../files/permissions.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import type { WorkOptions } from '../writer/options.js';
@@ -43,15 +44,13 @@ export function* writeWithBody(
   sink.write(0, header);
 }
 
-/** A new file at `path`, flushed: for what gets its name later. */
-export function* createWithBody(
-  path: string,
-  header: Uint8Array,
-  body: Body,
-  options: WorkOptions & { mode: number },
-): Twin<void> {
+/**
+ * A new file at `path`, flushed: for what is to replace the body's own file later. Who may use it does not change because of that:
+ * owner and permissions are those of the open file, given to the open file, whatever their paths lead to meanwhile.
+ */
+export function* createWithBody(path: string, header: Uint8Array, body: Body, options: WorkOptions): Twin<void> {
   const engine: Engine = body.engine;
-  const sink = engine.createFile(path, options.mode);
+  const sink = engine.createFile(path, 0o600);
   try {
     const size = header.byteLength + bodyBytes(body);
     yield* step(
@@ -59,6 +58,8 @@ export function* createWithBody(
       () => sink.allocateAsync(size),
     );
     yield* writeWithBody(header, body, sink, options);
+    const replaced = body.source.status();
+    if (replaced !== null) takeOver(sink, replaced);
     if (options.durable !== false) {
       yield* step(
         () => sink.sync(),

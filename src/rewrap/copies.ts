@@ -1,11 +1,13 @@
-import { realpathSync, statSync } from 'node:fs';
-import { copyFile, lstat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { CryptoTensorsError, quote } from '../errors.js';
+import { CryptoTensorsError, quotePath } from '../errors.js';
+import type { FileStatus } from '../engine/types.js';
+import { publicWriteError, writeAtomically } from '../files/atomic-write.js';
+import { removeOwn } from '../files/remove-own.js';
+import { linkStatusOf, realPath } from '../files/status.js';
+import { taken } from '../files/target.js';
 import { publicError } from '../model/faults.js';
-import { isShardIndex } from '../model/shards.js';
+import { indexShards, isShardIndex, parseShardIndex, readIndexFile } from '../model/shards.js';
 import { runAsync } from '../twin.js';
-import { publicWriteError, writeAtomically } from '../writer/atomic-file.js';
 import { bodyBytes, writeWithBody } from './body.js';
 import { DETACHED_PADDING, FILE_PADDING } from './header.js';
 import type { EncryptedModel, NewKeys } from './new-keys.js';
@@ -25,7 +27,7 @@ export async function writeCopies(
   { path, target, options }: Copies,
 ): Promise<RewrappedFile[]> {
   if (isShardIndex(path)) return writeShards(models, keys, { path, target, options });
-  refuseItself(path, target);
+  await refuseItself(path, target);
   await writeCopy(models[0]!, keys, target, options);
   return [{ path: target, how: 'copy' }];
 }
@@ -42,13 +44,14 @@ export async function writeDetached(
       'options.detached is for single files: the header of a sharded model would be one for each of its shards',
     );
   }
-  refuseItself(path, target);
+  await refuseItself(path, target);
   const [model] = models;
-  const { engine } = model!;
+  const { engine, source } = model!;
   const header = await runAsync(keys.rewrap(model!, DETACHED_PADDING));
+  const file = { path: target, byteLength: header.length, engine, durable: options.durable, like: source.status() };
   await runAsync(
     // eslint-disable-next-line require-yield -- nothing here takes long
-    writeAtomically({ path: target, byteLength: header.length, engine, durable: options.durable }, function* (sink) {
+    writeAtomically(file, function* (sink) {
       sink.write(0, header);
     }),
   );
@@ -66,66 +69,68 @@ async function writeShards(
   if (!isShardIndex(target)) {
     throw new CryptoTensorsError(
       'InvalidOption',
-      `options.target: the model is sharded, so ${quote(target)} must be the path of an index (*.index.json)`,
+      `options.target: the model is sharded, so ${quotePath(target)} must be the path of an index (*.index.json)`,
     );
   }
-  for (const file of [...shards, target]) await refuseExisting(file);
-  const written: string[] = [];
+  // A new sharded model must not mix with what is there; asked again when each file takes its name.
+  for (const file of [...shards, target]) {
+    if (linkStatusOf(file) !== null) throw taken(file, ELSEWHERE);
+  }
+  const { engine } = models[0]!;
+  // What stands under the name by now can be another index than the one that the model was opened by.
+  const index = await runAsync(readIndexFile(path, engine));
+  await runAsync(indexShards(models, await runAsync(parseShardIndex(path, index))));
+  const written = new Map<string, FileStatus | null>();
   try {
     for (const [i, model] of models.entries()) {
-      await writeCopy(model, keys, shards[i]!, options);
-      written.push(shards[i]!);
+      written.set(shards[i]!, await writeCopy(model, keys, shards[i]!, { ...options, exclusive: true }));
     }
-    await copyFile(path, target);
+    const file = { path: target, byteLength: index.length, engine, durable: options.durable, exclusive: true };
+    await runAsync(
+      // eslint-disable-next-line require-yield -- nothing here takes long
+      writeAtomically(file, function* (sink) {
+        sink.write(0, index);
+      }),
+    );
   } catch (error) {
-    for (const file of written) await unlink(file).catch(() => undefined);
+    for (const [file, own] of written) removeOwn(file, own);
     throw publicWriteError(error, target);
   }
   return shards.map((shard) => ({ path: shard, how: 'copy' }));
 }
 
-async function writeCopy(model: EncryptedModel, keys: NewKeys, target: string, options: RewrapOptions): Promise<void> {
-  const { engine, header, path } = model;
+const ELSEWHERE = "Name an index in a folder without the model's files";
+
+/** Returns what the new file is known by. */
+async function writeCopy(
+  model: EncryptedModel,
+  keys: NewKeys,
+  target: string,
+  { exclusive = false, ...options }: RewrapOptions & { exclusive?: boolean },
+): Promise<FileStatus | null> {
+  const { engine, header, path, source } = model;
   const bytes = await runAsync(keys.rewrap(model, FILE_PADDING));
-  const file = {
-    path: target,
-    byteLength: bytes.length + bodyBytes(model),
-    engine,
-    durable: options.durable,
-    mode: statSync(path!).mode & 0o7777,
-  };
+  const byteLength = bytes.length + bodyBytes(model);
+  const file = { path: target, byteLength, engine, durable: options.durable, like: source.status(), exclusive };
   try {
-    await runAsync(writeAtomically(file, (sink) => writeWithBody(bytes, model, sink, options)));
+    return await runAsync(
+      writeAtomically(file, function* (sink) {
+        yield* writeWithBody(bytes, model, sink, options);
+        return sink.status();
+      }),
+    );
   } catch (error) {
     throw publicError(error, { path, names: header.names, signal: options.signal });
   }
 }
 
-function refuseItself(path: string, target: string): void {
-  if (!isSameFile(path, target)) return;
+async function refuseItself(path: string, target: string): Promise<void> {
+  const [real, other] = [await runAsync(realPath(path)), await runAsync(realPath(target))];
+  // The target may not be there yet.
+  if (real === null || real !== other) return;
   throw new CryptoTensorsError(
     'InvalidOption',
-    `options.target is the file itself: leave it out, and ${quote(path)} is rewrapped where it is`,
+    `options.target is the file itself: leave it out, and ${quotePath(path)} is rewrapped where it is`,
     { path },
-  );
-}
-
-function isSameFile(path: string, target: string): boolean {
-  try {
-    return realpathSync(path) === realpathSync(target);
-  } catch {
-    // The target is not there yet.
-    return false;
-  }
-}
-
-/** A new sharded model must not mix with what is there. */
-async function refuseExisting(path: string): Promise<void> {
-  const status = await lstat(path).catch(() => null);
-  if (status === null) return;
-  throw new CryptoTensorsError(
-    'FileError',
-    `${quote(path)} is already there. Name an index in a folder without the model's files`,
-    { path, systemCode: 'EEXIST' },
   );
 }

@@ -1,15 +1,13 @@
-import { chown, chmod, stat } from 'node:fs/promises';
-import type { Stats } from 'node:fs';
 import { AbortError } from '../errors.js';
 import { LENGTH_BYTES } from '../format/canonical.js';
 import { markOf } from '../recovery/journal.js';
+import type { Member, Place } from '../recovery/place.js';
 import { runAsync } from '../twin.js';
-import { publicWriteError } from '../writer/atomic-file.js';
+import { publicWriteError } from '../files/atomic-write.js';
 import { createWithBody } from './body.js';
 import { FILE_PADDING } from './header.js';
 import type { EncryptedModel, NewKeys } from './new-keys.js';
 import type { RewrapOptions } from './options.js';
-import type { Member, Place } from './place.js';
 import type { RewrappedFile } from './rewrap-file.js';
 import type { PlannedChange, Transaction } from './transaction.js';
 
@@ -55,13 +53,12 @@ async function plan(
   }
   const temporary = await transaction.temporaryFor(member);
   try {
-    const status = await stat(member.path);
-    await runAsync(createWithBody(temporary, after, model, { ...options, mode: 0o600 }));
-    await copyOwnership(status, temporary);
+    await runAsync(createWithBody(temporary, after, model, options));
   } catch (error) {
     throw publicWriteError(error, member.path);
   }
-  const change = { kind: 'replace', name, before: markOf(opened), after: markOf(after) } as const;
+  const [before, marked] = [await runAsync(markOf(opened)), await runAsync(markOf(after))];
+  const change = { kind: 'replace', name, before, after: marked } as const;
   return { change, member, opened, size: source.size };
 }
 
@@ -71,11 +68,4 @@ function headerBytes({ header }: EncryptedModel): Uint8Array {
   new DataView(bytes.buffer).setBigUint64(0, BigInt(header.length), true);
   bytes.set(header.bytes, LENGTH_BYTES);
   return bytes;
-}
-
-/** Who may use a file does not change because it is replaced. */
-async function copyOwnership({ uid, gid, mode }: Stats, path: string): Promise<void> {
-  // Only root can give files away; whoever cannot owns the copy.
-  await chown(path, uid, gid).catch(() => undefined);
-  await chmod(path, mode & 0o7777);
 }

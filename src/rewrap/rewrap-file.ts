@@ -1,10 +1,13 @@
 import { CryptoTensorsError, quote } from '../errors.js';
 import { getEngine } from '../engine/load.js';
+import { openDisk } from '../files/disk.js';
+import type { Storage } from '../files/storage.js';
 import { auditOf, audited } from '../model/audit.js';
 import { publicError } from '../model/faults.js';
 import { open } from '../read/safe-open.js';
 import type { SafeFile } from '../read/safe-file.js';
 import { verifyModels } from '../report/verify.js';
+import { findPlace } from '../recovery/place.js';
 import { runAsync } from '../twin.js';
 import { writeCopies, writeDetached } from './copies.js';
 import { openNewKeys } from './new-keys.js';
@@ -12,9 +15,6 @@ import type { EncryptedModel, NewKeys } from './new-keys.js';
 import { checkRewrapOptions } from './options.js';
 import type { RewrapOptions } from './options.js';
 import { rewrapInPlace } from './in-place.js';
-import { findPlace } from './place.js';
-import { disk } from './storage.js';
-import type { Storage } from './storage.js';
 import { Transaction } from './transaction.js';
 
 /** What became of a file. */
@@ -47,7 +47,12 @@ export interface RewrappedFile {
  */
 export async function rewrapFile(path: string | URL, options: RewrapOptions): Promise<RewrappedFile[]> {
   const checked = checkRewrapOptions(path, options);
-  return rewrap(checked, options, disk);
+  const disk = openDisk();
+  try {
+    return await rewrap(checked, options, disk);
+  } finally {
+    disk.close();
+  }
 }
 
 /** @internal The same, on a storage of the caller's. */
@@ -67,8 +72,7 @@ export async function rewrap(
       rewrapInPlace(models, keys, { place, transaction, options }),
     );
   } catch (error) {
-    await transaction.abandon();
-    throw error;
+    throw await transaction.abandon(error);
   }
 }
 

@@ -1,12 +1,17 @@
 import { dirname } from 'node:path';
-import { CryptoTensorsError, quote } from '../errors.js';
-import { encodeJournal, encodeOwner, journalOf, temporaryOf } from '../recovery/journal.js';
+import { CryptoTensorsError, detailsOf, quotePath } from '../errors.js';
+import { publicWriteError } from '../files/atomic-write.js';
+import type { Storage, StorageFile } from '../files/storage.js';
+import { carryOut, isReplaced, isUnchanged, takeBack } from '../recovery/changes.js';
+import { encodeChanges } from '../recovery/journal.js';
 import type { Change } from '../recovery/journal.js';
-import { publicWriteError } from '../writer/atomic-file.js';
-import { thisProcess } from './owner.js';
-import type { Member, Place } from './place.js';
-import { busy, carryOut, recoverPlace, removeJournals, syncFolders } from './recovery.js';
-import type { Storage, StorageFile } from './storage.js';
+import { makeLock } from '../recovery/lock.js';
+import { thisProcess } from '../recovery/owner.js';
+import { PAGE_BYTES, encodePage, journalOf, newToken, temporaryOf } from '../recovery/page.js';
+import { placeOfFile, wholeModel } from '../recovery/place.js';
+import type { Member, Place } from '../recovery/place.js';
+import { busy, isMarked, recoverPlace, syncFolders } from '../recovery/recovery.js';
+import { runAsync } from '../twin.js';
 
 /** A change of one file, and what the file must still be for it. */
 export interface PlannedChange {
@@ -17,12 +22,16 @@ export interface PlannedChange {
   size: number;
 }
 
+/** As often a lock is tried for that others leave behind or remove meanwhile. */
+const MAX_ATTEMPTS = 5;
+
 /**
  * Changes the headers of all files of a model, or of none, also when the process or the machine dies meanwhile:
  *
- * 1. `begin` creates the journal, which nobody else can then do: one rewrap at a time.
+ * 1. `begin` makes the journal, which nobody else can then do: one rewrap at a time.
  * 2. `commit` writes all that is needed to finish into it and flushes it. From here on the model is the new one.
- * 3. Headers are overwritten where they stand and flushed; files that needed more room are renamed to their places.
+ * 3. Headers are overwritten where they stand and flushed; files that needed more room are renamed to their places. Before each
+ *    it is looked whether journal and mark are still ours.
  * 4. The journal is removed.
  *
  * Before 2 is done nothing was touched; after it anybody can finish (`recoverPlace`), and readers look into the journal.
@@ -30,7 +39,8 @@ export interface PlannedChange {
 export class Transaction {
   readonly #place: Place;
   readonly #storage: Storage;
-  readonly #ownerPage = encodeOwner(thisProcess(), null);
+  readonly #token = newToken();
+  readonly #page = encodePage({ token: this.#token, owner: thisProcess(), whole: null });
   /** Shards that are marked as being part of this. */
   readonly #marked: Member[] = [];
   readonly #temporaries: string[] = [];
@@ -51,185 +61,201 @@ export class Transaction {
   static async begin(place: Place, storage: Storage): Promise<Transaction> {
     const transaction = new Transaction(place, storage);
     try {
-      transaction.#journal = await transaction.#lock(place.journal, transaction.#ownerPage, place);
+      transaction.#journal = await transaction.#lock(transaction.#page, place);
     } catch (error) {
-      throw publicWriteError(error, place.path);
+      throw about(place, publicWriteError(error, place.path));
     }
     try {
       if (place.sharded) await transaction.#markShards();
     } catch (error) {
-      await transaction.abandon();
-      throw publicWriteError(error, place.path);
+      throw await transaction.abandon(about(place, publicWriteError(error, place.path)));
     }
     return transaction;
   }
 
   /** So that nobody rewraps a shard by itself meanwhile, and so that who reads one by itself finds the journal. */
   async #markShards(): Promise<void> {
+    const { journal, members, folders } = this.#place;
     // A mark without a journal means that all is done, so the journal must not be lost before the mark.
-    await this.#storage.syncFolder(dirname(this.#place.journal));
-    const page = encodeOwner(thisProcess(), this.#place.journal);
-    for (const member of this.#place.members) {
-      const journal = journalOf(member.path);
-      const file = await this.#lock(journal, page, { path: member.path, journal, members: [member], sharded: false });
-      await file.close();
+    await this.#storage.syncFolder(dirname(journal));
+    const page = encodePage({
+      token: newToken(),
+      owner: thisProcess(),
+      whole: wholeModel(this.#place, this.#token),
+    });
+    for (const member of members) {
+      const file = await this.#lock(page, placeOfFile(member.path, member.path, folders[0]!));
       this.#marked.push(member);
+      await file.close();
     }
     // Who finishes this after a crash of the machine goes by the marks.
-    for (const folder of new Set(this.#marked.map(({ path }) => dirname(path)))) await this.#storage.syncFolder(folder);
+    for (const folder of new Set(members.map(({ path }) => dirname(path)))) await this.#storage.syncFolder(folder);
   }
 
-  /** Creates a journal with its first page. One that is there already is recovered if its owner is gone. */
-  async #lock(journal: string, page: Uint8Array, place: Place): Promise<StorageFile> {
-    try {
-      return await this.#create(journal, page);
-    } catch (error) {
-      if (!isTaken(error)) throw error;
+  /** Makes a journal or a mark. One that is there already is recovered if its owner is gone. */
+  async #lock(page: Uint8Array, place: Place): Promise<StorageFile> {
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
+      const file = await makeLock(place.journal, page, this.#storage);
+      if (file !== null) return file;
+      await recoverPlace(place, this.#storage, { mayBeAlive: false });
     }
-    await recoverPlace(place, this.#storage, { mayBeAlive: false });
-    try {
-      return await this.#create(journal, page);
-    } catch (error) {
-      throw isTaken(error) ? busy(place, null) : error;
-    }
-  }
-
-  async #create(path: string, page: Uint8Array): Promise<StorageFile> {
-    const file = await this.#storage.create(path);
-    try {
-      await file.write(page, 0);
-      await file.sync();
-      return file;
-    } catch (error) {
-      await file.close();
-      await this.#storage.remove(path);
-      throw error;
-    }
+    throw busy(place, null);
   }
 
   /** Where to put a file that is to replace one of the model's. Nothing is there. */
   async temporaryFor({ path }: Member): Promise<string> {
-    const temporary = temporaryOf(path);
+    const temporary = temporaryOf(path, this.#token);
     this.#temporaries.push(temporary);
     // Who finds no journal after a crash of the machine looks for no such file either.
     await this.#storage.syncFolder(dirname(this.#place.journal));
-    await this.#storage.remove(temporary);
-    return temporary;
+    return this.#storage.at(temporary);
   }
 
   /**
    * Carries out the changes. On return all files are new; if it throws, all are old, but for what the message says.
    *
-   * @throws {CryptoTensorsError} `FileChanged` if a file is not what it was when it was opened; `FileError`
+   * @throws {CryptoTensorsError} `FileChanged` if a file is not what it was when it was opened; `FileBusy` if somebody removed
+   * the journal; `FileError`
    */
   async commit(planned: readonly PlannedChange[]): Promise<void> {
-    for (const { opened, size, member } of planned) await this.#refuseChanged(opened, size, member);
-    const bytes = encodeJournal(
-      this.#ownerPage,
-      planned.map(({ change }) => change),
-    );
-    await this.#writeJournal(bytes);
+    for (const { opened, size, member } of planned) {
+      if (!(await isUnchanged(member.path, opened, size, this.#storage))) throw changed(member);
+    }
+    const changes = planned.map(({ change }) => change);
+    await this.#writeJournal(await runAsync(encodeChanges(this.#page, changes)));
     const done: PlannedChange[] = [];
     try {
       for (const item of inOrder(planned)) {
+        await this.#assertOurs(item.member);
         done.push(item);
-        await carryOut(item.change, item.member, this.#storage);
+        await carryOut(item.change, this.#target(item), this.#storage);
       }
       await syncFolders(planned, this.#storage);
     } catch (error) {
       const cause = publicWriteError(error, done.at(-1)?.member.path ?? this.#place.path);
-      await this.#undo(done, cause);
-      throw cause;
+      throw await this.#undo(done, cause);
     }
     this.#ended = true;
     // A journal that cannot be removed does no harm: whoever looks at it finds that all is done.
     await this.#cleanUp('finished').catch(() => undefined);
   }
 
-  async #writeJournal(bytes: Uint8Array): Promise<void> {
-    const { path, journal } = this.#place;
+  async #writeJournal(changes: Uint8Array): Promise<void> {
+    const { journal } = this.#place;
     try {
-      await this.#journal!.write(bytes, 0);
+      // The page stays what it is: at no moment has the journal no owner.
+      await this.#journal!.write(changes, PAGE_BYTES);
       await this.#journal!.sync();
       await this.#storage.syncFolder(dirname(journal));
-      if (await this.#journal!.isAt(journal)) return;
     } catch (error) {
       throw publicWriteError(error, journal);
     }
+    await this.#assertOurs(null);
+  }
+
+  /** Nobody may have removed the journal, or the mark on a shard, and begun a rewrap of their own. */
+  async #assertOurs(member: Member | null): Promise<void> {
+    const { path, journal, sharded } = this.#place;
+    const isOurs =
+      (await this.#journal!.isAt(journal)) &&
+      (member === null || !sharded || (await isMarked(member.path, this.#token, this.#storage)));
+    if (isOurs) return;
     throw new CryptoTensorsError(
       'FileBusy',
-      `somebody removed the journal of the rewrap of ${quote(path)} (${quote(journal)}) while it was at work. Nothing was changed; start again once nobody else is at it`,
+      `somebody removed the journal of the rewrap of ${quotePath(path)} (${quotePath(journal)}) while it was at work. Nothing was changed; start again once nobody else is at it`,
       { path },
     );
   }
 
-  async #refuseChanged(opened: Uint8Array, size: number, { path }: Member): Promise<void> {
-    const found = await this.#storage.readStart(path, opened.length);
-    if (found !== null && Buffer.compare(found, opened) === 0 && (await this.#storage.size(path)) === size) return;
-    throw new CryptoTensorsError(
-      'FileChanged',
-      `${quote(path)} was changed while its new header was made. It was left as it is; start again`,
-      { path },
-    );
-  }
-
-  async #write(path: string, bytes: Uint8Array): Promise<void> {
-    const file = await this.#storage.open(path);
-    try {
-      await file.write(bytes, 0);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+  #target({ member }: PlannedChange): { path: string; token: string } {
+    return { path: member.path, token: this.#token };
   }
 
   /** The disk failed in the middle. While no file was replaced, the old headers can be put back; else others must finish. */
-  async #undo(done: readonly PlannedChange[], cause: unknown): Promise<void> {
+  async #undo(done: readonly PlannedChange[], cause: unknown): Promise<unknown> {
     try {
-      for (const { change, member } of done) {
-        if (change.kind === 'swap') await this.#write(member.path, change.before);
-        else if (await this.#isReplaced(member)) throw new Error('a file was replaced');
+      for (const item of done) {
+        if (item.change.kind === 'swap') await takeBack(item.change, this.#target(item), this.#storage);
+        else if (await isReplaced(this.#target(item), this.#storage)) throw new Error('a file was replaced');
       }
     } catch {
       await this.#journal!.close();
-      throw new CryptoTensorsError(
+      return new CryptoTensorsError(
         'FileError',
-        `the rewrap of ${quote(this.#place.path)} could be neither finished nor undone: ${(cause as Error).message}. Nothing is lost: ${quote(this.#place.journal)} keeps what is needed. Once the cause is gone, finish it with recoverFile or cryptotensors rewrap --recover`,
+        `the rewrap of ${quotePath(this.#place.path)} could be neither finished nor undone: ${(cause as Error).message}. Nothing is lost: ${quotePath(this.#place.journal)} keeps what is needed. Once the cause is gone, finish it with recoverFile or cryptotensors rewrap --recover`,
         { path: this.#place.path, cause },
       );
     } finally {
       this.#ended = true;
     }
-    await this.#cleanUp('undone');
+    return this.#cleanUpAfter(cause);
   }
 
-  async #isReplaced({ path }: Member): Promise<boolean> {
-    return (await this.#storage.readStart(temporaryOf(path), 0)) === null;
-  }
-
-  /** Gives up, as long as nothing was touched; afterwards it does nothing. */
-  async abandon(): Promise<void> {
-    if (this.#ended) return;
+  /**
+   * Gives up, as long as nothing was touched; afterwards it does nothing.
+   *
+   * @returns the error that was the reason, which also says what could not be cleaned up
+   */
+  async abandon(cause: unknown): Promise<unknown> {
+    if (this.#ended) return cause;
     this.#ended = true;
-    await this.#cleanUp('undone');
+    return this.#cleanUpAfter(cause);
   }
 
+  async #cleanUpAfter(cause: unknown): Promise<unknown> {
+    try {
+      await this.#cleanUp('undone');
+      return cause;
+    } catch (error) {
+      if (!(cause instanceof CryptoTensorsError)) return cause;
+      const left = (publicWriteError(error, this.#place.journal) as Error).message;
+      return new CryptoTensorsError(
+        cause.code,
+        `${cause.message}. Besides, what this rewrap left could not be removed (${left}): recoverFile or cryptotensors rewrap --recover does that later`,
+        { ...detailsOf(cause), cause },
+      );
+    }
+  }
+
+  /** Removes the temporary files, the journal and the marks, as far as they are still ours. */
   async #cleanUp(outcome: 'undone' | 'finished'): Promise<void> {
-    const isOurs = await this.#journal!.isAt(this.#place.journal);
+    const { journal } = this.#place;
+    const isOurs = await this.#journal!.isAt(journal);
     await this.#journal!.close();
     if (!isOurs) return;
     for (const temporary of this.#temporaries) await this.#storage.remove(temporary);
-    const marks = this.#marked.map(({ path }) => journalOf(path));
-    await removeJournals(this.#place.journal, marks, outcome, this.#storage);
+    const marks: string[] = [];
+    for (const { path } of this.#marked) {
+      if (await isMarked(path, this.#token, this.#storage)) marks.push(journalOf(path));
+    }
+    // A mark without a journal means that all is done.
+    const files = outcome === 'finished' ? [journal, ...marks] : [...marks, journal];
+    for (const file of files) await this.#storage.remove(file);
+    // Not a matter of safety: a journal that comes back after a crash of the machine is found to be done.
+    for (const folder of new Set(files.map((file) => dirname(file)))) await this.#storage.syncFolder(folder);
   }
 }
 
 /** Swaps first: as long as no file was replaced, all can be undone. */
-export function inOrder<Item extends { change: Change }>(planned: readonly Item[]): readonly Item[] {
-  const isSwap = ({ change }: Item): boolean => change.kind === 'swap';
+function inOrder(planned: readonly PlannedChange[]): readonly PlannedChange[] {
+  const isSwap = ({ change }: PlannedChange): boolean => change.kind === 'swap';
   return [...planned.filter(isSwap), ...planned.filter((item) => !isSwap(item))];
 }
 
-function isTaken(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).code === 'EEXIST';
+/** What goes wrong with a journal or a mark is about the model, and the message names both. */
+function about({ path }: Place, error: unknown): unknown {
+  if (!(error instanceof CryptoTensorsError) || error.code !== 'FileError' || error.path === path) return error;
+  return new CryptoTensorsError('FileError', `${quotePath(path)} could not be rewrapped: ${error.message}`, {
+    ...detailsOf(error),
+    path,
+    cause: error,
+  });
+}
+
+function changed({ path }: Member): CryptoTensorsError {
+  return new CryptoTensorsError(
+    'FileChanged',
+    `${quotePath(path)} was changed while its new header was made. It was left as it is; start again`,
+    { path },
+  );
 }

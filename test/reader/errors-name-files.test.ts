@@ -208,7 +208,9 @@ describe.skipIf(process.platform === 'win32')('a path that cannot be asked about
       const index = join(own, `${kind}.index.json`);
       writeShardIndex(index, { w: shard });
       await unprivileged(async () => {
-        for (const { name, run } of WAYS.filter((way) => /^(safeOpen|safeOpenSync|loadFile|verifyFileSync)$/.test(way.name))) {
+        for (const { name, run } of WAYS.filter((way) =>
+          /^(safeOpen|safeOpenSync|loadFile|verifyFileSync)$/.test(way.name),
+        )) {
           const error = await failureOf(() => run(index, { keys: KEYS }));
           const found = { name, code: error?.code, path: error?.path, systemCode: error?.systemCode };
           expect(found, kind).toEqual({ name, code: 'FileError', path: join(own, shard), systemCode });

@@ -3,14 +3,15 @@
 // output what it does: one JSON line.
 import { argv, kill, pid, stdout } from 'node:process';
 import { rewrap } from '#dist/rewrap/rewrap-file.js';
-import { disk } from '#dist/rewrap/storage.js';
+import { openDisk } from '#dist/files/disk.js';
 
-/** @import { Storage } from '#dist/rewrap/storage.js' */
+/** @import { Storage } from '#dist/files/storage.js' */
 /** @import { ChildTask } from '../../scripts/crash-test.mjs' */
 
 /** @type {ChildTask} */
 const task = JSON.parse(argv[2] ?? '{}');
 const { path, keys } = task;
+const disk = openDisk();
 
 if (task.kind === 'loop') {
   stdout.write('"ready"\n');
@@ -43,7 +44,7 @@ function counted(steps, death) {
     }
     return work();
   };
-  /** @param {Promise<import('#dist/rewrap/storage.js').StorageFile>} opened */
+  /** @param {Promise<import('#dist/files/storage.js').StorageFile>} opened */
   const file = async (opened) => {
     const inner = await opened;
     return {
@@ -55,6 +56,7 @@ function counted(steps, death) {
           bytes.length,
           (n) => inner.write(bytes.subarray(0, n), position),
         ),
+      read: (/** @type {number} */ position, /** @type {number} */ length) => inner.read(position, length),
       sync: () => step('sync', () => inner.sync()),
       isAt: (/** @type {string} */ at) => inner.isAt(at),
       close: () => inner.close(),
@@ -63,7 +65,11 @@ function counted(steps, death) {
   return {
     ...disk,
     create: (at) => step('create', () => file(disk.create(at))),
-    open: (at) => file(disk.open(at)),
+    open: async (at) => {
+      const opened = await disk.open(at);
+      return opened === null ? null : file(Promise.resolve(opened));
+    },
+    link: (from, to) => step('link', () => disk.link(from, to)),
     rename: (from, to) => step('rename', () => disk.rename(from, to)),
     remove: (at) => step('remove', () => disk.remove(at)),
     syncFolder: (at) => step('syncFolder', () => disk.syncFolder(at)),

@@ -1,23 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
-import { hostname } from 'node:os';
+import { readFileSync, readdirSync } from 'node:fs';
 import { execPath } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { encodeJournal, encodeOwner, journalOf } from '#dist/recovery/journal.js';
+import { openDisk } from '#dist/files/disk.js';
+import type { Storage, StorageFile } from '#dist/files/storage.js';
 import { rewrap } from '#dist/rewrap/rewrap-file.js';
-import { disk } from '#dist/rewrap/storage.js';
-import type { Storage, StorageFile } from '#dist/rewrap/storage.js';
-import {
-  attachHeader,
-  generateKeys,
-  inspectFile,
-  loadFile,
-  recoverFile,
-  rewrapFile,
-  safeOpenSync,
-} from 'cryptotensors';
+import { inspectFile, safeOpenSync } from 'cryptotensors';
 import { inspectScene, makeScene } from '../../scripts/crash-test.mjs';
 import type { Scene, SceneKind } from '../../scripts/crash-test.mjs';
 import { refusal } from '../support/errors.js';
@@ -32,7 +22,9 @@ function failing(step: number, seen: { steps: number }): Storage {
       throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC', syscall: 'write' });
     }
   };
+  const disk = openDisk();
   const fileOf = (file: StorageFile): StorageFile => ({
+    read: (position, length) => file.read(position, length),
     write: async (bytes, position) => {
       await file.write(bytes.subarray(0, bytes.length >> 1), position);
       count();
@@ -51,7 +43,14 @@ function failing(step: number, seen: { steps: number }): Storage {
       count();
       return fileOf(await disk.create(path));
     },
-    open: async (path) => fileOf(await disk.open(path)),
+    open: async (path) => {
+      const file = await disk.open(path);
+      return file === null ? null : fileOf(file);
+    },
+    link: async (from, to) => {
+      count();
+      await disk.link(from, to);
+    },
     rename: async (from, to) => {
       count();
       await disk.rename(from, to);
@@ -85,9 +84,10 @@ describe('who reads while others rewrap', () => {
     const writer = spawn(execPath, [child, task], { stdio: ['ignore', 'pipe', 'inherit'] });
     await once(writer.stdout, 'data');
     const seen = new Set<string>();
-    const end = Date.now() + 2000;
+    const [soon, late] = [Date.now() + 2000, Date.now() + 20_000];
     let opened = 0;
-    while (Date.now() < end) {
+    // On a busy machine for longer.
+    while (Date.now() < soon || (Date.now() < late && (opened <= 20 || seen.size < 2))) {
       // Blocking, so that the other process is all that happens in between.
       using file = safeOpenSync(scene.path, { keys: scene.keys });
       const signers = new Set(file.signers());
@@ -103,58 +103,3 @@ describe('who reads while others rewrap', () => {
     expect(opened).toBeGreaterThan(20);
   });
 });
-
-describe('a journal that an attacker plants', () => {
-  const nobody = { pid: 1, host: `not-${hostname()}`, boot: null, namespace: null, started: null };
-
-  /** A file whose header is torn, and a journal that offers another header for it. */
-  async function torn(after: (header: Buffer, scene: Scene) => Promise<Buffer>): Promise<Scene> {
-    const scene = await makeScene(folder, 'single');
-    const bytes = readFileSync(scene.path);
-    const before = bytes.subarray(0, 8 + Number(bytes.readBigUInt64LE(0)));
-    const offered = await after(Buffer.from(before), scene);
-    const swap = { kind: 'swap' as const, name: 'model.safetensors', before: Buffer.from(before), after: offered };
-    writeFileSync(journalOf(scene.path), encodeJournal(encodeOwner(nobody, null), [swap]));
-    offered.copy(bytes, 0, 0, before.length >> 3);
-    writeFileSync(scene.path, bytes);
-    return scene;
-  }
-
-  test('with a header of his own gains nothing: it is verified like any other', async () => {
-    const attacker = generateKeys();
-    const scene = await torn(async (header, { path, keys }) => {
-      const own = `${path}.attacker`;
-      await rewrapFile(path, { keys: keys[0], to: { keys: attacker }, target: own });
-      return readFileSync(own).subarray(0, header.length);
-    });
-    // The old header, which is genuine, still opens it.
-    await loadFile(scene.path, { keys: scene.keys[0] });
-    await refusal('UntrustedSigner', () => loadFile(scene.path, { keys: scene.keys[1] }));
-    await recoverFile(scene.path);
-    await refusal('UntrustedSigner', () => loadFile(scene.path, { keys: scene.keys[0] }));
-    await refusal('UntrustedSigner', () => loadFile(scene.path, { keys: scene.keys[1] }));
-  });
-
-  test('for another file is not used, nor carried out', async () => {
-    const scene = await torn((header) => Promise.resolve(header.fill(0x20, 400)));
-    const bytes = readFileSync(scene.path);
-    bytes[20]! ^= 1;
-    writeFileSync(scene.path, bytes);
-    await expect(loadFile(scene.path, { keys: scene.keys[0] })).rejects.toMatchObject({ code: /./ });
-    await refusal('FileChanged', () => recoverFile(scene.path));
-    await refusal('FileBusy', () => rewrapFile(scene.path, { keys: scene.keys[0], to: { keys: scene.keys[1] } }));
-    expect(readFileSync(scene.path)).toEqual(bytes);
-  });
-
-  test('beside a sound file is not looked at', async () => {
-    const scene = await makeScene(folder, 'single');
-    writeFileSync(journalOf(scene.path), 'x'.repeat(100));
-    expect((await loadFile(scene.path, { keys: scene.keys[0] })).size).toBe(2);
-    await attachHeader(scene.path, readFileSync(scene.path).subarray(0, 8 + headerLength(scene.path)), scene.path);
-    expect((await loadFile(scene.path, { keys: scene.keys[0] })).size).toBe(2);
-  });
-});
-
-function headerLength(path: string): number {
-  return Number(readFileSync(path).readBigUInt64LE(0));
-}

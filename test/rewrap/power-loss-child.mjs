@@ -6,11 +6,12 @@ import { text } from 'node:stream/consumers';
 import { dirname } from 'node:path';
 import { stdin, stdout } from 'node:process';
 import { rewrap } from '#dist/rewrap/rewrap-file.js';
-import { disk } from '#dist/rewrap/storage.js';
+import { openDisk } from '#dist/files/disk.js';
 
-/** @import { Storage, StorageFile } from '#dist/rewrap/storage.js' */
+/** @import { Storage, StorageFile } from '#dist/files/storage.js' */
 
 const SECTOR = 512;
+const disk = openDisk();
 
 class PowerLoss extends Error {}
 
@@ -26,6 +27,9 @@ class FragileDisk {
   #writes = new Map();
   /** @type {Map<string, (() => void)[]>} the same by folder */
   #names = new Map();
+  /** @type {Map<string, string>} the second name that a file was given, by its first */
+  #linked = new Map();
+  #opened = 0;
   #lossAt;
   #random;
 
@@ -67,23 +71,28 @@ class FragileDisk {
 
   /** @type {Storage['open']} */
   async open(path) {
-    return this.#file(path, await disk.open(path));
+    const file = await disk.open(path);
+    return file === null ? null : this.#file(path, file);
   }
 
   /** @type {(path: string, file: StorageFile) => StorageFile} */
   #file(path, file) {
+    const key = `${path} ${this.#opened++}`;
+    // The name by which it is found later, if it gets another one.
+    const now = () => this.#linked.get(path) ?? path;
     return {
       write: async (bytes, position) => {
         this.#step();
-        const before = readFileSync(path);
+        const before = readFileSync(now());
         await file.write(bytes, position);
-        this.#note(this.#writes, path, () => this.#loseWrite(path, before));
+        this.#note(this.#writes, key, () => this.#loseWrite(now(), before));
       },
       sync: async () => {
         this.#step();
         await file.sync();
-        this.#writes.delete(path);
+        this.#writes.delete(key);
       },
+      read: (position, length) => file.read(position, length),
       isAt: (at) => file.isAt(at),
       close: () => file.close(),
     };
@@ -91,6 +100,7 @@ class FragileDisk {
 
   /** @type {(path: string, before: Buffer) => void} */
   #loseWrite(path, before) {
+    if (!existsSync(path)) return;
     const found = readFileSync(path);
     for (let at = 0; at < found.length; at += SECTOR) {
       if (!this.#toss()) continue;
@@ -127,12 +137,21 @@ class FragileDisk {
     this.#names.delete(path);
   }
 
-  read = disk.read;
-  readStart = disk.readStart;
-  size = disk.size;
+  /** @type {Storage['link']} */
+  async link(from, to) {
+    this.#step();
+    await disk.link(from, to);
+    this.#linked.set(from, to);
+    this.#note(this.#names, dirname(to), () => rmSync(to, { force: true }));
+  }
+
+  at = disk.at;
+  openToRead = disk.openToRead;
+  list = disk.list;
+  close = disk.close;
 
   lose() {
-    for (const [path, undo] of this.#writes) for (const step of undo.reverse()) if (existsSync(path)) step();
+    for (const undo of this.#writes.values()) for (const step of undo.reverse()) step();
     for (const undo of this.#names.values()) {
       // A file system keeps the changes of a folder in their order.
       for (const step of undo.reverse()) {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { padHeader } from '#dist/format/canonical.js';
-import { journalOf } from '#dist/recovery/journal.js';
+import { encodePage, journalOf, newToken } from '#dist/recovery/page.js';
 import {
   AbortError,
   attachHeader,
@@ -470,8 +470,8 @@ describe('a journal that somebody left', () => {
 
   test('of a process elsewhere is left to recoverFile', async () => {
     const { folder, path } = saved();
-    const owner = { mark: 'cryptotensors rewrap journal 1', pid: 1, host: 'elsewhere', boot: 'x' };
-    writeFileSync(journalOf(path), JSON.stringify(owner).padEnd(16_384));
+    const owner = { pid: 1, host: 'elsewhere', boot: 'x', namespace: null, started: null };
+    writeFileSync(journalOf(path), encodePage({ token: newToken(), owner, whole: null }));
     const error = await refusal('FileBusy', () => rewrapFile(path, { keys: OLD, to: { keys: NEW } }));
     expect(error.message).toMatch(/"elsewhere" by process 1.*recoverFile/);
     await expectOpensWith(path, OLD);
