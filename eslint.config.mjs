@@ -67,6 +67,24 @@ export default tseslint.config(
     },
   },
   ...layerRules,
+  {
+    files: ['src/engine/portable/**/*.ts'],
+    ignores: ['src/engine/portable/node*.ts'],
+    rules: {
+      'no-restricted-globals': ['error', 'Buffer', 'process'],
+      'no-restricted-imports': [
+        'error',
+        {
+          patterns: [
+            {
+              regex: '^node:|/node(-[a-z]+)?\\.js$',
+              message: 'Browsers have none of it: only files called node… import it.',
+            },
+          ],
+        },
+      ],
+    },
+  },
   { files: ['src/cli/**/*.ts'], rules: { 'no-console': 'off' } },
   { files: ['**/*.cts'], rules: { '@typescript-eslint/no-require-imports': 'off' } },
   {
@@ -80,6 +98,7 @@ export default tseslint.config(
         performance: 'readonly',
         AbortController: 'readonly',
         setTimeout: 'readonly',
+        clearTimeout: 'readonly',
       },
     },
   },

@@ -1,14 +1,4 @@
-/** Base64 (RFC 4648): strict for headers, lenient for keys (FORMAT.md §3). */
-
-/**
- * Decodes the text of `document[start, end)`, or returns null where it is not strict: there is exactly one text for each
- * sequence of bytes, so strict text is what encoding the decoded bytes gives back.
- */
-export function decodeStrict(document: Buffer, start: number, end: number): Uint8Array | null {
-  const text = document.toString('latin1', start, end);
-  const bytes = Buffer.from(text, 'base64');
-  return bytes.toString('base64') === text ? bytes : null;
-}
+/** Base64 of keys (FORMAT.md §3): lenient, and in a time that does not tell what is in them. */
 
 const PADDING = 0x3d;
 

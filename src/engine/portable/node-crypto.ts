@@ -1,4 +1,13 @@
-import { createCipheriv, createDecipheriv, createHash, diffieHellman, randomFillSync, sign, verify } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  diffieHellman,
+  getCiphers,
+  randomFillSync,
+  sign,
+  verify,
+} from 'node:crypto';
 import type { CipherGCM, DecipherGCM } from 'node:crypto';
 import { versions } from 'node:process';
 import { promisify } from 'node:util';
@@ -9,10 +18,13 @@ import { TAG_BYTES } from '../../format/vocabulary.js';
 import type { AeadAlgorithm } from '../../format/vocabulary.js';
 import { privateKey, publicBytes, publicKey } from './node-keys.js';
 import type { Cipher, Primitives } from './primitives.js';
+import { chachaInJavaScript } from './whole-messages.js';
 
 const CIPHERS = { aes128gcm: 'aes-128-gcm', aes256gcm: 'aes-256-gcm', chacha20poly1305: 'chacha20-poly1305' } as const;
 /** Shorter tags than the format's are refused rather than compared as far as they go. */
 const OPTIONS = { authTagLength: TAG_BYTES };
+/** Bun has not. */
+const HAS_CHACHA = getCiphers().includes(CIPHERS.chacha20poly1305);
 const NOTHING = new Uint8Array(0);
 
 const openssl = (versions as Partial<typeof versions>).openssl;
@@ -20,11 +32,16 @@ const verifyInThreadPool = promisify(verify);
 
 /** On node:crypto, which blocks. It knows no BLAKE3. */
 export const nodeCrypto: Primitives = {
-  aead: { aes128gcm: 'node:crypto', aes256gcm: 'node:crypto', chacha20poly1305: 'node:crypto' },
+  aead: {
+    aes128gcm: 'node:crypto',
+    aes256gcm: 'node:crypto',
+    chacha20poly1305: HAS_CHACHA ? 'node:crypto' : '@noble/ciphers',
+  },
   openssl: openssl === undefined ? null : `OpenSSL ${openssl}`,
   randomFill: (bytes) => randomFillSync(bytes),
   // eslint-disable-next-line require-yield -- Nothing here waits.
   *cipher(algorithm, key) {
+    if (algorithm === 'chacha20poly1305' && !HAS_CHACHA) return chachaInJavaScript(key);
     return new NodeCipher(algorithm, key);
   },
   hasher: (algorithm) => (algorithm === 'sha256' ? createHash('sha256') : blake3.create()),

@@ -1,4 +1,3 @@
-import { chacha20poly1305 } from '@noble/ciphers/chacha.js';
 import { ed25519, x25519 } from '@noble/curves/ed25519.js';
 import { p256 } from '@noble/curves/nist.js';
 import { blake3 } from '@noble/hashes/blake3.js';
@@ -8,8 +7,8 @@ import { step } from '../../twin.js';
 import type { Twin } from '../../twin.js';
 import { TAG_BYTES } from '../../format/vocabulary.js';
 import type { AgreementCurve } from '../../format/vocabulary.js';
-import type { Cipher, Opener, Primitives, Sealer } from './primitives.js';
-import { keyMemory } from './secret.js';
+import type { Primitives } from './primitives.js';
+import { chachaInJavaScript, splitTag, wholeMessages } from './whole-messages.js';
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -31,13 +30,13 @@ export const webCrypto: Primitives = {
     return bytes;
   },
   *cipher(algorithm, key) {
-    if (algorithm === 'chacha20poly1305') return wholeMessages(chachaSeal(key), chachaOpen(key));
+    if (algorithm === 'chacha20poly1305') return chachaInJavaScript(key);
     const imported = yield* awaited('AES-GCM', () =>
       crypto.subtle.importKey('raw', key, 'AES-GCM', false, ['encrypt', 'decrypt']),
     );
     return wholeMessages(
       (iv, plaintext) =>
-        awaited('AES-GCM', async () => sealed(await crypto.subtle.encrypt(gcm(iv), imported, plaintext))),
+        awaited('AES-GCM', async () => splitTag(await crypto.subtle.encrypt(gcm(iv), imported, plaintext))),
       (iv, stored, additional) =>
         awaited('AES-GCM', () => opened(crypto.subtle.decrypt(gcm(iv, additional), imported, stored))),
     );
@@ -107,21 +106,8 @@ function awaited<Result>(what: string, work: () => Promise<Result>): Twin<Result
   }, work);
 }
 
-interface Whole {
-  ciphertext: Uint8Array;
-  tag: Uint8Array;
-}
-type SealWhole = (iv: Bytes, plaintext: Bytes) => Twin<Whole>;
-/** `stored` is ciphertext, then tag. Null if the tag does not match. */
-type OpenWhole = (iv: Bytes, stored: Bytes, additional: Uint8Array | undefined) => Twin<Uint8Array | null>;
-
 function gcm(iv: Bytes, additional: Uint8Array = NOTHING) {
   return { name: 'AES-GCM', iv, additionalData: Uint8Array.from(additional), tagLength: TAG_BYTES * 8 };
-}
-
-function sealed(stored: ArrayBuffer): Whole {
-  const end = stored.byteLength - TAG_BYTES;
-  return { ciphertext: new Uint8Array(stored, 0, end), tag: new Uint8Array(stored, end) };
 }
 
 /** Web Crypto says `OperationError` of a tag that does not match; whatever else there is passes on. */
@@ -131,67 +117,5 @@ async function opened(plaintext: Promise<ArrayBuffer>): Promise<Uint8Array | nul
   } catch (error) {
     if (error instanceof Error && error.name === 'OperationError') return null;
     throw error;
-  }
-}
-
-function chachaSeal(key: Bytes): SealWhole {
-  return (iv, plaintext) => immediately(() => sealed(chacha20poly1305(key, iv).encrypt(plaintext).buffer));
-}
-
-function chachaOpen(key: Bytes): OpenWhole {
-  return (iv, stored, additional) =>
-    immediately(() => orNull(() => chacha20poly1305(key, iv, additional).decrypt(stored)));
-}
-
-function immediately<Result>(work: () => Result): Twin<Result> {
-  return step(work, () => Promise.resolve(work()));
-}
-
-/** A cipher that takes each message whole: its parts are put together first. */
-function wholeMessages(seal: SealWhole, open: OpenWhole): Cipher {
-  return {
-    sealer(iv): Sealer {
-      const parts = new Parts();
-      return {
-        update: (plaintext) => parts.add(plaintext),
-        finish: () => parts.whole((message) => seal(iv, message)),
-      };
-    },
-    opener(iv, tag, additional): Opener {
-      const parts = new Parts();
-      return {
-        update: (ciphertext) => parts.add(ciphertext),
-        finish: () => {
-          parts.add(tag);
-          return parts.whole((message) => open(iv, message, additional));
-        },
-      };
-    },
-  };
-}
-
-/** Copies of parts, which may be plaintext. */
-class Parts {
-  #parts: Bytes[] = [];
-
-  add(part: Uint8Array): Uint8Array {
-    this.#parts.push(Uint8Array.from(part));
-    return NOTHING;
-  }
-
-  *whole<Result>(work: (message: Bytes) => Twin<Result>): Twin<Result> {
-    const message = keyMemory(this.#parts.reduce((sum, part) => sum + part.byteLength, 0));
-    let at = 0;
-    for (const part of this.#parts) {
-      message.set(part, at);
-      at += part.byteLength;
-      part.fill(0);
-    }
-    this.#parts = [];
-    try {
-      return yield* work(message);
-    } finally {
-      message.fill(0);
-    }
   }
 }
