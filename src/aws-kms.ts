@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 import type { KMSClient, KMSClientConfig } from '@aws-sdk/client-kms';
+import { lazily } from './lazy.js';
 import { getEngine } from './engine/load.js';
 import { AEAD_KEY_BYTES } from './format/vocabulary.js';
 import type { AeadAlgorithm } from './format/vocabulary.js';
@@ -141,8 +142,9 @@ function connect({ client, clientConfig }: KmsAccess): KmsApi {
 
 async function loadSdk(): Promise<typeof import('@aws-sdk/client-kms')> {
   try {
-    return await import('@aws-sdk/client-kms');
+    return await lazily(() => import('@aws-sdk/client-kms'));
   } catch (cause) {
+    if (cause instanceof CryptoTensorsError) throw cause;
     throw new CryptoTensorsError(
       'KeyNotFound',
       'AWS KMS needs the package @aws-sdk/client-kms, which does not load: npm install @aws-sdk/client-kms',

@@ -1,4 +1,5 @@
 import { CryptoTensorsError, quote } from '../errors.js';
+import { lazily } from '../lazy.js';
 import { base64Length, writeBase64 } from '../format/base64.js';
 import { JWE_ALGORITHM, JWE_CONTENT_TYPE, JWE_ENCRYPTION } from '../format/jwe.js';
 import type { Engine, Secret } from '../engine/types.js';
@@ -18,7 +19,7 @@ export interface LicenseKey {
 /** Encrypts a licence's master key, as a JWK, for the customer's public key: a compact JWE that `openJwe` opens. */
 export async function sealKey(key: LicenseKey, to: RecipientKey, engine: Engine): Promise<string> {
   // Not at the top: only who issues licences needs it.
-  const { CompactEncrypt, importJWK } = await import('jose');
+  const { CompactEncrypt, importJWK } = await lazily(() => import('jose'));
   const text = jwkText(key, engine);
   try {
     return await new CompactEncrypt(text)

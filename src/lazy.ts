@@ -1,0 +1,21 @@
+import { CryptoTensorsError } from './errors.js';
+
+/**
+ * A module that only some need, loaded when it is needed.
+ *
+ * @throws {CryptoTensorsError} `OutOfDescriptors` where the process or the system has no file descriptor left to read it by;
+ * whatever else the loading fails with
+ */
+export async function lazily<Module>(load: () => Promise<Module>): Promise<Module> {
+  try {
+    return await load();
+  } catch (cause) {
+    const code = (cause as { code?: unknown } | null)?.code;
+    if (code !== 'EMFILE' && code !== 'ENFILE') throw cause;
+    throw new CryptoTensorsError(
+      'OutOfDescriptors',
+      `a part of the program could not be loaded: there is no file descriptor left (${code}). Close files that are no longer needed, or raise the limit (ulimit -n), and try again`,
+      { systemCode: code, cause },
+    );
+  }
+}
