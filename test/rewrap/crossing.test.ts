@@ -170,7 +170,8 @@ test('a disk that takes no bytes and says nothing is an error, and no endless lo
   const path = `${folder}/stuck`;
   const disk = openDisk();
   const file = await disk.create(path);
-  const handle = Object.getPrototypeOf(await open(path, 'r')) as { write: unknown };
+  await using opened = await open(path, 'r');
+  const handle = Object.getPrototypeOf(opened) as { write: unknown };
   const { write } = handle;
   handle.write = () => Promise.resolve({ bytesWritten: 0 });
   try {
