@@ -1,4 +1,4 @@
-//! One question, or the same one about many tensors: a request in, an answer out.
+//! One question, or the same one about many tensors.
 
 use regorus::{Engine, Value};
 use serde::{Deserialize, Serialize};
@@ -19,24 +19,15 @@ struct Request {
     input: Value,
     /// What `time.now_ns()` answers, in nanoseconds since 1970.
     now_ns: i64,
-    /// The rule is asked once for each of these, as `input.tensor`; the policy is parsed once.
+    /// The rule can be asked about each of these, as `input.tensor`.
     #[serde(default)]
     tensors: Option<Vec<Value>>,
-    /// The policy is compiled, and nothing is asked. The answer is `true` if the rule could be.
-    #[serde(default)]
-    compile_only: bool,
 }
 
-/// `{"ok":true,"value":…}`, or `{"ok":false,"kind":…,"message":…}` with a line and a column where there is a place. For a
-/// request with tensors `{"ok":true,"answers":[…]}` with one of the two for each, in their order; a policy that cannot be
-/// compiled gets a single refusal there too.
+/// `{"ok":true,"value":…}`, or `{"ok":false,"kind":…,"message":…}` with a line and a column where there is a place.
 #[derive(Serialize, Debug, PartialEq)]
 #[serde(untagged)]
-pub enum Answer {
-    List {
-        ok: bool,
-        answers: Vec<Answer>,
-    },
+enum Answer {
     Value {
         ok: bool,
         value: bool,
@@ -81,55 +72,65 @@ impl Refusal {
     }
 }
 
-impl From<Result<bool, Refusal>> for Answer {
-    fn from(outcome: Result<bool, Refusal>) -> Self {
-        match outcome {
-            Ok(value) => Answer::Value { ok: true, value },
-            Err(refusal) => Answer::Refusal { ok: false, refusal },
-        }
-    }
-}
-
-/// Answers the JSON text of a [`Request`] with the JSON text of an [`Answer`].
-pub fn answer(request: &[u8]) -> Vec<u8> {
-    let answer = serde_json::from_slice(request)
-        // The text of the error could quote the input.
-        .map_err(|_| Refusal::new(Kind::Error, "the input is not JSON that the engine can read"))
-        .and_then(evaluate)
-        .unwrap_or_else(|refusal| Err(refusal).into());
+/// The JSON text of an [`Answer`].
+pub fn encode(outcome: Result<bool, Refusal>) -> Vec<u8> {
+    let answer = match outcome {
+        Ok(value) => Answer::Value { ok: true, value },
+        Err(refusal) => Answer::Refusal { ok: false, refusal },
+    };
     serde_json::to_vec(&answer).expect("an answer has string keys only")
 }
 
-fn evaluate(request: Request) -> Result<Answer, Refusal> {
-    let mut engine = Engine::new();
-    // As in the reference: a builtin that fails is an error, not undefined, so that `not f(x)` cannot open by a failure.
-    engine.set_strict_builtin_errors(true);
-    time::register(&mut engine, request.now_ns).map_err(|error| report::failure(&error))?;
-    engine.add_policy(report::FILE.into(), request.policy).map_err(|error| report::syntax(&error))?;
-    let rule = request.rule.as_str();
-    if request.compile_only {
-        return compile(&mut engine, rule).map(|()| Ok(true).into());
+/// A policy, and what it is asked about.
+pub struct Session {
+    request: Request,
+    engine: Engine,
+}
+
+impl Session {
+    /// From the JSON text of a [`Request`].
+    pub fn read(request: &[u8]) -> Result<Self, Refusal> {
+        let request: Request = serde_json::from_slice(request)
+            // The text of the error could quote the input.
+            .map_err(|_| Refusal::new(Kind::Error, "the input is not JSON that the engine can read"))?;
+        let mut engine = Engine::new();
+        // As in the reference: a builtin that fails is an error, not undefined, so that `not f(x)` cannot open by a failure.
+        engine.set_strict_builtin_errors(true);
+        time::register(&mut engine, request.now_ns).map_err(|error| report::failure(&error))?;
+        Ok(Self { request, engine })
     }
-    let Some(tensors) = request.tensors else {
-        return Ok(ask(&mut engine, rule, request.input).into());
-    };
-    // Whatever is wrong with the policy is said once, instead of found out for each tensor.
-    compile(&mut engine, rule)?;
-    let about = |tensor| {
-        let mut input = request.input.clone();
+
+    pub fn compile(&mut self) -> Result<(), Refusal> {
+        let policy = std::mem::take(&mut self.request.policy);
+        self.engine.add_policy(report::FILE.into(), policy).map_err(|error| report::syntax(&error))?;
+        Ok(())
+    }
+
+    pub fn analyse(&mut self) -> Result<(), Refusal> {
+        let rule = self.request.rule.as_str();
+        match self.engine.compile_with_entrypoint(&path(rule).into()) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(refusal(&self.engine, rule, &error)),
+        }
+    }
+
+    pub fn check_calls(&mut self) -> Result<(), Refusal> {
+        let modules = self.engine.get_modules();
+        modules.iter().try_for_each(|module| calls::check(module)).map_err(|error| report::syntax(&error))
+    }
+
+    pub fn ask(&mut self, index: usize) -> Result<bool, Refusal> {
+        let Request { rule, input, tensors, .. } = &mut self.request;
+        let Some(tensors) = tensors else {
+            return ask(&mut self.engine, rule, std::mem::replace(input, Value::Null));
+        };
+        let tensor = tensors.get_mut(index).map(|tensor| std::mem::replace(tensor, Value::Null));
+        let tensor = tensor.ok_or_else(|| Refusal::new(Kind::Error, "there is no such tensor"))?;
+        let mut input = input.clone();
         let fields = input.as_object_mut().map_err(|_| Refusal::new(Kind::Error, "the input is not an object"))?;
         fields.insert("tensor".into(), tensor);
         // An engine of its own for each, compiled already: an evaluation that fails half-way leaves traces.
-        ask(&mut engine.clone(), rule, input)
-    };
-    Ok(Answer::List { ok: true, answers: tensors.into_iter().map(about).map(Answer::from).collect() })
-}
-
-/// Parses and analyses the whole policy, so that what is wrong with it is known before anything is asked.
-fn compile(engine: &mut Engine, rule: &str) -> Result<(), Refusal> {
-    match engine.compile_with_entrypoint(&path(rule).into()) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(refusal(engine, rule, &error)),
+        ask(&mut self.engine.clone(), rule, input)
     }
 }
 

@@ -8,17 +8,32 @@ mod duration;
 
 /// Adds the builtins to `engine`. `now_ns` is what `time.now_ns()` answers, every time it is asked.
 pub fn register(engine: &mut Engine, now_ns: i64) -> Result<()> {
-    let mut add = |name: &'static str, arity, builtin: fn(&'static str, &[Value]) -> Result<Value>| {
-        engine.add_extension(name.into(), arity, Box::new(move |arguments: Vec<Value>| builtin(name, &arguments)))
-    };
-    add("time.parse_rfc3339_ns", 1, parse_rfc3339_ns)?;
-    add("time.parse_duration_ns", 1, parse_duration_ns)?;
-    add("time.add_date", 4, add_date)?;
-    add("time.date", 1, date)?;
-    add("time.clock", 1, clock)?;
-    add("time.weekday", 1, weekday)?;
-    engine.add_extension("time.now_ns".into(), 0, Box::new(move |_: Vec<Value>| Ok(Value::from(now_ns))))
+    for (name, arity, builtin) in BUILTINS {
+        engine.add_extension(name.into(), arity, Box::new(move |arguments: Vec<Value>| builtin(name, &arguments)))?;
+    }
+    engine.add_extension(NOW.into(), 0, Box::new(move |_: Vec<Value>| Ok(Value::from(now_ns))))
 }
+
+/// Number of arguments of a builtin of this module.
+pub fn arity(name: &str) -> Option<u8> {
+    if name == NOW {
+        return Some(0);
+    }
+    BUILTINS.iter().find(|(known, ..)| *known == name).map(|&(_, arity, _)| arity)
+}
+
+const NOW: &str = "time.now_ns";
+
+type Builtin = fn(&'static str, &[Value]) -> Result<Value>;
+
+const BUILTINS: [(&str, u8, Builtin); 6] = [
+    ("time.parse_rfc3339_ns", 1, parse_rfc3339_ns),
+    ("time.parse_duration_ns", 1, parse_duration_ns),
+    ("time.add_date", 4, add_date),
+    ("time.date", 1, date),
+    ("time.clock", 1, clock),
+    ("time.weekday", 1, weekday),
+];
 
 fn parse_rfc3339_ns(name: &str, arguments: &[Value]) -> Result<Value> {
     let text = string(name, &arguments[0])?;
