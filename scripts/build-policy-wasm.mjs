@@ -1,17 +1,18 @@
-// Builds src/policy/policy.wasm from native/rust/policy, reproducibly: the same sources and tools give the same bytes,
+// Builds src/policy/policy.wasm from native/rust/policy and meters it by native/rust/meter, reproducibly: the same sources and tools give the same bytes,
 // whatever the folders are called (native/rust/policy/README.md).
 //
 //   node scripts/build-policy-wasm.mjs           builds, and replaces src/policy/policy.wasm and the two files beside it
 //   node scripts/build-policy-wasm.mjs --check   builds, and fails unless the bytes are the committed ones
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { collectLicenses } from './policy-licenses.mjs';
 
 const root = join(import.meta.dirname, '..');
 const crate = join(root, 'native/rust/policy');
+const meterCrate = join(root, 'native/rust/meter');
 const artefact = join(root, 'src/policy/policy.wasm');
 const target = 'wasm32-unknown-unknown';
 
@@ -64,7 +65,21 @@ function build() {
     ...['build', '--locked', '--release', '--target', target, '-Zbuild-std=std,panic_abort'],
     ...['--config', `target.${target}.rustflags=${JSON.stringify(flags)}`],
   ]);
-  return readFileSync(join(crate, 'target', target, 'release/cryptotensors_policy.wasm'));
+  return meter(join(crate, 'target', target, 'release/cryptotensors_policy.wasm'));
+}
+
+/** What the meter writes depends on its input alone, so any compiler may build it. */
+function meter(module) {
+  const folder = mkdtempSync(join(tmpdir(), 'cryptotensors-meter-'));
+  try {
+    const metered = join(folder, 'metered.wasm');
+    const env = { ...process.env, CARGO_TARGET_DIR: join(meterCrate, 'target') };
+    const args = ['run', '--locked', '--quiet', '--release', '--', module, metered];
+    execFileSync('cargo', args, { cwd: meterCrate, env, stdio: 'inherit' });
+    return readFileSync(metered);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 /* global WebAssembly -- of Node.js */
@@ -74,7 +89,15 @@ function checkSandbox(wasm) {
   const module = new WebAssembly.Module(wasm);
   const imports = WebAssembly.Module.imports(module);
   if (imports.length > 0) throw new Error(`the module imports ${JSON.stringify(imports)}; it must import nothing`);
-  const { memory } = new WebAssembly.Instance(module).exports;
+  const { memory, fuel, ask } = new WebAssembly.Instance(module).exports;
+  if (fuel?.value !== 0n) throw new Error('the module has no fuel gauge that starts at 0');
+  let runs = true;
+  try {
+    ask(0);
+  } catch {
+    runs = false;
+  }
+  if (runs) throw new Error('the module runs without fuel');
   let grewBeyond = true;
   try {
     memory.grow((64 * 1024 * 1024 - memory.buffer.byteLength) / 65536 + 1);

@@ -41,7 +41,7 @@ export interface FlagValues {
   overrulePolicy: true;
   pin: string[];
   policy: string;
-  policyDeadline: number;
+  policyFuel: number;
   policyEnv: string[];
   public: string;
   quiet: true;
@@ -230,10 +230,10 @@ const FLAGS: { readonly [Name in FlagName]: Flag<FlagValues[Name]> } = {
     help: 'Rego policy that is asked whenever the file is opened (default: one that always allows)',
     option: 'policy.local',
   },
-  policyDeadline: {
-    syntax: '--policy-deadline <ms>',
-    help: 'time that the policy may take (default: 250)',
-    option: 'policy.deadlineMs',
+  policyFuel: {
+    syntax: '--policy-fuel <units>',
+    help: 'units of fuel that each question to the policy may use (default: 400000000)',
+    option: 'policy.fuel',
     parse: parseInteger,
   },
   policyEnv: {

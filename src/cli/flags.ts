@@ -12,7 +12,7 @@ export type OutputFlags = Flags<'json' | 'quiet'>;
 export type OpenFlags = OutputFlags &
   Flags<
     | 'keys' | 'trust' | 'encKid' | 'signKid' | 'allowPlain' | 'header' | 'license' | 'pin' | 'claims' | 'policyEnv'
-    | 'policyDeadline' | 'threads'
+    | 'policyFuel' | 'threads'
   >; // prettier-ignore
 
 export function addOutputFlags(command: Command): Command {
@@ -30,7 +30,7 @@ export function addOpenFlags(command: Command): Command {
     license: true,
     claims: true,
     policyEnv: true,
-    policyDeadline: true,
+    policyFuel: true,
     allowPlain: true,
     threads: true,
   });
@@ -53,9 +53,9 @@ export function openOptions(flags: OpenFlags): OpenOptions {
   });
 }
 
-function policyOptions({ policyEnv, policyDeadline }: OpenFlags): OpenOptions['policy'] {
-  if (policyEnv === undefined && policyDeadline === undefined) return undefined;
-  return given({ env: policyEnv, deadlineMs: policyDeadline });
+function policyOptions({ policyEnv, policyFuel }: OpenFlags): OpenOptions['policy'] {
+  if (policyEnv === undefined && policyFuel === undefined) return undefined;
+  return given({ env: policyEnv, fuel: policyFuel });
 }
 
 /** Claims can be confidential: a message says where they are wrong, not what they are. */

@@ -35,6 +35,8 @@ export interface CaseResult {
   found: Expectation;
   passed: boolean;
   reason: string;
+  /** What the question used of its budget. */
+  fuel: number | null;
 }
 
 const DEFAULTS = {
@@ -139,19 +141,19 @@ function parseLicense(value: JsonValue, where: string): PolicyLicense {
 export async function runCases(
   policy: string,
   cases: readonly PolicyCase[],
-  { deadlineMs, signal }: { deadlineMs: number | undefined; signal: AbortSignal },
+  { fuel, signal }: { fuel: number | undefined; signal: AbortSignal },
 ): Promise<CaseResult[]> {
   const results: CaseResult[] = [];
   for (const { name, expect, draft, options, tensors } of cases) {
-    const limits = { signal, policy: { ...options.policy, ...given({ deadlineMs }) } };
+    const limits = { signal, policy: { ...options.policy, ...given({ fuel }) } };
     const explained = await explainPolicy({ policy, ...draft }, { ...options, ...limits });
     const judge = (
       tensor: string | null,
       expected: Expectation,
-      from: Pick<PolicyExplanation, 'outcome' | 'reason'>,
+      from: Pick<PolicyExplanation, 'outcome' | 'reason' | 'fuel'>,
     ) => {
       const found = FOUND[from.outcome];
-      results.push({ name, tensor, expected, found, passed: found === expected, reason: from.reason });
+      results.push({ name, tensor, expected, found, passed: found === expected, reason: from.reason, fuel: from.fuel });
     };
     judge(null, expect, explained);
     for (const [i, tensor] of explained.tensors!.entries()) judge(tensor.name, tensors[i]!, tensor);

@@ -1,7 +1,7 @@
 import { AbortError, CryptoTensorsError, quote } from '../errors.js';
 import type { PolicyTexts } from '../format/crypto-metadata.js';
 import type { Header } from '../format/header.js';
-import { evaluatePolicy, evaluatePolicySync, judgeTensors, mayRestrictTensors } from '../policy/evaluate.js';
+import { askPolicy, judgeTensors, mayRestrictTensors } from '../policy/evaluate.js';
 import { buildPolicyInput } from '../policy/input.js';
 import type { PolicyAction, PolicyInput } from '../policy/input.js';
 import { enforce } from '../policy/verdict.js';
@@ -46,17 +46,14 @@ export function* runPolicy(
     if (!(yield* askOther(evaluate, policy.local, input))) throw deniedByOther('the file');
     return restricts ? new TensorGuard(header, otherJudge(evaluate, policy.local, reading)) : null;
   }
-  const request = { input, deadlineMs: options?.deadlineMs, signal: access.signal };
-  yield* step(
-    () => evaluatePolicySync(policy.local, request),
-    () => evaluatePolicy(policy.local, request),
-  );
-  return restricts ? new TensorGuard(header, builtInJudge(policy.local, reading, options?.deadlineMs)) : null;
+  const fuel = options?.fuel;
+  yield* askPolicy(policy.local, { input, fuel, signal: access.signal });
+  return restricts ? new TensorGuard(header, builtInJudge(policy.local, reading, fuel)) : null;
 }
 
-export function builtInJudge(policy: string, input: PolicyInput, deadlineMs: number | undefined): TensorJudge {
+export function builtInJudge(policy: string, input: PolicyInput, fuel: number | undefined): TensorJudge {
   return {
-    judge: (tensors, signal) => judgeTensors(policy, tensors, { input, deadlineMs, signal }),
+    judge: (tensors, signal) => judgeTensors(policy, tensors, { input, fuel, signal }),
     enforce: (tensor, verdict, advice) => {
       enforce(verdict, { rule: 'allow_tensor', input: { ...input, tensor } }, advice);
     },
@@ -71,7 +68,7 @@ export function otherJudge(evaluate: Evaluate, policy: string, input: PolicyInpu
       for (const tensor of tensors) {
         if (signal?.aborted) throw new AbortError(signal.reason);
         const allowed = yield* askOther(evaluate, policy, { ...input, tensor });
-        verdicts.push(allowed ? { outcome: 'allowed', found: 'true' } : { outcome: 'denied', found: 'not true' });
+        verdicts.push(verdictOfOther(allowed));
       }
       return verdicts;
     },
@@ -79,6 +76,13 @@ export function otherJudge(evaluate: Evaluate, policy: string, input: PolicyInpu
       if (outcome !== 'allowed') throw deniedByOther(`tensor ${quote(name)}`, name, advice);
     },
   };
+}
+
+/** What another engine's answer comes to. */
+export function verdictOfOther(allowed: boolean): Verdict {
+  return allowed
+    ? { outcome: 'allowed', found: 'true', fuel: null }
+    : { outcome: 'denied', found: 'not true', fuel: null };
 }
 
 /** An engine of the caller's: it allows by exactly `true`, and whatever it throws is a refusal. */

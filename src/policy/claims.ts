@@ -93,7 +93,7 @@ class Copier {
       throw new TypeError(`${path} must be well-formed Unicode, not a string with a lone surrogate`);
     // Escaping comes on top; this alone bounds the work.
     this.count(text.length);
-    this.count(Buffer.byteLength(JSON.stringify(text)) - text.length);
+    this.count(new TextEncoder().encode(JSON.stringify(text)).length - text.length);
   }
 
   private count(bytes: number): void {

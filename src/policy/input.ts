@@ -1,4 +1,3 @@
-import { hostname } from 'node:os';
 import { CryptoTensorsError, argumentError } from '../errors.js';
 import { copyClaims } from './claims.js';
 import type { JsonValue } from './claims.js';
@@ -80,7 +79,7 @@ export function buildPolicyInput(facts: PolicyFacts): PolicyInput {
   return {
     action,
     time: describeTime(readClock(now)),
-    host: { platform: process.platform, arch: process.arch, hostname: hostname() },
+    host: { platform: process.platform, arch: process.arch, hostname: hostName() },
     runtime: describeRuntime(),
     env: pickEnvironment(env),
     claims: copyClaims(claims, 'options.claims'),
@@ -124,6 +123,11 @@ function describeTime(nanoseconds: bigint): PolicyInput['time'] {
   const text = new Date(Number((nanoseconds - rest) / perMillisecond)).toISOString();
   const fraction = rest === 0n ? '' : rest.toString().padStart(6, '0');
   return { now_ns: nanoseconds, rfc3339: text.replace('Z', `${fraction}Z`) };
+}
+
+function hostName(): string {
+  // As a built-in module by name, so that bundles without Node's modules have nothing to resolve.
+  return process.getBuiltinModule('node:os').hostname();
 }
 
 function describeRuntime(): PolicyInput['runtime'] {

@@ -8,7 +8,7 @@ export const MAX_INPUT_BYTES = 8 * 1024 * 1024;
 /** Rules of package `model` that can be asked. */
 export type PolicyRule = 'allow' | 'allow_tensor';
 
-/** Tensors in one request, at the most: they share its deadline, and the memory of the sandbox. */
+/** Tensors in one request, at the most: they share the memory of one instance of the engine. */
 const MAX_BATCH_TENSORS = 250;
 /** The same, of JSON text: a hostile file's names can be long. */
 const MAX_BATCH_LENGTH = 1024 * 1024;
@@ -16,7 +16,7 @@ const MAX_BATCH_LENGTH = 1024 * 1024;
 /**
  * The request as the engine takes it (native/rust/policy/src/policy.rs): JSON, as UTF-8, in a buffer of its own.
  *
- * @param tensors the rule is asked for each of them, as `input.tensor`; without, once
+ * @param tensors the rule can be asked for each of them, as `input.tensor`
  * @throws RangeError, with the reason in words, if the policy or its input is too large for the sandbox
  */
 export function encodeRequest(
@@ -25,24 +25,18 @@ export function encodeRequest(
   input: PolicyInput,
   tensors?: readonly PolicyTensor[],
 ): Uint8Array<ArrayBuffer> {
-  const inputText = toJson(input);
   const tensorsText = tensors === undefined ? '' : `,"tensors":${toJson(tensors)}`;
-  if (
-    inputText.length + tensorsText.length > MAX_INPUT_BYTES ||
-    Buffer.byteLength(inputText) + Buffer.byteLength(tensorsText) > MAX_INPUT_BYTES
-  ) {
-    throw new RangeError(`its input is longer than ${MAX_INPUT_BYTES} bytes as JSON`);
-  }
-  return encode(policy, rule, `"input":${inputText},"now_ns":${input.time.now_ns}${tensorsText}`);
-}
-
-/**
- * The request that compiles a policy and asks it nothing.
- *
- * @throws RangeError, with the reason in words, if the policy is too large for the sandbox
- */
-export function encodeCompileRequest(policy: string, rule: PolicyRule): Uint8Array<ArrayBuffer> {
-  return encode(policy, rule, '"input":null,"now_ns":0,"compile_only":true');
+  const facts = toBytes(
+    `"input":${toJson(input)},"now_ns":${input.time.now_ns}${tensorsText}}`,
+    MAX_INPUT_BYTES,
+    (limit) => `its input is longer than ${limit} bytes as JSON`,
+  );
+  toBytes(policy, MAX_POLICY_BYTES, (limit) => `its text is longer than ${limit} bytes`);
+  const question = new TextEncoder().encode(`{"policy":${JSON.stringify(policy)},"rule":"${rule}",`);
+  const request = new Uint8Array(question.length + facts.length);
+  request.set(question);
+  request.set(facts, question.length);
+  return request;
 }
 
 /** Cuts a list of tensors into what goes into one request each. */
@@ -63,12 +57,12 @@ export function* batchesOf(tensors: readonly PolicyTensor[]): Generator<readonly
   if (start < tensors.length) yield tensors.slice(start);
 }
 
-function encode(policy: string, rule: PolicyRule, rest: string): Uint8Array<ArrayBuffer> {
-  // UTF-8 is never shorter than UTF-16 has units, so a policy that is too large is not even encoded.
-  if (policy.length > MAX_POLICY_BYTES || Buffer.byteLength(policy) > MAX_POLICY_BYTES) {
-    throw new RangeError(`its text is longer than ${MAX_POLICY_BYTES} bytes`);
-  }
-  return new TextEncoder().encode(`{"policy":${JSON.stringify(policy)},"rule":"${rule}",${rest}}`);
+/** @throws RangeError */
+function toBytes(text: string, limit: number, refusal: (limit: number) => string): Uint8Array<ArrayBuffer> {
+  // UTF-8 is never shorter than UTF-16 has units, so what is too large is not even encoded.
+  const bytes = text.length > limit ? undefined : new TextEncoder().encode(text);
+  if (bytes === undefined || bytes.length > limit) throw new RangeError(refusal(limit));
+  return bytes;
 }
 
 /**

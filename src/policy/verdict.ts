@@ -1,6 +1,6 @@
 import { CryptoTensorsError, quote } from '../errors.js';
 import type { ErrorDetails } from '../errors.js';
-import type { Outcome } from './host.js';
+import type { Exhausted } from './engine.js';
 import type { PolicyInput } from './input.js';
 import type { PolicyRule } from './request.js';
 
@@ -16,7 +16,12 @@ type Answer =
     };
 
 /** What a policy says to a question. The words hold no value of the input. */
-export type Verdict =
+export type Verdict = Decision & {
+  /** What the question has used of its budget of fuel; null where another engine answered it. */
+  fuel: number | null;
+};
+
+export type Decision =
   /** It said `true`, or it says nothing about single tensors: which. */
   | { outcome: 'allowed'; found: 'true' | 'not defined' }
   /** It said something else: what. */
@@ -24,36 +29,32 @@ export type Verdict =
   /** It gave no answer: why. */
   | { outcome: 'failed'; problem: string };
 
+/** How the engine came to an end. */
+export type Outcome =
+  /** With the JSON text of its answer. */
+  | { type: 'answer'; text: string }
+  /** It stopped half-way: what is used up. */
+  | { type: 'stopped'; exhausted: Exhausted };
+
 /** What was asked, for messages. */
 export interface Question {
   policy: string;
   rule: PolicyRule;
   input: PolicyInput;
-  deadlineMs: number;
+  /** The budget. */
+  fuel: number;
 }
 
-type Asked = Pick<Question, 'policy' | 'rule' | 'deadlineMs'>;
+type Asked = Pick<Question, 'policy' | 'rule' | 'fuel'>;
 
 /** What an evaluation says. Allowed is exactly `true`, and a policy that says nothing about single tensors when asked about one. */
-export function judge(outcome: Outcome, asked: Asked): Verdict {
+export function judge(outcome: Outcome, asked: Asked): Decision {
   return outcome.type === 'answer'
     ? judgeAnswer(JSON.parse(outcome.text) as Answer, asked)
-    : judgeSilence(outcome, asked);
+    : { outcome: 'failed', problem: describeEnd(outcome.exhausted, asked) };
 }
 
-/** The same of a request with `count` tensors: what is said of each, in their order, or of all of them at once. */
-export function judgeEach(outcome: Outcome, count: number, asked: Asked): readonly Verdict[] | Verdict {
-  if (outcome.type !== 'answer') return judgeSilence(outcome, asked);
-  const answer = JSON.parse(outcome.text) as Answer | { ok: true; answers: readonly Answer[] };
-  if (!('answers' in answer)) return judgeAnswer(answer, asked);
-  const { answers } = answer;
-  if (answers.length !== count) {
-    return { outcome: 'failed', problem: `the engine gave ${answers.length} answers about ${count} tensors` };
-  }
-  return answers.map((one) => judgeAnswer(one, asked));
-}
-
-function judgeAnswer(answer: Answer, { policy, rule }: Asked): Verdict {
+function judgeAnswer(answer: Answer, { policy, rule }: Asked): Decision {
   if (answer.ok) {
     // Strictly: whatever is not the value true refuses.
     return (answer.value as unknown) === true
@@ -74,20 +75,21 @@ function judgeAnswer(answer: Answer, { policy, rule }: Asked): Verdict {
   }
 }
 
-function judgeSilence(outcome: Exclude<Outcome, { type: 'answer' }>, { deadlineMs }: Asked): Verdict {
-  switch (outcome.type) {
-    case 'trap':
-      return {
-        outcome: 'failed',
-        problem: `it broke the limits of its sandbox (64 MiB of memory, 4 MiB of stack): ${outcome.reason}`,
-      };
-    case 'silence':
-      return {
-        outcome: 'failed',
-        problem: `it did not answer within ${deadlineMs} ms; if it is meant to take longer, raise options.policy.deadlineMs`,
-      };
-    case 'unavailable':
-      return { outcome: 'failed', problem: `the engine's worker thread is not available: ${outcome.reason}` };
+function describeEnd(exhausted: Exhausted, { fuel }: Asked): string {
+  switch (exhausted) {
+    case 'fuel':
+      return `it used up its budget of ${fuel} units of fuel; if it is meant to do so much, raise options.policy.fuel`;
+    case 'memory':
+      return 'it used up the memory of its sandbox, 64 MiB';
+    case 'stack':
+      return 'it used up the stack of its sandbox: what it nests or repeats in itself goes too deep';
+    case 'thread stack':
+      return (
+        'the calling thread has less stack left than a policy may use; ask from a shallower depth of calls, or give the ' +
+        'thread more (resourceLimits.stackSizeMb)'
+      );
+    case 'engine':
+      return 'the policy engine stopped at it: a number in it is too large to work with, or the engine is at fault';
   }
 }
 
@@ -97,7 +99,7 @@ function judgeSilence(outcome: Exclude<Outcome, { type: 'answer' }>, { deadlineM
  * @param advice what the caller can do about a refusal
  * @throws PolicyDenied, PolicyError
  */
-export function enforce(verdict: Verdict, question: Pick<Question, 'rule' | 'input'>, advice?: string): void {
+export function enforce(verdict: Decision, question: Pick<Question, 'rule' | 'input'>, advice?: string): void {
   if (verdict.outcome === 'denied') throw policyDenied(question, verdict.found, advice);
   if (verdict.outcome === 'failed') throw policyError(question, verdict.problem);
 }

@@ -1,6 +1,6 @@
 /**
- * The part of the WebAssembly JavaScript API that `module.ts` uses. TypeScript declares it in its DOM library only, and Node's
- * types do not.
+ * The parts of the JavaScript environment that `module.ts` uses and Node's types do not declare: TypeScript has them in its DOM
+ * library only.
  */
 declare namespace WebAssembly {
   class Module {
@@ -13,5 +13,9 @@ declare namespace WebAssembly {
   }
   interface Memory {
     readonly buffer: ArrayBuffer;
+  }
+  /** `bigint` for an i64. */
+  interface Global<Value extends number | bigint> {
+    value: Value;
   }
 }

@@ -22,7 +22,7 @@ import { termsForPolicy } from '../open/license.js';
 import { userMetadata } from '../model/metadata.js';
 import { checkOpenOptions } from '../open/options.js';
 import type { OpenOptions } from '../open/options.js';
-import { askOther, builtInJudge, otherJudge } from '../open/policy.js';
+import { askOther, builtInJudge, otherJudge, verdictOfOther } from '../open/policy.js';
 import { isShardIndex } from '../model/shards.js';
 import { startVerification } from '../open/signature.js';
 import { openSource } from '../model/source.js';
@@ -70,6 +70,11 @@ export interface PolicyExplanation {
   outcome: 'allowed' | 'denied' | 'failed';
   /** In words, without any value of the input. */
   reason: string;
+  /**
+   * What the question used of its budget of fuel (`policy.fuel`); null where the built-in engine did not get as far as an answer of
+   * its own.
+   */
+  fuel: number | null;
   /** Whether the file's signature was verified. If not, anybody could have written this policy. Always false for a draft. */
   verified: boolean;
   /** Key id of the signer that was verified, or that the file only names. */
@@ -84,6 +89,7 @@ export interface ExplainedTensor {
   name: string;
   outcome: PolicyExplanation['outcome'];
   reason: string;
+  fuel: number | null;
 }
 
 /** What the policy saw. Of `env` and of claims the names alone, unless `showValues` asks for more. */
@@ -278,11 +284,11 @@ function factsOf(model: PolicyInput['model'], options: ExplainOptions): PolicyIn
 function* judgeOpening({ policy, input }: Subject, options: ExplainOptions): Twin<Verdict> {
   const evaluate = options.policy?.evaluate;
   if (evaluate === undefined) {
-    return yield* judgePolicy(policy, { input, deadlineMs: options.policy?.deadlineMs, signal: options.signal });
+    return yield* judgePolicy(policy, { input, fuel: options.policy?.fuel, signal: options.signal });
   }
   try {
     const allowed = yield* askOther(evaluate, policy, input);
-    return allowed ? { outcome: 'allowed', found: 'true' } : { outcome: 'denied', found: 'not true' };
+    return verdictOfOther(allowed);
   } catch (error) {
     return failure(error);
   }
@@ -290,11 +296,11 @@ function* judgeOpening({ policy, input }: Subject, options: ExplainOptions): Twi
 
 function* judgeTensorsOf({ policy, input, tensors }: Subject, options: ExplainOptions): Twin<ExplainedTensor[]> {
   const reading: PolicyInput = { ...input, action: 'read' };
-  const { evaluate, deadlineMs } = options.policy ?? {};
+  const { evaluate, fuel } = options.policy ?? {};
   // As the reader does: a policy that says nothing of tensors is not asked.
   const judge =
     evaluate === undefined || !mayRestrictTensors(policy)
-      ? builtInJudge(policy, reading, deadlineMs)
+      ? builtInJudge(policy, reading, fuel)
       : otherJudge(evaluate, policy, reading);
   let verdicts: readonly Verdict[];
   try {
@@ -309,16 +315,16 @@ function* judgeTensorsOf({ policy, input, tensors }: Subject, options: ExplainOp
 /** @throws `error` unless it says that there was no answer */
 function failure(error: unknown): Verdict {
   if (error instanceof CryptoTensorsError && error.code === 'PolicyError') {
-    return { outcome: 'failed', problem: error.message };
+    return { outcome: 'failed', problem: error.message, fuel: null };
   }
   throw error;
 }
 
-function inWords(verdict: Verdict, rule: PolicyRule): Pick<PolicyExplanation, 'outcome' | 'reason'> {
-  const { outcome } = verdict;
-  if (outcome === 'failed') return { outcome, reason: verdict.problem };
+function inWords(verdict: Verdict, rule: PolicyRule): Pick<PolicyExplanation, 'outcome' | 'reason' | 'fuel'> {
+  const { outcome, fuel } = verdict;
+  if (outcome === 'failed') return { outcome, reason: verdict.problem, fuel };
   const hint = verdict.found === 'undefined' ? ': none of its rules holds for this input' : '';
-  return { outcome, reason: `data.model.${rule} is ${verdict.found}${hint}` };
+  return { outcome, reason: `data.model.${rule} is ${verdict.found}${hint}`, fuel };
 }
 
 function show({ license, ...input }: PolicyInput, values: boolean): ExplainedInput {

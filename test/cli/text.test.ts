@@ -107,7 +107,7 @@ describe('messages of the library, at a shell', () => {
     ['options.chunkSize must be', '--chunk-size must be'],
     ['options.version must be', '--format-version must be'],
     ['options.policy.remote holds', '--remote-policy holds'],
-    ['raise options.policy.deadlineMs', 'raise --policy-deadline'],
+    ['raise options.policy.fuel', 'raise --policy-fuel'],
     ['open it with allowPlain: true', 'open it with --allow-plain'],
     ['pass them in the keys option', 'pass them in --keys'],
     ['the file is what it is', 'the file is what it is'],

@@ -236,7 +236,7 @@ describe('verify', () => {
     expect(made.exitCode).toBe(0);
     writeFileSync(join(cwd, 'claims.json'), '{"customer":"acme"}');
     const verify = async (...claims: string[]): Promise<number | null> =>
-      (await cli(['verify', 'a.safetensors', '-k', 'keys.json', '--policy-deadline', '5000', ...claims], { cwd }))
+      (await cli(['verify', 'a.safetensors', '-k', 'keys.json', '--policy-fuel', '100000000', ...claims], { cwd }))
         .exitCode;
     expect(await verify()).toBe(3);
     expect(await verify('--claims', '{"customer":"other"}')).toBe(3);
@@ -244,13 +244,13 @@ describe('verify', () => {
     expect(await verify('--claims', '@claims.json')).toBe(0);
   });
 
-  it('shows the policy the environment variables that are named, within its deadline', async () => {
+  it('shows the policy the environment variables that are named, within its budget', async () => {
     const cwd = await workspace();
     writeFileSync(join(cwd, 'p.rego'), 'package model\nimport rego.v1\nallow if input.env.SITE == "lab"\n');
     await cli(['encrypt', 'plain.safetensors', 'a.safetensors', '-k', 'keys.json', '--policy', 'p.rego'], { cwd });
     const verify = async (...flags: string[]): Promise<number | null> =>
       (
-        await cli(['verify', 'a.safetensors', '-k', 'keys.json', '--policy-deadline', '5000', ...flags], {
+        await cli(['verify', 'a.safetensors', '-k', 'keys.json', '--policy-fuel', '100000000', ...flags], {
           cwd,
           env: { SITE: 'lab' },
         })

@@ -16,7 +16,7 @@ function tensorsNamed(...names: string[]): PolicyTensor[] {
 
 /** Both forms, which must agree. */
 async function judged(policy: string, tensors: readonly PolicyTensor[]): Promise<Verdict[]> {
-  const request = { input, deadlineMs: 10_000 };
+  const request = { input };
   const asynchronous = await runAsync(judgeTensors(policy, tensors, request));
   expect(runSync(judgeTensors(policy, tensors, request))).toEqual(asynchronous);
   return asynchronous;
@@ -117,8 +117,53 @@ describe('batches', () => {
   });
 });
 
-test('an aborted signal ends it', async () => {
-  const request = { input, signal: AbortSignal.abort() };
+describe('budgets', () => {
+  const costly = model(
+    'allow_tensor if count([1 | some i in numbers.range(1, 1000); i < count(input.tensor.name)]) >= 0',
+  );
+
+  test('are as large for each of many tensors as for one, and what is used includes the parsing', async () => {
+    const [one] = await judged(costly, tensorsNamed('a'));
+    const verdicts = await judged(costly, tensorsNamed(...Array.from({ length: 30 }, (_, i) => `layer.${i}`)));
+    expect(verdicts.map(({ outcome }) => outcome)).toEqual(new Array(30).fill('allowed'));
+    for (const { fuel } of verdicts) {
+      expect(fuel! / one!.fuel!).toBeGreaterThan(0.9);
+      expect(fuel! / one!.fuel!).toBeLessThan(1.2);
+    }
+    // Together they need many times what one may use.
+    const sum = verdicts.reduce((total, { fuel }) => total + fuel!, 0);
+    expect(sum).toBeGreaterThan(2 * 400_000_000);
+  });
+
+  test('that one tensor uses up end the whole question, and the error names it', async () => {
+    const policy = model(`allow_tensor if {
+      n := to_number(input.tensor.name)
+      count(numbers.range(1, n)) == n
+    }`);
+    const error: unknown = await judged(policy, tensorsNamed('1', '10', '100000000', '1')).catch((e: unknown) => e);
+    expect(error).toMatchObject({ code: 'PolicyError', tensor: '100000000' });
+    expect((error as Error).message).toContain('it used up');
+  });
+
+  test('do not hold up the event loop: it gets turns between the tensors', async () => {
+    const tensors = tensorsNamed(...Array.from({ length: 40 }, (_, i) => `layer.${i}`));
+    let turns = 0;
+    const timer = setInterval(() => turns++, 0);
+    await runAsync(judgeTensors(costly, tensors, { input }));
+    clearInterval(timer);
+    expect(turns).toBeGreaterThanOrEqual(5);
+  });
+});
+
+test('an aborted signal ends it, before and between the questions', async () => {
+  const aborted = { input, signal: AbortSignal.abort() };
   const tensors = tensorsNamed('a');
-  await expect(runAsync(judgeTensors(model('allow_tensor := true'), tensors, request))).rejects.toThrow('aborted');
+  await expect(runAsync(judgeTensors(model('allow_tensor := true'), tensors, aborted))).rejects.toThrow('aborted');
+
+  const costly = model('allow_tensor if count([1 | some i in numbers.range(1, 2000); i > 0]) == 2000');
+  const many = tensorsNamed(...Array.from({ length: 2_000 }, (_, i) => `layer.${i}`));
+  const started = performance.now();
+  const running = runAsync(judgeTensors(costly, many, { input, signal: AbortSignal.timeout(50) }));
+  await expect(running).rejects.toMatchObject({ name: 'AbortError' });
+  expect(performance.now() - started).toBeLessThan(2_000);
 });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { DEFAULT_POLICY, evaluatePolicy, evaluatePolicySync, mayRestrictTensors } from '#dist/policy/evaluate.js';
+import { DEFAULT_FUEL, DEFAULT_POLICY, judgePolicy, mayRestrictTensors } from '#dist/policy/evaluate.js';
 import { CryptoTensorsError } from '#dist/errors.js';
+import { runAsync, runSync } from '#dist/twin.js';
 import { ending, endingSync, inputWith, model } from './support.js';
 import type { Ending } from './support.js';
 
@@ -68,18 +69,17 @@ describe('answers', () => {
       'could not find function http.send',
     ],
     ['the environment', model('allow if opa.runtime().env.HOME'), 'could not find function opa.runtime'],
-    ['randomness', model('allow if rand.intn("x", 5) >= 0'), 'broke the limits'],
+    ['randomness', model('allow if rand.intn("x", 5) >= 0'), 'could not find function rand.intn'],
   ])('%s refuses with PolicyError', async (_, policy, reason) => {
     const { code, message } = await both(policy);
     expect(code).toBe('PolicyError');
     expect(message).toContain(reason);
   });
 
-  test('the default policy opens without a worker, and only as it stands', () => {
+  test('the default policy opens without the engine, and only as it stands', () => {
     expect(DEFAULT_POLICY).toBe('package model\nallow = true');
-    // A deadline that no worker could keep.
-    expect(() => evaluatePolicySync(DEFAULT_POLICY, { input: inputWith(), deadlineMs: 1e-6 })).not.toThrow();
-    expect(endingSync(`${DEFAULT_POLICY} `, { deadlineMs: 1e-6 }).code).toBe('PolicyError');
+    expect(endingSync(DEFAULT_POLICY, { fuel: 1 }).code).toBe('opens');
+    expect(endingSync(`${DEFAULT_POLICY} `, { fuel: 1 }).code).toBe('PolicyError');
   });
 });
 
@@ -175,75 +175,103 @@ describe('messages', () => {
   });
 });
 
-describe('deadline', () => {
+describe('fuel', () => {
   const endless = model('allow = [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]');
+  const brief = model('allow if input.model.tensors == 1');
+  const used = async (policy: string, request: Partial<Parameters<typeof judgePolicy>[1]> = {}): Promise<number> => {
+    const verdicts = [
+      await runAsync(judgePolicy(policy, { input: inputWith(), ...request })),
+      runSync(judgePolicy(policy, { input: inputWith(), ...request })),
+    ];
+    expect(verdicts[0]).toEqual(verdicts[1]);
+    return verdicts[0]!.fuel!;
+  };
 
-  test('ends an evaluation; the next one works', async () => {
-    const { code, message } = await both(endless, { deadlineMs: 100 });
+  test('ends an evaluation that uses it up; the next one works', async () => {
+    const { code, message } = await both(endless, { fuel: 1_000_000 });
     expect(code).toBe('PolicyError');
-    expect(message).toContain('did not answer within 100 ms');
-    expect(await both(model('allow if true'))).toMatchObject({ code: 'opens' });
+    expect(message).toContain('it used up its budget of 1000000 units of fuel');
+    expect(message).toContain('raise options.policy.fuel');
+    expect(await used(endless, { fuel: 1_000_000 })).toBe(1_000_000);
+    expect(await both(brief)).toMatchObject({ code: 'opens' });
   });
 
-  test('is 250 ms by default', async () => {
-    await expect(evaluatePolicy(endless, { input: inputWith() })).rejects.toThrow('within 250 ms');
-    expect(() => evaluatePolicySync(endless, { input: inputWith() })).toThrow('within 250 ms');
+  test('is 400 million by default', async () => {
+    expect(DEFAULT_FUEL).toBe(400_000_000);
+    expect((await both(endless)).message).toContain('its budget of 400000000 units');
   });
 
-  test('counts from the start of each evaluation, not from the call', async () => {
-    const blocked = ending(endless, { deadlineMs: 600 });
-    // They wait longer than their own deadline before it is their turn.
-    const waiting = await Promise.all(
-      Array.from({ length: 5 }, () => ending(model('allow if true'), { deadlineMs: 500 })),
-    );
-    expect(waiting.map(({ code }) => code)).toEqual(new Array(5).fill('opens'));
-    expect((await blocked).code).toBe('PolicyError');
+  test('is enough or not to the unit', async () => {
+    const fuel = await used(brief);
+    expect(fuel).toBeGreaterThan(10_000);
+    expect(fuel).toBeLessThan(DEFAULT_FUEL / 10);
+    expect((await both(brief, { fuel })).code).toBe('opens');
+    expect((await both(brief, { fuel: Math.floor(fuel * 0.9) })).code).toBe('PolicyError');
   });
 
-  test('an answer that came while the event loop was busy elsewhere counts', async () => {
-    await ending(model('allow if true'));
-    const answer = ending(model('allow if 1 == 1'), { deadlineMs: 300 });
-    // Let the request go out, then keep the loop from looking until long after the deadline.
-    await new Promise(setImmediate);
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 900);
-    expect(await answer).toMatchObject({ code: 'opens' });
+  test('does not depend on the budget, nor on what was evaluated before', async () => {
+    const input = inputWith({ now: () => 1n });
+    const first = await used(brief, { input });
+    await both(endless);
+    expect(await used(brief, { input, fuel: 10 * DEFAULT_FUEL })).toBe(first);
   });
 
-  test.each([0, -1, Number.NaN, Infinity])('%d is an InvalidOption', async (deadlineMs) => {
-    expect((await both(model('allow if true'), { deadlineMs })).code).toBe('InvalidOption');
+  test('is not used for reading a large input', async () => {
+    const metadata = { notes: 'x'.repeat(4 * 1024 * 1024) };
+    const large = inputWith({ model: { metadata, tensors: 1, signer: null } });
+    expect(await used(brief, { input: large })).toBeLessThan(1.1 * (await used(brief)));
+  });
+
+  test.each([0, -1, 1.5, Number.NaN, Infinity])('%d is an InvalidOption', async (fuel) => {
+    expect((await both(model('allow if true'), { fuel })).code).toBe('InvalidOption');
+  });
+});
+
+describe('what is used up', () => {
+  test.each([
+    ['the stack, by recursion', model('f(x) := f(x + 1)\nallow if f(1)'), 'the stack of its sandbox'],
+    ['the stack, by nesting', model(`allow = ${'[\n'.repeat(5_000)}`), 'the stack of its sandbox'],
+    ['memory', model('allow if sprintf("%2000000000d", [1])'), 'the memory of its sandbox, 64 MiB'],
+    [
+      'fuel, for memory',
+      model('allow if count([s | some i in numbers.range(1, 60); s := sprintf("%1000000d", [i])]) > 0'),
+      'fuel',
+    ],
+  ])('%s: the error says so', async (_, policy, words) => {
+    const { code, message } = await both(policy);
+    expect(code).toBe('PolicyError');
+    expect(message).toContain(`it used up ${words.startsWith('the') ? words : 'its budget'}`);
+  });
+
+  test('of the stack, by a caller that has little left: an error, and not the end of the process', () => {
+    const policy = model('f(x) := f(x + 1)\nallow if f(1)');
+    const endings = new Set<string>();
+    let frames = 0;
+    const descend = (): void => {
+      try {
+        descend();
+      } finally {
+        // On the way back from the very end of the stack.
+        if (frames++ % 1_000 === 0) evaluate();
+      }
+    };
+    const evaluate = (): void => {
+      try {
+        endings.add(endingSync(policy).code);
+      } catch (error) {
+        // Where there is not even room for the call.
+        endings.add((error as Error).name);
+      }
+    };
+    expect(descend).toThrow(RangeError);
+    expect(endings).toContain('PolicyError');
+    expect(endings).not.toContain('opens');
   });
 });
 
 describe('abort', () => {
-  const slow = model('allow = [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]');
-
   test('before the start', async () => {
     expect((await both(model('allow if true'), { signal: AbortSignal.abort('enough') })).code).toBe('ABORT_ERR');
-  });
-
-  test('during the evaluation, and the next one works', async () => {
-    const reason = new Error('enough');
-    const controller = new AbortController();
-    const started = performance.now();
-    const running = evaluatePolicy(slow, { input: inputWith(), deadlineMs: 60_000, signal: controller.signal });
-    setTimeout(() => controller.abort(reason), 50);
-    await expect(running).rejects.toMatchObject({ name: 'AbortError', code: 'ABORT_ERR', cause: reason });
-    expect(performance.now() - started).toBeLessThan(20_000);
-    expect(await ending(model('allow if true'))).toMatchObject({ code: 'opens' });
-  });
-
-  test('while waiting for its turn: at once, and without disturbing the others', async () => {
-    const first = ending(slow, { deadlineMs: 1_500 });
-    const controller = new AbortController();
-    const queued = ending(model('allow if true'), { signal: controller.signal });
-    const last = ending(model('allow if true'));
-    let firstEnded = false;
-    void first.then(() => (firstEnded = true));
-    controller.abort();
-    expect((await queued).code).toBe('ABORT_ERR');
-    expect(firstEnded).toBe(false);
-    expect((await first).message).toContain('within 1500 ms');
-    expect(await last).toMatchObject({ code: 'opens' });
   });
 });
 
@@ -258,15 +286,6 @@ describe('concurrency', () => {
       }),
     );
     expect(codes).toEqual(Array.from({ length: 100 }, (_, i) => (i % 3 === 0 ? 'opens' : 'PolicyDenied')));
-  });
-
-  test('the Sync form answers while the other is in the middle of something', async () => {
-    const running = ending(model('allow = [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]'), {
-      deadlineMs: 1_000,
-    });
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    for (let i = 0; i < 20; i++) expect(endingSync(model('allow if true'))).toMatchObject({ code: 'opens' });
-    expect((await running).message).toContain('within 1000 ms');
   });
 
   test('nothing is left over from one policy to the next', async () => {

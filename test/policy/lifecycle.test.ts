@@ -1,23 +1,26 @@
 import { spawn } from 'node:child_process';
+import { readFileSync, readdirSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
 
-const dist = new URL('../../dist/policy/', import.meta.url).href;
+/* Policies are evaluated in the calling thread: nothing else runs, stays, or is started for them. */
+const dist = new URL('../../dist/', import.meta.url).href;
 const prelude = `
-  import { evaluatePolicy, evaluatePolicySync } from '${dist}evaluate.js';
-  import { buildPolicyInput } from '${dist}input.js';
+  import { askPolicy, judgePolicy } from '${dist}policy/evaluate.js';
+  import { buildPolicyInput } from '${dist}policy/input.js';
+  import { runAsync, runSync } from '${dist}twin.js';
   const input = buildPolicyInput({ action: 'open', claims: {}, env: [], model: { metadata: {}, tensors: 1, signer: null } });
   const yes = 'package model\\nallow if true';
   const endless = 'package model\\nallow = [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]';
-  const patient = { input, deadlineMs: 30000 };
+  const recursive = 'package model\\nf(x) := f(x + 1)\\nallow if f(1)';
+  const ask = (policy) => runAsync(askPolicy(policy, { input }));
+  const askSync = (policy) => runSync(askPolicy(policy, { input }));
 `;
 
 interface Exit {
   code: number | null;
   stdout: string;
   stderr: string;
-  /** From the last line of the script to the end of the process. */
-  lingeredMs: number;
 }
 
 /** Runs a script in a process of its own, which has to end by itself. */
@@ -30,72 +33,74 @@ function runScript(script: string, options: { flags?: string[]; env?: NodeJS.Pro
     });
     let stdout = '';
     let stderr = '';
-    let ended = 0;
-    child.stdout.on('data', (chunk: Buffer) => {
-      stdout += chunk.toString();
-      if (stdout.endsWith('end\n')) ended = performance.now();
-    });
+    child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
     child.on('error', reject);
-    child.on('close', (code) => resolve({ code, stdout, stderr, lingeredMs: performance.now() - ended }));
+    child.on('close', (code) => resolve({ code, stdout, stderr }));
   });
 }
 
 describe('a process', () => {
   test.each([
-    ['the async form', 'await evaluatePolicy(yes, patient);'],
-    ['the Sync form', 'evaluatePolicySync(yes, patient);'],
-    ['both', 'await evaluatePolicy(yes, patient); evaluatePolicySync(yes, patient);'],
-    ['an evaluation that was killed', 'await evaluatePolicy(endless, { input, deadlineMs: 100 }).catch(() => {});'],
-  ])('ends at once after %s, although a worker is idle', async (_, script) => {
-    const { code, stdout, stderr, lingeredMs } = await runScript(script);
-    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: 'end\n', stderr: '' });
-    expect(lingeredMs).toBeLessThan(2_000);
-  });
-
-  test('stays until an evaluation that it waits for has ended, though nothing else keeps it', async () => {
-    const script = `for (let i = 0; i < 3; i++) await evaluatePolicy(yes, patient); console.log('answered');`;
-    expect(await runScript(script)).toMatchObject({ code: 0, stdout: 'answered\nend\n', stderr: '' });
-  });
-
-  test('can exit in the middle of an evaluation', async () => {
-    const { code } = await runScript(
-      `void evaluatePolicy(endless, patient); setTimeout(() => process.exit(7), 500); await new Promise(() => {});`,
-    );
-    expect(code).toBe(7);
-  });
-
-  test('that starts with preloaded modules and NODE_OPTIONS does not hand them to the worker', async () => {
-    const preload = `data:text/javascript,${encodeURIComponent("console.log('preloaded')")}`;
-    const flags = ['--import', preload];
-    const env = { NODE_OPTIONS: '--throw-deprecation' };
-    const { code, stdout } = await runScript('await evaluatePolicy(yes, patient); evaluatePolicySync(yes, patient);', {
-      flags,
-      env,
-    });
-    expect({ code, stdout }).toEqual({ code: 0, stdout: 'preloaded\nend\n' });
+    ['the async form', 'await ask(yes);'],
+    ['the Sync form', 'askSync(yes);'],
+    ['an evaluation that was stopped', 'await ask(endless).catch(() => {});'],
+  ])('starts no thread and keeps no handle after %s', async (_, script) => {
+    const more = `console.log(process.getActiveResourcesInfo().filter((name) => /Worker|Port|Timeout|Immediate/.test(name)).join());`;
+    expect(await runScript(script + more)).toEqual({ code: 0, stdout: '\nend\n', stderr: '' });
   });
 
   test('sees nothing of what a policy prints', async () => {
-    const script = `await evaluatePolicy('package model\\nallow if print("noise")', patient);`;
+    const script = `await ask('package model\\nallow if print("noise")');`;
     expect(await runScript(script)).toMatchObject({ code: 0, stdout: 'end\n', stderr: '' });
   });
 
-  test('whose event loop was never given a turn can use the Sync form again and again, kills included', async () => {
+  test('whose stack is a third of the usual gets an error for a recursion, and goes on', async () => {
     const script = `
-      for (let i = 0; i < 4; i++) {
-        evaluatePolicySync(yes, patient);
-        try { evaluatePolicySync(endless, { input, deadlineMs: 50 }); } catch (error) { console.log(error.code); }
-      }`;
+      for (const policy of [recursive, endless]) {
+        try { askSync(policy); } catch (error) { console.log(error.code); }
+      }
+      askSync(yes);`;
+    const { code, stdout } = await runScript(script, { flags: ['--stack-size=300'] });
+    expect({ code, stdout }).toEqual({ code: 0, stdout: 'PolicyError\nPolicyError\nend\n' });
+  });
+
+  test('that has no WebAssembly is told so when it opens, and when it writes', async () => {
+    const script = `
+      delete globalThis.WebAssembly;
+      const { checkPolicy } = await import('${dist}policy/evaluate.js');
+      for (const work of [() => askPolicy(yes, { input }), () => checkPolicy(yes, 'options.policy.local')]) {
+        try { runSync(work()); } catch (error) { console.log(error.code, error.message); }
+      }
+      runSync(checkPolicy('package model\\nallow = true', 'options.policy.local'));`;
     const { code, stdout } = await runScript(script);
-    expect({ code, stdout }).toEqual({ code: 0, stdout: 'PolicyError\n'.repeat(4) + 'end\n' });
+    expect(code).toBe(0);
+    const [opening, writing, end] = stdout.split('\n');
+    expect(opening).toContain('PolicyError');
+    expect(opening).toContain('the policy engine is not available: this JavaScript runtime has no WebAssembly');
+    expect(writing).toBe(
+      'PolicyError options.policy.local could not be checked: the policy engine is not available: this JavaScript runtime has no WebAssembly',
+    );
+    expect(end).toBe('end');
+  });
+
+  test('that may compile no WebAssembly is told so', async () => {
+    const { code, stdout } = await runScript(
+      'try { askSync(yes); } catch (error) { console.log(error.code, error.message); }',
+      { flags: ['--jitless'] },
+    );
+    expect(code).toBe(0);
+    expect(stdout).toContain('PolicyError');
+    expect(stdout).toContain('the policy engine is not available');
   });
 });
 
 describe('a worker thread', () => {
-  function inWorker(script: string): Worker {
+  function inWorker(script: string, stackSizeMb = 4): Worker {
     const source = `${prelude}import { parentPort } from 'node:worker_threads';\n${script}`;
-    return new Worker(new URL(`data:text/javascript,${encodeURIComponent(source)}`));
+    return new Worker(new URL(`data:text/javascript,${encodeURIComponent(source)}`), {
+      resourceLimits: { stackSizeMb },
+    });
   }
 
   const finished = (worker: Worker): Promise<{ messages: unknown[]; code: number }> =>
@@ -109,27 +114,48 @@ describe('a worker thread', () => {
   test('can use both forms, and ends by itself', async () => {
     const worker = inWorker(`
       const denied = 'package model\\nallow if false';
-      await evaluatePolicy(yes, patient);
+      await ask(yes);
       parentPort.postMessage('async');
-      evaluatePolicySync(yes, patient);
+      askSync(yes);
       parentPort.postMessage('sync');
-      await evaluatePolicy(denied, patient).catch((error) => parentPort.postMessage(error.code));
-      try { evaluatePolicySync(denied, patient); } catch (error) { parentPort.postMessage(error.code); }
+      await ask(denied).catch((error) => parentPort.postMessage(error.code));
+      try { askSync(denied); } catch (error) { parentPort.postMessage(error.code); }
     `);
     expect(await finished(worker)).toEqual({ messages: ['async', 'sync', 'PolicyDenied', 'PolicyDenied'], code: 0 });
   });
 
-  test('can be terminated in the middle of an evaluation, of either form', async () => {
-    for (const call of [
-      'void evaluatePolicy(endless, patient);',
-      'setTimeout(() => evaluatePolicySync(endless, patient));',
-    ]) {
-      const worker = inWorker(`parentPort.postMessage('started'); ${call}`);
-      await new Promise((resolve) => worker.once('message', resolve));
-      await new Promise((resolve) => setTimeout(resolve, 300));
-      const started = performance.now();
-      await worker.terminate();
-      expect(performance.now() - started).toBeLessThan(5_000);
-    }
+  test.each([0.5, 1, 4])('with a stack of %d MB survives recursion', async (stackSizeMb) => {
+    const worker = inWorker(
+      `
+      for (let i = 0; i < 3; i++) {
+        try { askSync(recursive); } catch (error) { parentPort.postMessage(error.code); }
+      }
+      askSync(yes);
+      parentPort.postMessage('opens');
+    `,
+      stackSizeMb,
+    );
+    expect(await finished(worker)).toEqual({
+      messages: ['PolicyError', 'PolicyError', 'PolicyError', 'opens'],
+      code: 0,
+    });
   });
+
+  test('uses the same fuel as the main thread', async () => {
+    const script = `const { fuel } = runSync(judgePolicy(recursive, { input: { time: { now_ns: 1n } } }));`;
+    const { messages } = await finished(inWorker(`${script} parentPort.postMessage(fuel);`));
+    const { stdout } = await runScript(`${script} console.log(fuel);`);
+    expect(stdout).toBe(`${String(messages[0])}\nend\n`);
+  });
+});
+
+test('the built package has no file of the engine but its code', () => {
+  const files = readdirSync(new URL('policy/', dist)).filter((name) => !/\.(d\.ts|js)(\.map)?$/.test(name));
+  expect(files).toEqual(['policy.wasm.licenses.txt']);
+  const code = readdirSync(new URL('policy/', dist)).filter((name) => name.endsWith('.js'));
+  for (const name of code) {
+    expect(readFileSync(new URL(`policy/${name}`, dist), 'utf8'), name).not.toMatch(
+      /import\.meta|from 'node:|require\(/,
+    );
+  }
 });

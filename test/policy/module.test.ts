@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { inflateRawSync } from 'node:zlib';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { COMPRESSED_ENGINE } from '#dist/policy/engine-bytes.js';
 
-/* The properties that the sandbox rests on, of the file that is shipped (native/rust/policy/README.md). */
+/* The properties that the sandbox rests on, of the module that is shipped (native/rust/policy/README.md). */
 
 /** The part of the WebAssembly API that these tests look with. Node's types do not declare it. */
 interface Api {
@@ -12,12 +14,19 @@ interface Api {
     imports(module: object): unknown[];
     exports(module: object): { name: string; kind: string }[];
   };
-  Instance: new (module: object) => { exports: { memory: { grow(pages: number): number; buffer: ArrayBuffer } } };
+  Instance: new (module: object) => {
+    exports: {
+      memory: { grow(pages: number): number; buffer: ArrayBuffer };
+      fuel: { value: bigint };
+      stack: { value: number };
+      alloc(length: number): number;
+    };
+  };
 }
 const { Module, Instance } = (globalThis as unknown as { WebAssembly: Api }).WebAssembly;
 
 const root = join(import.meta.dirname, '../..');
-const shipped = readFileSync(join(root, 'dist/policy/policy.wasm'));
+const shipped = inflateRawSync(Buffer.from(COMPRESSED_ENGINE, 'base64'));
 const PAGE = 65_536;
 
 describe('policy.wasm', () => {
@@ -30,9 +39,26 @@ describe('policy.wasm', () => {
     expect(Module.imports(new Module(shipped))).toEqual([]);
   });
 
-  test('exports three functions', () => {
+  test('exports the functions of its interface, and no other', () => {
     const functions = Module.exports(new Module(shipped)).filter(({ kind }) => kind === 'function');
-    expect(functions.map(({ name }) => name).sort()).toEqual(['alloc', 'evaluate', 'free']);
+    expect(functions.map(({ name }) => name).sort()).toEqual([
+      'alloc',
+      'analyse',
+      'ask',
+      'check_calls',
+      'compile',
+      'read',
+    ]);
+  });
+
+  test('does nothing without fuel', () => {
+    const engine = new Instance(new Module(shipped)).exports;
+    engine.stack.value = 10_000;
+    expect(engine.fuel.value).toBe(0n);
+    expect(() => engine.alloc(1_000)).toThrow('unreachable');
+    engine.fuel.value = 10_000_000n;
+    expect(engine.alloc(1_000)).toBeGreaterThan(0);
+    expect(engine.fuel.value).toBeLessThan(10_000_000n);
   });
 
   test('cannot have more than 64 MiB of memory', () => {

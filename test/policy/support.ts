@@ -1,10 +1,8 @@
-import { evaluatePolicy, evaluatePolicySync } from '#dist/policy/evaluate.js';
+import { askPolicy } from '#dist/policy/evaluate.js';
 import type { EvaluateRequest } from '#dist/policy/evaluate.js';
 import { buildPolicyInput } from '#dist/policy/input.js';
+import { runAsync, runSync } from '#dist/twin.js';
 import type { PolicyFacts, PolicyInput } from '#dist/policy/input.js';
-
-/** Time on top of a deadline for the host to notice, kill and report, on a machine that is busy with other tests. */
-export const SLACK_MS = 5_000;
 
 /** An input with nothing remarkable in it, except for `facts`. */
 export function inputWith(facts: Partial<PolicyFacts> = {}): PolicyInput {
@@ -37,12 +35,12 @@ function refused(error: unknown): Ending {
 const OPENS: Ending = { code: 'opens', message: '', error: undefined };
 
 export async function ending(policy: string, request: Partial<EvaluateRequest> = {}): Promise<Ending> {
-  return evaluatePolicy(policy, { input: inputWith(), deadlineMs: 5_000, ...request }).then(() => OPENS, refused);
+  return runAsync(askPolicy(policy, { input: inputWith(), ...request })).then(() => OPENS, refused);
 }
 
 export function endingSync(policy: string, request: Partial<EvaluateRequest> = {}): Ending {
   try {
-    evaluatePolicySync(policy, { input: inputWith(), deadlineMs: 5_000, ...request });
+    runSync(askPolicy(policy, { input: inputWith(), ...request }));
     return OPENS;
   } catch (error) {
     return refused(error);

@@ -33,9 +33,9 @@ const all = [...smallTensors().keys()].sort();
 const encoder = ['encoder.bias', 'encoder.weight'];
 
 const open = (options: OpenOptions = {}): Promise<SafeFile> =>
-  safeOpen(path, { keys: KEYS, policy: { deadlineMs: 10_000 }, ...options });
+  safeOpen(path, { keys: KEYS, ...options });
 const openSync = (options: OpenOptions = {}): SafeFile =>
-  safeOpenSync(path, { keys: KEYS, policy: { deadlineMs: 10_000 }, ...options });
+  safeOpenSync(path, { keys: KEYS, ...options });
 
 describe('a denied tensor', () => {
   test('is refused by name in every way of reading it, and the others are read', async () => {
@@ -208,7 +208,7 @@ describe('decisions', () => {
   test('use the facts of the opening', async () => {
     let now = new Date('2026-01-31T00:00:00Z');
     const claims = { plan: 'full' };
-    await using model = await open({ claims, policy: { now: () => now, deadlineMs: 10_000 } });
+    await using model = await open({ claims, policy: { now: () => now } });
     claims.plan = 'none';
     now = new Date('2027-01-31T00:00:00Z');
     expect((await model.getTensor('mask')).shape).toEqual([3]);
@@ -273,18 +273,16 @@ describe('decisions', () => {
     expect(outcomes.every(Boolean)).toBe(true);
   });
 
-  test('a read whose policy never ends is refused at the deadline, and ends with its signal', async () => {
+  test('a read whose policy never ends is refused when its fuel is used up', async () => {
     const local = `package model
 allow := true
 allow_tensor if { some i in numbers.range(1, 100000); some j in numbers.range(1, 100000); i * j < 0 }
 `;
     const endless = saveSmallModel(folder, 'endless.safetensors', { policy: { local } });
-    await using model = await safeOpen(endless, { keys: KEYS, policy: { deadlineMs: 100 } });
+    await using model = await safeOpen(endless, { keys: KEYS, policy: { fuel: 20_000_000 } });
     const { message } = await refusal('PolicyError', () => model.getTensor('mask'));
-    expect(message).toContain('so tensor "mask" stays closed: it did not answer within 100 ms');
+    expect(message).toContain('so tensor "mask" stays closed: it used up its budget of 20000000 units of fuel');
     await refusal('PolicyError', () => model.getTensors());
-    await using patient = await safeOpen(endless, { keys: KEYS, policy: { deadlineMs: 60_000 } });
-    await expect(patient.getTensor('mask', { signal: AbortSignal.timeout(200) })).rejects.toThrow('aborted');
   });
 });
 
@@ -333,7 +331,7 @@ describe('sharded and shared models', () => {
     try {
       await using model = await open({
         claims: { plan: 's3cret-plan', 's3cret-name': 1 },
-        policy: { env: ['ALLOW_TENSOR_TEST'], deadlineMs: 10_000 },
+        policy: { env: ['ALLOW_TENSOR_TEST'] },
       });
       const token = model.share();
       expect(inspect(token, { depth: 9, maxArrayLength: null })).not.toContain('s3cret');

@@ -28,7 +28,7 @@ export function addPolicyCommand(program: Command): void {
 type CheckFlags = OutputFlags &
   Flags<
     | 'keys' | 'trust' | 'signKid' | 'license' | 'claims' | 'policyEnv' | 'now' | 'action' | 'askTensors'
-    | 'showValues' | 'policyDeadline'
+    | 'showValues' | 'policyFuel'
   >; // prettier-ignore
 
 function addCheckCommand(policy: Command): void {
@@ -53,7 +53,7 @@ function addCheckCommand(policy: Command): void {
     action: true,
     askTensors: true,
     showValues: true,
-    policyDeadline: true,
+    policyFuel: true,
   });
   addOutputFlags(command)
     .addHelpText(
@@ -78,7 +78,7 @@ async function check(path: string, flags: CheckFlags): Promise<void> {
     trust: flags.trust,
     signKid: flags.signKid,
     claims: flags.claims === undefined ? undefined : parseClaims(flags.claims),
-    policy: given({ env: flags.policyEnv, now: now && (() => now), deadlineMs: flags.policyDeadline }),
+    policy: given({ env: flags.policyEnv, now: now && (() => now), fuel: flags.policyFuel }),
     action: flags.action,
     tensors: flags.askTensors,
     showValues: flags.showValues,
@@ -99,6 +99,7 @@ async function check(path: string, flags: CheckFlags): Promise<void> {
   output.result({ path, ...explained }, [
     `${visibleName(path)}: ${explained.outcome}`,
     `  ${visible(explained.reason)}`,
+    `  ${describeFuel(explained.fuel)}`,
     `  ${draft ? 'a policy by itself, in no file' : describeSignature(explained)}`,
     '',
     ...describeInput(explained.input),
@@ -112,6 +113,14 @@ function describeSignature({ verified, signer }: PolicyExplanation): string {
   return verified
     ? `verified, signed by ${kid}`
     : `UNVERIFIED: neither --keys nor --trust were given, so anybody could have written this. It says to be signed by ${kid}`;
+}
+
+function describeFuel(fuel: number | null): string {
+  return fuel === null ? 'no fuel used' : `${groupDigits(fuel)} units of fuel used`;
+}
+
+function groupDigits(fuel: number | null): string {
+  return fuel === null ? '' : fuel.toLocaleString('en-US');
 }
 
 function describeInput({ action, time, host, runtime, env, claims, license, model }: ExplainedInput): string[] {
@@ -137,11 +146,22 @@ function describeNames(shown: object): string {
 
 function describeTensors({ tensors }: PolicyExplanation): string[] {
   if (tensors === null) return [];
-  const rows = tensors.map(({ name, outcome, reason }) => [visibleName(name), outcome, visible(reason)]);
-  return ['', ...formatTable([{ title: 'TENSOR' }, { title: 'OUTCOME' }, { title: 'REASON' }], rows)];
+  const rows = tensors.map(({ name, outcome, fuel, reason }) => [
+    visibleName(name),
+    outcome,
+    groupDigits(fuel),
+    visible(reason),
+  ]);
+  return [
+    '',
+    ...formatTable(
+      [{ title: 'TENSOR' }, { title: 'OUTCOME' }, { title: 'FUEL', align: 'right' }, { title: 'REASON' }],
+      rows,
+    ),
+  ];
 }
 
-type TestFlags = OutputFlags & Flags<'policyDeadline'>;
+type TestFlags = OutputFlags & Flags<'policyFuel'>;
 
 function addTestCommand(policy: Command): void {
   const command = policy
@@ -153,7 +173,7 @@ function addTestCommand(policy: Command): void {
     )
     .argument('<policy>', 'Rego text')
     .argument('<cases>', 'JSON array of cases');
-  addFlags(command, { policyDeadline: 'time that the policy may take for each case (default: 250)' });
+  addFlags(command, { policyFuel: true });
   addOutputFlags(command)
     .addHelpText(
       'after',
@@ -183,9 +203,7 @@ async function test(policyPath: string, casesPath: string, flags: TestFlags): Pr
   const output = new Output(flags);
   const policy = readText(policyPath);
   const cases = parseCases(readText(casesPath), visibleName(casesPath));
-  const results = await interruptible((signal) =>
-    runCases(policy, cases, { deadlineMs: flags.policyDeadline, signal }),
-  );
+  const results = await interruptible((signal) => runCases(policy, cases, { fuel: flags.policyFuel, signal }));
   const failed = results.filter(({ passed }) => !passed).length;
   output.result({ policy: policyPath, cases: cases.length, checks: results.length, failed, results }, [
     ...formatTable(
@@ -195,6 +213,7 @@ async function test(policyPath: string, casesPath: string, flags: TestFlags): Pr
         { title: 'ASKED' },
         { title: 'EXPECTED' },
         { title: 'FOUND' },
+        { title: 'FUEL', align: 'right' },
         { title: 'REASON' },
       ],
       results.map(describeResult),
@@ -205,7 +224,7 @@ async function test(policyPath: string, casesPath: string, flags: TestFlags): Pr
   if (failed > 0) throw new ResultExit(ExitCode.failed);
 }
 
-function describeResult({ name, tensor, expected, found, passed, reason }: CaseResult): string[] {
+function describeResult({ name, tensor, expected, found, fuel, passed, reason }: CaseResult): string[] {
   const asked = tensor === null ? 'allow' : `tensor ${visibleName(tensor)}`;
-  return [passed ? 'ok' : 'FAIL', visible(name), asked, expected, found, visible(reason)];
+  return [passed ? 'ok' : 'FAIL', visible(name), asked, expected, found, groupDigits(fuel), visible(reason)];
 }

@@ -4,11 +4,20 @@
 use std::collections::BTreeMap;
 
 use anyhow::{anyhow, Result};
+use regorus::Engine;
 use regorus::unstable::{
     Expr, Literal, LiteralStmt, Module, Query, Ref, Rule, RuleAssign, RuleHead, Span, BUILTINS,
 };
 
 use crate::time;
+
+/// A builtin that needs randomness, which there is none of.
+const RANDOM: &str = "rand.intn";
+
+/// Without this, asking for randomness would be a fault of the engine.
+pub fn remove_random(engine: &mut Engine) -> Result<()> {
+    engine.add_extension(RANDOM.into(), 2, Box::new(|_| Err(anyhow!("could not find function {RANDOM}"))))
+}
 
 /// The package's own functions, and how many arguments each takes.
 type Functions = BTreeMap<String, usize>;
@@ -54,7 +63,7 @@ impl Checker {
             arity
         } else if name == "print" {
             return Ok(());
-        } else if let Some(arity) = time::arity(&name).or_else(|| BUILTINS.get(name.as_str()).map(|builtin| builtin.1)) {
+        } else if let Some(arity) = builtin_arity(&name) {
             arity.into()
         } else {
             return Err(anyhow!(span.error(&format!("could not find function {name}"))));
@@ -151,6 +160,11 @@ impl Checker {
             _ => Ok(()),
         }
     }
+}
+
+fn builtin_arity(name: &str) -> Option<u8> {
+    let known = BUILTINS.get(name).filter(|_| name != RANDOM);
+    time::arity(name).or(known.map(|builtin| builtin.1))
 }
 
 /// `a.b.c` of a plain reference; none of any other expression.

@@ -3,7 +3,7 @@
 use regorus::{Engine, Value};
 use serde::{Deserialize, Serialize};
 
-use crate::{report, time};
+use crate::{calls, report, time};
 
 /// The package that the format asks (FORMAT.md §2).
 const PACKAGE: &str = "model";
@@ -96,7 +96,9 @@ impl Session {
         let mut engine = Engine::new();
         // As in the reference: a builtin that fails is an error, not undefined, so that `not f(x)` cannot open by a failure.
         engine.set_strict_builtin_errors(true);
-        time::register(&mut engine, request.now_ns).map_err(|error| report::failure(&error))?;
+        time::register(&mut engine, request.now_ns)
+            .and_then(|()| calls::remove_random(&mut engine))
+            .map_err(|error| report::failure(&error))?;
         Ok(Self { request, engine })
     }
 

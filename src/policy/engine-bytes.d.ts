@@ -1,0 +1,5 @@
+/**
+ * The metered policy engine (`policy.wasm` beside this file), compressed (raw deflate), as base64 text: `scripts/build-ts.mjs`
+ * makes the module. Being part of the code, it is found wherever the code is: by every runtime and bundler, in every context.
+ */
+export const COMPRESSED_ENGINE: string;
