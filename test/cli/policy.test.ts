@@ -33,12 +33,12 @@ describe('policy check', () => {
     const { exitCode, stdout, stderr } = await check([...ACME, '--ask-tensors']);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
     expect(stdout).toMatch(
-      /^model\.ct\.safetensors: allowed\n {2}data\.model\.allow is true\n {2}verified, signed by \S+\n/,
+      /^model\.ct\.safetensors: allowed\n {2}data\.model\.allow is true\n {2}verified, signed by \S+\n {2}[\d,]{7,} units of fuel used\n/,
     );
     expect(stdout).toContain('input.time     2029-01-01T00:00:00.000Z\n');
     expect(stdout).toContain('input.env      POLICY_REGION\ninput.claims   customer, token\n');
-    expect(stdout).toMatch(/^position_ids +allowed +data\.model\.allow_tensor is true$/m);
-    expect(stdout).toMatch(/^encoder\.0\.bias +denied +data\.model\.allow_tensor is undefined/m);
+    expect(stdout).toMatch(/^position_ids +allowed +[\d,]{7,} +data\.model\.allow_tensor is true$/m);
+    expect(stdout).toMatch(/^encoder\.0\.bias +denied +[\d,]{7,} +data\.model\.allow_tensor is undefined/m);
     expect(stdout).not.toContain('s3cret');
   });
 
@@ -110,8 +110,8 @@ describe('policy test', () => {
   it('prints a table, and exits with 0 if all is as expected', async () => {
     const { exitCode, stdout, stderr } = await testCases([good, { name: 'nobody', expect: 'deny' }]);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
-    expect(stdout).toMatch(/^ +CASE +ASKED +EXPECTED +FOUND +REASON\n/);
-    expect(stdout).toMatch(/^ok +acme in the EU +allow +allow +allow +data\.model\.allow is true$/m);
+    expect(stdout).toMatch(/^ +CASE +ASKED +EXPECTED +FOUND +FUEL +REASON\n/);
+    expect(stdout).toMatch(/^ok +acme in the EU +allow +allow +allow +[\d,]{7,} +data\.model\.allow is true$/m);
     expect(stdout).toMatch(/^ok +acme in the EU +tensor encoder\.0 +deny +deny /m);
     expect(stdout).toMatch(/\nall 4 as expected\n$/);
   });
@@ -123,7 +123,7 @@ describe('policy test', () => {
     ];
     const { exitCode, stdout } = await testCases(cases);
     expect(exitCode).toBe(1);
-    expect(stdout).toMatch(/^FAIL +too late +allow +allow +deny +data\.model\.allow is false$/m);
+    expect(stdout).toMatch(/^FAIL +too late +allow +allow +deny +[\d,]{7,} +data\.model\.allow is false$/m);
     expect(stdout).toMatch(/\n1 of 6 NOT as expected\n$/);
     const json = await testCases(cases, ['--json']);
     expect(json.exitCode).toBe(1);

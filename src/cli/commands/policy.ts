@@ -99,8 +99,8 @@ async function check(path: string, flags: CheckFlags): Promise<void> {
   output.result({ path, ...explained }, [
     `${visibleName(path)}: ${explained.outcome}`,
     `  ${visible(explained.reason)}`,
-    `  ${describeFuel(explained.fuel)}`,
     `  ${draft ? 'a policy by itself, in no file' : describeSignature(explained)}`,
+    `  ${describeFuel(explained.fuel)}`,
     '',
     ...describeInput(explained.input),
     ...describeTensors(explained),
