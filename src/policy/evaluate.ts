@@ -119,7 +119,7 @@ export function* judgeTensors(
       const decision = judge(refusal, asked);
       refuse(decision);
       const verdict = { ...decision, fuel: Number(parsing) };
-      for (let i = 0; i < batch.length; i++) verdicts.push(verdict);
+      batch.forEach(() => verdicts.push(verdict));
       continue;
     }
     const budget = engine.fuel;
