@@ -32,10 +32,8 @@ const path = saveSmallModel(folder, 'trial.safetensors', { policy: { local: TRIA
 const all = [...smallTensors().keys()].sort();
 const encoder = ['encoder.bias', 'encoder.weight'];
 
-const open = (options: OpenOptions = {}): Promise<SafeFile> =>
-  safeOpen(path, { keys: KEYS, ...options });
-const openSync = (options: OpenOptions = {}): SafeFile =>
-  safeOpenSync(path, { keys: KEYS, ...options });
+const open = (options: OpenOptions = {}): Promise<SafeFile> => safeOpen(path, { keys: KEYS, ...options });
+const openSync = (options: OpenOptions = {}): SafeFile => safeOpenSync(path, { keys: KEYS, ...options });
 
 describe('a denied tensor', () => {
   test('is refused by name in every way of reading it, and the others are read', async () => {
