@@ -86,6 +86,19 @@ export default tseslint.config(
     },
   },
   { files: ['src/cli/**/*.ts'], rules: { 'no-console': 'off' } },
+  {
+    // What is done to files is decided in one room, and engines own their descriptors.
+    files: ['src/**/*.ts'],
+    ignores: ['src/files/**', 'src/engine/**', 'src/rewrap/**', 'src/recovery/owner.ts', 'src/policy/module.ts'],
+    rules: {
+      'no-restricted-imports': [
+        'error',
+        {
+          paths: ['node:fs', 'node:fs/promises'].map((name) => ({ name, message: 'Files are the work of src/files.' })),
+        },
+      ],
+    },
+  },
   { files: ['**/*.cts'], rules: { '@typescript-eslint/no-require-imports': 'off' } },
   {
     files: ['**/*.mjs'],

@@ -53,6 +53,34 @@ export function openTarget(given: string, { last = 'follow' }: { last?: 'follow'
   }
 }
 
+/**
+ * The regular file that a path leads to, behind links, to be changed where it stands: by the rules of `openTarget`.
+ *
+ * @throws {CryptoTensorsError} `FileError`
+ */
+export function existingTarget(given: string): string {
+  using target = openTarget(given);
+  if (target.existing !== null) return target.path;
+  const missing = Object.assign(new Error('no such file or directory'), { code: 'ENOENT', syscall: 'open' });
+  throw fileError(given, 'opened', missing);
+}
+
+/**
+ * A path whose last part is taken as it is, behind the links before it: for names that count from there.
+ *
+ * @throws {CryptoTensorsError} `FileError`
+ */
+export function targetAsNamed(given: string): string {
+  try {
+    const { path, links } = resolve(given, 'refuse');
+    using folder = Folder.open(dirname(path));
+    refuseForeignLinks(given, links, folder);
+    return path;
+  } catch (error) {
+    throw fileError(given, 'written', error);
+  }
+}
+
 /** The refusal of a path where something stands already. */
 export function taken(path: string, advice = 'Choose another name, or move that one away'): CryptoTensorsError {
   return new CryptoTensorsError('FileError', `${quote(path)} is already there. ${advice}`, {

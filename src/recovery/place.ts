@@ -1,8 +1,7 @@
 import { basename, dirname, join } from 'node:path';
 import { CryptoTensorsError, quote, quotePath } from '../errors.js';
 import { getEngine } from '../engine/load.js';
-import { realPathOf } from '../files/paths.js';
-import { openRegular } from '../files/regular-file.js';
+import { existingTarget, targetAsNamed } from '../files/target.js';
 import { isShardIndex, readShardIndex } from '../model/shards.js';
 import { runAsync } from '../twin.js';
 import { journalOf } from './page.js';
@@ -34,12 +33,12 @@ export interface Member {
  * @throws {CryptoTensorsError} `FileError`, `InvalidIndex`
  */
 export async function findPlace(path: string): Promise<Place> {
-  const folder = await realPath(dirname(path), path);
-  if (!isShardIndex(path)) return placeOfFile(path, await realFile(path), folder);
+  const folder = dirname(targetAsNamed(path));
+  if (!isShardIndex(path)) return placeOfFile(path, existingTarget(path), folder);
   const index = join(folder, basename(path));
   const { shardPaths } = await runAsync(readShardIndex(index, getEngine()));
   const members: Member[] = [];
-  for (const shard of shardPaths) members.push({ name: basename(shard), path: await realFile(shard) });
+  for (const shard of shardPaths) members.push({ name: basename(shard), path: existingTarget(shard) });
   refuseTwins(path, members);
   return { path, journal: journalOf(index), folders: [folder], members, sharded: true };
 }
@@ -75,16 +74,4 @@ function refuseTwins(path: string, members: readonly Member[]): void {
     }
     seen.set(file, name);
   }
-}
-
-function realPath(path: string, given = path): Promise<string> {
-  return runAsync(realPathOf(path, given));
-}
-
-/** The file behind links, which must be a regular one. */
-async function realFile(path: string): Promise<string> {
-  const real = await realPath(path);
-  const file = await runAsync(openRegular(path, real));
-  file?.close();
-  return real;
 }
