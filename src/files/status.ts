@@ -21,8 +21,11 @@ export function resolvedPath(path: string): Twin<string> {
   );
 }
 
+/** One name in a folder. */
+export type FolderEntry = Dirent;
+
 /** What is in a folder. Throws what `node:fs` throws. */
-export function entriesOf(path: string): Twin<Dirent[]> {
+export function entriesOf(path: string): Twin<FolderEntry[]> {
   return step(
     () => readdirSync(path, { withFileTypes: true }),
     () => readdir(path, { withFileTypes: true }),

@@ -1,8 +1,8 @@
-import type { Dirent } from 'node:fs';
 import { join, sep } from 'node:path';
 import { CryptoTensorsError, quote } from '../../errors.js';
 import type { Engine } from '../../engine/types.js';
 import { entriesOf, resolvedPath } from '../../files/status.js';
+import type { FolderEntry } from '../../files/status.js';
 import { runAsync, runSync } from '../../twin.js';
 import type { Twin } from '../../twin.js';
 import { keyFileError, readKeyFile } from '../key-file.js';
@@ -62,7 +62,7 @@ function* listKeyFiles(folder: string): Twin<string[]> {
   return paths;
 }
 
-function isKeyFile(entry: Dirent): boolean {
+function isKeyFile(entry: FolderEntry): boolean {
   return /^[^.].*\.(json|jwk)$/.test(entry.name) && !entry.isDirectory();
 }
 
