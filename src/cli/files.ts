@@ -3,7 +3,7 @@ import { getEngine } from '../engine/load.js';
 import { writeAtomically } from '../files/atomic-write.js';
 import { writeNewFiles } from '../files/new-files.js';
 import { readBounded } from '../files/read-bounded.js';
-import { kindOf, linkStatusOf } from '../files/status.js';
+import { kindOf, linkStatusOf, statusOf } from '../files/status.js';
 import { taken } from '../files/target.js';
 import { runSync } from '../twin.js';
 import { usageError } from './cli-error.js';
@@ -14,9 +14,10 @@ import { usageError } from './cli-error.js';
  * @throws {CryptoTensorsError} `FileError` with `EEXIST`
  */
 export function refuseExisting(path: string, advice: string): void {
-  const status = linkStatusOf(path);
-  if (status === null) return;
-  if (status.isFile() || status.isSymbolicLink()) throw taken(path, advice);
+  if (linkStatusOf(path) === null) return;
+  // A link that leads nowhere is there all the same.
+  const status = runSync(statusOf(path));
+  if (status === null || status.isFile()) throw taken(path, advice);
   const found = kindOf(status);
   throw new CryptoTensorsError(
     'FileError',

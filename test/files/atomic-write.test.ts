@@ -20,7 +20,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
-import { writeKeyFiles, writeWhole } from '#dist/cli/files.js';
+import { refuseExisting, writeKeyFiles, writeWhole } from '#dist/cli/files.js';
 import { getEngine } from '#dist/engine/load.js';
 import { writeAtomically } from '#dist/files/atomic-write.js';
 import { fileError } from '#dist/files/system-error.js';
@@ -217,6 +217,21 @@ describe('what leads to a file by another name', () => {
     expect(own[0]!.message).toContain('to the plaintext');
     expect(own[0]!.message).toContain(`-inum ${inode}`);
     expect(readFileSync(other)).toEqual(readFileSync(plain));
+  });
+});
+
+describe('the command line', () => {
+  test('proposes --force for files only', () => {
+    const [file, link, fifo] = [newPath(), newPath(), newPath()];
+    writeFileSync(file, '');
+    execFileSync('mkfifo', [fifo]);
+    symlinkSync(fifo, link);
+    expect(() => refuseExisting(file, 'Use --force')).toThrow(/is already there\. Use --force/);
+    for (const path of [fifo, link]) {
+      expect(() => refuseExisting(path, 'Use --force')).toThrow(/is a pipe, and only a regular file is ever replaced/);
+    }
+    symlinkSync(join(folder, 'nowhere'), join(fifo, '..', 'dangling'));
+    expect(() => refuseExisting(join(fifo, '..', 'dangling'), 'Use --force')).toThrow(/already there/);
   });
 });
 
