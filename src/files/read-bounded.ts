@@ -17,7 +17,10 @@ export interface BoundedRead {
   limit: number;
   /** Whether a symbolic link is followed. Default: yes. */
   links?: 'follow' | 'refuse';
-  /** Whether a pipe is read to its end, as one that a shell makes (`<(…)`, `/dev/stdin`): waits for its writer. Default: no. */
+  /**
+   * Whether a pipe that this process was given (`<(…)` of a shell, `/dev/stdin`) is read to its end. A pipe with a name in a folder
+   * never is: its opening waits for a writer, who may never come. Default: no.
+   */
   pipes?: boolean;
   /** What the file is to be, for messages: `key file`. */
   what?: string;
@@ -37,7 +40,8 @@ export function* readBounded(path: string, options: BoundedRead): Twin<Uint8Arra
   let descriptor: number | null = null;
   let bytes: Uint8Array | null = null;
   try {
-    const wait = options.pipes === true ? 0 : NONBLOCK;
+    const isGiven = options.pipes === true && DESCRIPTOR.test(path);
+    const wait = isGiven ? 0 : NONBLOCK;
     const flags = constants.O_RDONLY | wait | (options.links === 'refuse' ? NOFOLLOW : 0);
     descriptor = yield* step(
       () => openSync(path, flags),
@@ -48,7 +52,7 @@ export function* readBounded(path: string, options: BoundedRead): Twin<Uint8Arra
       () => fstatSync(opened, { bigint: true }),
       () => fstatAsync(opened, { bigint: true }),
     );
-    if (options.pipes === true && (status.isFIFO() || status.isSocket())) return yield* readPipe(path, opened, options);
+    if (isGiven && (status.isFIFO() || status.isSocket())) return yield* readPipe(path, opened, options);
     bytes = allocate(path, status, options);
     const length = yield* fill(opened, bytes);
     return bytes.subarray(0, length);
@@ -62,6 +66,8 @@ export function* readBounded(path: string, options: BoundedRead): Twin<Uint8Arra
 
 /** Without O_NONBLOCK, opening a FIFO waits for somebody to write to it. Windows has neither. */
 const NONBLOCK = (constants.O_NONBLOCK as number | undefined) ?? 0;
+/** How the system names what this process has open. */
+const DESCRIPTOR = /^\/(dev\/(stdin|fd\/\d+)|proc\/(self|\d+)\/fd\/\d+)$/;
 const NOFOLLOW = (constants.O_NOFOLLOW as number | undefined) ?? 0;
 
 const PIECE = 64 * 1024;

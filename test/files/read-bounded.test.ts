@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, mkdirSync, openSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readBounded } from '#dist/files/read-bounded.js';
@@ -55,17 +55,23 @@ describe.each(forms)('a bounded read, %s', (form, read) => {
     });
   });
 
-  test('reads a pipe to its end where that is asked for, and no further than the limit', async () => {
+  test('reads a pipe that it was given to its end where that is asked for, and no further than the limit', async () => {
     const fifo = join(folder, `fifo-${form}`);
     execFileSync('mkfifo', [fifo]);
+    // So that it has a name as `<(…)` has one.
+    const descriptor = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
+    const given = `/dev/fd/${descriptor}`;
     const fill = (bytes: number): void => void spawn('sh', ['-c', `head -c ${bytes} /dev/zero > ${fifo}`]);
     fill(200_000);
-    expect(await read(fifo, { limit: 200_000, pipes: true })).toHaveLength(200_000);
+    expect(await read(given, { limit: 200_000, pipes: true })).toHaveLength(200_000);
     fill(200_001);
     const wiped: number[] = [];
     await refusal('FileError', () =>
-      read(fifo, { limit: 200_000, pipes: true, wipe: (b) => void wiped.push(b.length) }),
+      read(given, { limit: 200_000, pipes: true, wipe: (bytes) => void wiped.push(bytes.length) }),
     );
     expect(wiped.at(-1)).toBe(200_001);
+    expect((await refusal('FileError', () => read(given, { limit: 10 }))).message).toContain('is a pipe');
+    expect((await refusal('FileError', () => read(fifo, { limit: 10, pipes: true }))).message).toContain('is a pipe');
+    closeSync(descriptor);
   });
 });

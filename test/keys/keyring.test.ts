@@ -162,7 +162,7 @@ describe('of key files, refuses', () => {
   });
 
   test.skipIf(process.platform === 'win32')('a device that never ends', async () => {
-    expect((await refusedBothWays('FileError', '/dev/zero')).message).toContain('but is a device');
+    expect((await refusedBothWays('FileError', '/dev/zero')).message).toContain('but is a character device');
   });
 
   test('one that is too large, without reading it', async () => {
