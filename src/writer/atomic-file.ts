@@ -1,1 +1,0 @@
-export { publicWriteError, writeAtomically } from '../files/atomic-write.js';
