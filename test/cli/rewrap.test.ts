@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { encodePage, newToken } from '#dist/recovery/page.js';
 import { cli, document, encryptedWorkspace, errorOf, readJwks } from './harness.js';
 
 /** `model.ct.safetensors` under `keys.json`, and other keys in `new.json`. */
@@ -98,8 +99,8 @@ describe('rewrap', () => {
     const recover = ['rewrap', 'model.ct.safetensors', '--recover'];
     expect((await cli(recover, { cwd })).stdout).toBe('model.ct.safetensors: no rewrap was interrupted\n');
     const journal = join(cwd, 'model.ct.safetensors.rewrap-journal');
-    const owner = { mark: 'cryptotensors rewrap journal 1', pid: 1, host: 'elsewhere' };
-    writeFileSync(journal, JSON.stringify(owner).padEnd(16_384));
+    const owner = { pid: 1, host: 'elsewhere', boot: null, namespace: null, started: null };
+    writeFileSync(journal, encodePage({ token: newToken(), owner, whole: null }));
     const busy = await cli([...OLD_TO_NEW, '--json'], { cwd });
     expect([busy.exitCode, errorOf(busy).code]).toEqual([1, 'FileBusy']);
     expect(errorOf(busy).message).toContain('rewrap --recover');
