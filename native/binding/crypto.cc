@@ -1,5 +1,8 @@
 // Signatures, digests, and what the engine says of itself.
 #include "../core/signature.h"
+
+#include <algorithm>
+
 #include "exports.h"
 #include "pending_job.h"
 
@@ -36,17 +39,19 @@ Napi::Value sign(const Napi::CallbackInfo& info) {
 
 // A job that resolves to whether the signature is right.
 Napi::Value verify_job(const Napi::CallbackInfo& info) {
-  const ByteSpan key = fixed_argument(info[0], "publicKey", ed25519_public_bytes);
-  const ByteSpan message = bytes_argument(info[1], "message");
-  const ByteSpan signature = fixed_argument(info[2], "signature", ed25519_signature_bytes);
+  // Copies of what is small; the message can be a whole header.
+  std::array<uint8_t, ed25519_public_bytes> key;
+  std::ranges::copy(fixed_argument(info[0], "publicKey", key.size()), key.begin());
+  std::array<uint8_t, ed25519_signature_bytes> signature;
+  std::ranges::copy(fixed_argument(info[2], "signature", signature.size()), signature.begin());
+  const Held held = hold(info[1], "message");
   const auto valid = std::make_shared<bool>(false);
-  auto job = std::make_shared<FunctionJob>(1, [=](size_t) {
+  auto job = std::make_shared<FunctionJob>(1, [=, message = ByteSpan(held->bytes())](size_t) {
     *valid = ed25519_verify(key.data(), message, signature.data());
     return Fault{};
   });
   return make_job(
-      info.Env(), std::move(job), [=](Napi::Env env) { return Napi::Boolean::New(env, *valid); },
-      {info[0], info[1], info[2]});
+      info.Env(), std::move(job), [=](Napi::Env env) { return Napi::Boolean::New(env, *valid); }, {held});
 }
 
 Napi::Value digest_of(const Napi::CallbackInfo& info) {

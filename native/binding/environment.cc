@@ -51,24 +51,44 @@ void Environment::keep(const std::shared_ptr<Publication>& publication) {
   published_.push_back(publication);
 }
 
-Napi::Value Environment::start(const std::shared_ptr<PendingJob>& pending) {
-  const Napi::Env env = pending->memory.Env();
+Napi::Value Environment::start(Napi::Env env, const std::shared_ptr<PendingJob>& pending) {
   napi_value promise = nullptr;
   check(env, napi_create_promise(env, &pending->deferred, &promise));
-  {
-    const std::lock_guard lock(mutex_);
-    ended_.reserve(++running_);
-  }
   if (started_.empty()) check(env, napi_ref_threadsafe_function(env, wake_));
+  try {
+    begin(pending);
+  } catch (const std::exception&) {
+    started_.erase(pending.get());
+    if (started_.empty()) napi_unref_threadsafe_function(env, wake_);
+    // Nobody has the promise, but it must be settled to be freed.
+    napi_resolve_deferred(env, pending->deferred, env.Undefined());
+    throw;
+  }
+  return {env, promise};
+}
+
+// The job is counted last, when nothing but the pool can fail any more: one that was counted and never began would have
+// `close` wait for it for ever.
+void Environment::begin(const std::shared_ptr<PendingJob>& pending) {
   started_.emplace(pending.get(), pending);
   pending->job->on_end([self = shared_from_this(), &pending = *pending] { self->ended(pending); });
+  {
+    const std::lock_guard lock(mutex_);
+    ended_.reserve(running_ + 1);
+    ++running_;
+  }
   try {
     Pool::instance().start(pending->job);
   } catch (const std::exception&) {
     // No thread could be had: the work is done here rather than not at all.
-    Pool::instance().run(pending->job);
+    try {
+      Pool::instance().run(pending->job);
+    } catch (const std::exception&) {
+      const std::lock_guard lock(mutex_);
+      --running_;
+      throw;
+    }
   }
-  return {env, promise};
 }
 
 // On a pool thread, as the last thing that it does for the job.
@@ -90,7 +110,7 @@ void Environment::deliver(Napi::Env env) {
   for (PendingJob* job : ended) {
     const Napi::HandleScope scope(env);
     const std::shared_ptr<PendingJob> pending = std::move(started_.extract(job).mapped());
-    pending->memory.Reset();
+    pending->memory.clear();
     try {
       settle(env, *pending);
     } catch (const std::exception&) {

@@ -19,12 +19,13 @@ class Environment : public std::enable_shared_from_this<Environment> {
 
   // Withdraws the publication, if it is still there, when the environment goes.
   void keep(const std::shared_ptr<Publication>& publication);
-  // A promise of the job's outcome.
-  Napi::Value start(const std::shared_ptr<PendingJob>& pending);
+  // A promise of the job's outcome. If it throws, the job has not begun.
+  Napi::Value start(Napi::Env env, const std::shared_ptr<PendingJob>& pending);
 
  private:
   using Shared = std::shared_ptr<Environment>;
 
+  void begin(const std::shared_ptr<PendingJob>& pending);
   void ended(PendingJob& pending) noexcept;
   void deliver(Napi::Env env);
   void close() noexcept;

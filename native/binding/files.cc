@@ -24,7 +24,9 @@ Napi::Value open_file_job(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value open_bytes(const Napi::CallbackInfo& info) {
-  return make_handle(info.Env(), memory_source(bytes_argument(info[0], "bytes")), info[0]);
+  Held held = hold(info[0], "bytes");
+  std::shared_ptr<Source> source = memory_source(held->bytes());
+  return make_handle(info.Env(), std::move(source), std::move(held));
 }
 
 Napi::Value source_size(const Napi::CallbackInfo& info) {
@@ -35,13 +37,14 @@ Napi::Value source_size(const Napi::CallbackInfo& info) {
 Napi::Value read_raw_job(const Napi::CallbackInfo& info) {
   std::shared_ptr<const Source> source = open_argument<Source>(info[0], "source");
   const uint64_t offset = integer_argument(info[1], "offset");
-  const MutableByteSpan destination = bytes_argument(info[2], "destination");
+  const Held held = hold(info[2], "destination");
+  const MutableByteSpan destination = held->bytes();
   const size_t pieces = destination.size() / piece_bytes + (destination.size() % piece_bytes != 0);
   auto job = std::make_shared<FunctionJob>(pieces, [=, source = std::move(source)](size_t piece) {
     const size_t at = piece * piece_bytes;
     return source->read(offset + at, destination.subspan(at, std::min<size_t>(piece_bytes, destination.size() - at)));
   });
-  return make_job(info.Env(), std::move(job), nothing, {info[0], info[2]});
+  return make_job(info.Env(), std::move(job), nothing, {memory_behind<Source>(info[0]), held});
 }
 
 // source, offset, length. A Uint8Array over a private mapping, which goes when the array does.
@@ -116,25 +119,28 @@ Napi::Value remove_abandoned_at(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value memory_sink_of(const Napi::CallbackInfo& info) {
-  return make_handle(info.Env(), memory_sink(bytes_argument(info[0], "bytes")), info[0]);
+  Held held = hold(info[0], "bytes");
+  std::shared_ptr<Sink> sink = memory_sink(held->bytes());
+  return make_handle(info.Env(), std::move(sink), std::move(held));
 }
 
 Napi::Value sink_allocate_job(const Napi::CallbackInfo& info) {
   const auto sink = open_argument<Sink>(info[0], "sink");
   const uint64_t size = integer_argument(info[1], "size");
   auto job = std::make_shared<FunctionJob>(1, [=](size_t) { return sink->allocate(size); });
-  return make_job(info.Env(), std::move(job), nothing, {info[0]});
+  return make_job(info.Env(), std::move(job), nothing, {memory_behind<Sink>(info[0])});
 }
 
 Napi::Value sink_write(const Napi::CallbackInfo& info) {
   const auto sink = open_argument<Sink>(info[0], "sink");
+  if (const Held memory = memory_behind<Sink>(info[0])) memory->check();
   return done(info, sink->write(integer_argument(info[1], "offset"), bytes_argument(info[2], "bytes")));
 }
 
 Napi::Value sink_sync_job(const Napi::CallbackInfo& info) {
   const auto sink = open_argument<Sink>(info[0], "sink");
   auto job = std::make_shared<FunctionJob>(1, [=](size_t) { return sink->sync(); });
-  return make_job(info.Env(), std::move(job), nothing, {info[0]});
+  return make_job(info.Env(), std::move(job), nothing, {memory_behind<Sink>(info[0])});
 }
 
 }  // namespace

@@ -10,7 +10,7 @@
 #include "../core/secret.h"
 #include "../core/shares.h"
 #include "../core/table.h"
-#include "marshal.h"
+#include "held_memory.h"
 
 namespace cryptotensors::binding {
 
@@ -54,15 +54,14 @@ template <typename T>
 struct Handle {
   // Null once it is closed.
   std::shared_ptr<T> value;
-  // JavaScript memory that `value` points into, or undefined.
-  Napi::Reference<Napi::Value> memory;
+  // What `value` points into, if that is JavaScript's.
+  Held memory;
 };
 
 template <typename T>
-Napi::Object make_handle(Napi::Env env, std::shared_ptr<T> value, Napi::Value memory = {}) {
+Napi::Object make_handle(Napi::Env env, std::shared_ptr<T> value, Held memory = {}) {
   Napi::Object object = Napi::Object::New(env);
-  auto handle = std::make_unique<Handle<T>>(std::move(value), Napi::Reference<Napi::Value>{});
-  if (!memory.IsEmpty()) handle->memory = Napi::Reference<Napi::Value>::New(memory, 1);
+  auto handle = std::make_unique<Handle<T>>(std::move(value), std::move(memory));
   const auto finalize = [](napi_env, void* data, void*) { delete static_cast<Handle<T>*>(data); };
   if (napi_wrap(env, object, handle.get(), finalize, nullptr, nullptr) != napi_ok) throw Napi::Error::New(env);
   handle.release();
@@ -94,12 +93,18 @@ std::shared_ptr<T> open_argument(const Napi::Value& value, const char* name) {
   return handle.value;
 }
 
+// The JavaScript memory that what a handle names points into; null if there is none.
+template <typename T>
+Held memory_behind(const Napi::Value& value) {
+  return handle_argument<T>(value, "handle").memory;
+}
+
 // Closes a handle; what it names goes when the last job lets go of it.
 template <typename T>
 Napi::Value close_handle(const Napi::CallbackInfo& info) {
   Handle<T>& handle = handle_argument<T>(info[0], "handle");
   handle.value.reset();
-  handle.memory.Reset();
+  handle.memory.reset();
   return info.Env().Undefined();
 }
 

@@ -57,10 +57,12 @@ Box box_argument(const Napi::Object& given) {
 // table, source, destination, copies or a box, threads.
 Napi::Value read_job(const Napi::CallbackInfo& info) {
   if (info[3].IsObject() && !info[3].IsTypedArray()) {
+    // Its properties are read, which may run JavaScript, before anything is pointed at.
+    Box box = box_argument(info[3].As<Napi::Object>());
+    const Held destination = hold(info[2], "destination");
     auto job = std::make_shared<BoxJob>(open_argument<Table>(info[0], "table"), open_argument<Source>(info[1], "source"),
-                                        bytes_argument(info[2], "destination"),
-                                        box_argument(info[3].As<Napi::Object>()), threads_argument(info[4]));
-    return make_job(info.Env(), std::move(job), nothing, {info[1], info[2]});
+                                        destination->bytes(), std::move(box), threads_argument(info[4]));
+    return make_job(info.Env(), std::move(job), nothing, {memory_behind<Source>(info[1]), destination});
   }
   const Rows rows(info[3], 4, "copies");
   std::vector<Copy> copies;
@@ -68,10 +70,10 @@ Napi::Value read_job(const Napi::CallbackInfo& info) {
   for (size_t i = 0; i < rows.count(); ++i) {
     copies.push_back({rows.index(i, 0), rows.integer(i, 1), rows.integer(i, 2), rows.integer(i, 3)});
   }
+  const Held destination = hold(info[2], "destination");
   auto job = std::make_shared<OpenJob>(open_argument<Table>(info[0], "table"), open_argument<Source>(info[1], "source"),
-                                       bytes_argument(info[2], "destination"), std::move(copies),
-                                       threads_argument(info[4]));
-  return make_job(info.Env(), std::move(job), nothing, {info[1], info[2]});
+                                       destination->bytes(), std::move(copies), threads_argument(info[4]));
+  return make_job(info.Env(), std::move(job), nothing, {memory_behind<Source>(info[1]), destination});
 }
 
 // table, source, sink, tensors, threads.
@@ -82,14 +84,20 @@ Napi::Value unseal_job(const Napi::CallbackInfo& info) {
   for (size_t i = 0; i < rows.count(); ++i) tensors.emplace_back(rows.index(i, 0), rows.integer(i, 1));
   auto job = std::make_shared<OpenJob>(open_argument<Table>(info[0], "table"), open_argument<Source>(info[1], "source"),
                                        open_argument<Sink>(info[2], "sink"), tensors, threads_argument(info[4]));
-  return make_job(info.Env(), std::move(job), nothing, {info[1], info[2]});
+  return make_job(info.Env(), std::move(job), nothing,
+                  {memory_behind<Source>(info[1]), memory_behind<Sink>(info[2])});
 }
 
-std::vector<std::shared_ptr<const Source>> sources_argument(const Napi::Value& value) {
+// Appends to `memory` what they point into.
+std::vector<std::shared_ptr<const Source>> sources_argument(const Napi::Value& value, std::vector<Held>& memory) {
   if (!value.IsArray()) throw Napi::TypeError::New(value.Env(), "sources must be an array");
   const auto array = value.As<Napi::Array>();
   std::vector<std::shared_ptr<const Source>> sources;
-  for (uint32_t i = 0; i < array.Length(); ++i) sources.push_back(open_argument<Source>(array[i], "source"));
+  for (uint32_t i = 0; i < array.Length(); ++i) {
+    const Napi::Value source = array[i];
+    sources.push_back(open_argument<Source>(source, "source"));
+    memory.push_back(memory_behind<Source>(source));
+  }
   return sources;
 }
 
@@ -101,8 +109,10 @@ SealMode mode(uint64_t number) {
 // sources, sink, items, encryption or null, integrity or null, threads. Resolves to the packed bytes.
 Napi::Value seal_job(const Napi::CallbackInfo& info) {
   SealSpec spec;
-  spec.sources = sources_argument(info[0]);
+  std::vector<Held> memory;
+  spec.sources = sources_argument(info[0], memory);
   spec.sink = open_argument<Sink>(info[1], "sink");
+  memory.push_back(memory_behind<Sink>(info[1]));
   const Rows rows(info[2], 5, "items");
   spec.items.reserve(rows.count());
   for (size_t i = 0; i < rows.count(); ++i) {
@@ -124,25 +134,25 @@ Napi::Value seal_job(const Napi::CallbackInfo& info) {
   spec.threads = threads_argument(info[5]);
   const auto job = std::make_shared<SealJob>(std::move(spec));
   return make_job(
-      info.Env(), job, [seal = job.get()](Napi::Env env) { return to_bytes(env, seal->packed()); },
-      {info[0], info[1]});
+      info.Env(), job, [seal = job.get()](Napi::Env env) { return to_bytes(env, seal->packed()); }, std::move(memory));
 }
 
 std::shared_ptr<PendingJob> fresh_job(const Napi::CallbackInfo& info) {
   std::shared_ptr<PendingJob> pending = open_argument<PendingJob>(info[0], "job");
   if (pending->used) throw Napi::Error::New(info.Env(), "a job can be started once");
   pending->used = true;
+  pending->check_memory();
   return pending;
 }
 
 Napi::Value start_job(const Napi::CallbackInfo& info) {
-  return Environment::of(info.Env()).start(fresh_job(info));
+  return Environment::of(info.Env()).start(info.Env(), fresh_job(info));
 }
 
 Napi::Value run_job(const Napi::CallbackInfo& info) {
   const std::shared_ptr<PendingJob> pending = fresh_job(info);
   Pool::instance().run(pending->job);
-  pending->memory.Reset();
+  pending->memory.clear();
   return pending->outcome(info.Env());
 }
 

@@ -21,6 +21,8 @@ const char* code_name(Code code) noexcept {
       return "AbortError";
     case Code::no_memory:
       return "OutOfMemory";
+    case Code::detached:
+      return "Detached";
     case Code::ok:
     case Code::invalid:
       break;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <functional>
-#include <initializer_list>
 
 #include "../core/pool.h"
 #include "handles.h"
@@ -17,12 +16,18 @@ class PendingJob {
 
   PendingJob(std::shared_ptr<Job> job, Result result) : job(std::move(job)), result_(std::move(result)) {}
 
+  // To be called right before the job begins: throws Code::detached if what it works on is not there any more.
+  void check_memory() const {
+    for (const Held& held : memory) {
+      if (held) held->check();
+    }
+  }
   // The result of a job that has ended, or its fault thrown as a Napi::Error.
   Napi::Value outcome(Napi::Env env) const;
 
   const std::shared_ptr<Job> job;
-  // Keeps what the job works on from being collected.
-  Napi::Reference<Napi::Array> memory;
+  // What the job works on: kept from being collected, also when a handle that pointed there is closed.
+  std::vector<Held> memory;
   napi_deferred deferred = nullptr;
   bool used = false;
 
@@ -30,9 +35,8 @@ class PendingJob {
   const Result result_;
 };
 
-// A handle of a new job. `memory`: typed arrays that it works on, and handles that may refer to such.
-Napi::Value make_job(Napi::Env env, std::shared_ptr<Job> job, PendingJob::Result result,
-                     std::initializer_list<Napi::Value> memory);
+// A handle of a new job. `memory`: what it works on, as far as that is JavaScript's.
+Napi::Value make_job(Napi::Env env, std::shared_ptr<Job> job, PendingJob::Result result, std::vector<Held> memory);
 
 // For jobs that resolve to nothing.
 Napi::Value nothing(Napi::Env env);

@@ -22,7 +22,10 @@ Napi::Value import_secret(const Napi::CallbackInfo& info) {
 
 // Null if the text is not base64.
 Napi::Value import_secret_base64(const Napi::CallbackInfo& info) {
-  const ByteSpan bytes = bytes_argument(info[0], "text");
+  const ByteSpan given = bytes_argument(info[0], "text");
+  // A copy: the length of shared memory's content must not change between measuring and decoding.
+  const Secret copy(given.first(secret_size(given.size())));
+  const ByteSpan bytes = copy.span();
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   const size_t size = decoded_size_lenient(text);
   if (size == std::string_view::npos) return info.Env().Null();

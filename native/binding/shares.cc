@@ -18,7 +18,7 @@ Napi::Value share(const Napi::CallbackInfo& info) {
   if (!info[0].IsNull()) {
     const Handle<Source>& source = handle_argument<Source>(info[0], "source");
     // JavaScript memory goes with its environment.
-    if (!source.memory.IsEmpty()) throw std::invalid_argument("a source in memory cannot be shared");
+    if (source.memory) throw std::invalid_argument("a source in memory cannot be shared");
     share.source = open_argument<Source>(info[0], "source");
   }
   auto publication = std::make_shared<Publication>(std::move(share));

@@ -39,8 +39,30 @@ Napi::Value to_object(Napi::Env env, const RecordFault& fault) {
   return object;
 }
 
-// dataStart, begin, end, encryption or null, integrity or null.
-TableSpec spec_argument(const Napi::CallbackInfo& info) {
+struct Texts {
+  Napi::Value document, records;
+};
+
+Texts texts_argument(const Napi::Value& value) {
+  if (value.IsNull()) return {};
+  const auto given = value.As<Napi::Object>();
+  return {given.Get("document"), given.Get("records")};
+}
+
+// Appends to `memory` what is pointed at.
+template <typename Part>
+void point_at(std::optional<Part>& part, const Texts& texts, std::vector<Held>& memory) {
+  if (!part) return;
+  part->document = text_argument(texts.document, "document");
+  part->records = int32_argument(texts.records, "records");
+  for (const Napi::Value& view : {texts.document, texts.records}) memory.push_back(hold_elements(view, "a record's text"));
+}
+
+// dataStart, begin, end, encryption or null, integrity or null. Appends to `memory` what the spec refers to.
+TableSpec spec_argument(const Napi::CallbackInfo& info, std::vector<Held>& memory) {
+  // A property may be a getter, which runs JavaScript: all of them are read before anything is pointed at.
+  const Texts encryption = texts_argument(info[3]);
+  const Texts integrity = texts_argument(info[4]);
   TableSpec spec;
   spec.data_start = integer_argument(info[0], "dataStart");
   spec.begin = integers(info[1], "begin");
@@ -50,16 +72,18 @@ TableSpec spec_argument(const Napi::CallbackInfo& info) {
     spec.encryption = {.algorithm = algorithm_argument(given.Get("algorithm")),
                        .version = static_cast<unsigned>(integer_argument(given.Get("version"), "version")),
                        .chunk_bytes = integer_argument(given.Get("chunkSize"), "chunkSize"),
-                       .document = text_argument(given.Get("document"), "document"),
-                       .records = int32_argument(given.Get("records"), "records")};
+                       .document = {},
+                       .records = {}};
   }
   if (!info[4].IsNull()) {
     const auto given = info[4].As<Napi::Object>();
     spec.integrity = {.algorithm = digest_algorithm_argument(given.Get("algorithm")),
                       .chunk_bytes = integer_argument(given.Get("chunkSize"), "chunkSize"),
-                      .document = text_argument(given.Get("document"), "document"),
-                      .records = int32_argument(given.Get("records"), "records")};
+                      .document = {},
+                      .records = {}};
   }
+  point_at(spec.encryption, encryption, memory);
+  point_at(spec.integrity, integrity, memory);
   return spec;
 }
 
@@ -77,20 +101,21 @@ Napi::Value to_object(Napi::Env env, Created created) {
 }
 
 Napi::Value create_table(const Napi::CallbackInfo& info) {
-  return to_object(info.Env(), Table::create(spec_argument(info)));
+  std::vector<Held> memory;
+  return to_object(info.Env(), Table::create(spec_argument(info, memory)));
 }
 
 // The same as a job. What the spec refers to is kept meanwhile.
 Napi::Value create_table_job(const Napi::CallbackInfo& info) {
+  std::vector<Held> memory;
   const auto created = std::make_shared<Created>();
-  auto job = std::make_shared<FunctionJob>(1, [created, spec = spec_argument(info)](size_t) mutable {
+  auto job = std::make_shared<FunctionJob>(1, [created, spec = spec_argument(info, memory)](size_t) mutable {
     *created = Table::create(std::move(spec));
     return Fault{};
   });
   return make_job(
       info.Env(), std::move(job), [created](Napi::Env env) { return to_object(env, std::move(*created)); },
-      // What there is: a plain file has neither.
-      {info[3].IsNull() ? info[1] : info[3], info[4].IsNull() ? info[1] : info[4]});
+      std::move(memory));
 }
 
 Napi::Value unwrap_table(const Napi::CallbackInfo& info) {

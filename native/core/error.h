@@ -15,6 +15,8 @@ enum class Code : uint8_t {
   closed,
   aborted,
   no_memory,
+  // Memory that was to be worked on went away before.
+  detached,
   invalid,
 };
 

@@ -121,20 +121,38 @@ Fault OpenJob::open_together(std::span<const Span> spans, Worker& worker) {
   return {};
 }
 
+// The pieces of a chunk that copies want: use(where they go, where they begin in the chunk).
+template <typename Use>
+void OpenJob::for_each_touch(const Span& span, Use use) const {
+  for (size_t i = span.touches_begin; i < span.touches_end; ++i) {
+    const Copy& copy = copies_[plan_.touches[i]];
+    const uint64_t begin = std::max(copy.start, span.begin);
+    const uint64_t end = std::min(copy.start + copy.length, span.end);
+    use(memory_.subspan(static_cast<size_t>(copy.destination + (begin - copy.start)), static_cast<size_t>(end - begin)),
+        begin - span.begin);
+  }
+}
+
 // One chunk, of which the copies want pieces: they are copied out once all of it has passed.
 Fault OpenJob::open_aside(const Span& span, Worker& worker) {
   const MutableByteSpan chunk = worker.buffer(static_cast<size_t>(span.length()));
   if (Fault fault = source_->read(table_->position(span.tensor) + span.begin, chunk)) return fault;
   if (Fault fault = open_chunks(*table_, provider_, span, chunk.data(), chunk.data(), worker)) return fault;
-  for (size_t i = span.touches_begin; i < span.touches_end; ++i) {
-    const Copy& copy = copies_[plan_.touches[i]];
-    const uint64_t begin = std::max(copy.start, span.begin);
-    const uint64_t end = std::min(copy.start + copy.length, span.end);
-    copy_bytes(memory_.data() + copy.destination + (begin - copy.start), chunk.data() + (begin - span.begin),
-               static_cast<size_t>(end - begin));
-    add_done(end - begin);
-  }
+  for_each_touch(span, [&](MutableByteSpan wanted, uint64_t offset) {
+    copy_bytes(wanted.data(), chunk.data() + offset, wanted.size());
+    add_done(wanted.size());
+  });
   return {};
+}
+
+// Items are taken up in order: what belongs to later ones has not been touched.
+void OpenJob::wipe_written() noexcept {
+  for (size_t item = 0; item < taken(); ++item) {
+    for (const Span& span : plan_.batches.of(plan_.spans, item)) {
+      if (span.whole) wipe(memory_.subspan(static_cast<size_t>(span.destination), static_cast<size_t>(span.length())));
+      else for_each_touch(span, [](MutableByteSpan wanted, uint64_t) { wipe(wanted); });
+    }
+  }
 }
 
 Fault OpenJob::finish(Fault fault) noexcept {
@@ -147,11 +165,7 @@ Fault OpenJob::finish(Fault fault) noexcept {
       fault = std::move(changed);
     }
   }
-  if (fault && !sink_) {
-    for (const Copy& copy : copies_) {
-      wipe(memory_.subspan(static_cast<size_t>(copy.destination), static_cast<size_t>(copy.length)));
-    }
-  }
+  if (fault && !sink_) wipe_written();
   table_.reset();
   source_.reset();
   sink_.reset();

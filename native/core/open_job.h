@@ -10,7 +10,7 @@ namespace cryptotensors {
 
 class OpenJob final : public Job {
  public:
-  // Into memory. On failure every range that a copy names has been wiped. Throws std::invalid_argument for copies that
+  // Into memory. On failure all that had been written there has been wiped. Throws std::invalid_argument for copies that
   // check_copies refuses.
   OpenJob(std::shared_ptr<const Table> table, std::shared_ptr<const Source> source, MutableByteSpan destination,
           std::vector<Copy> copies, unsigned threads);
@@ -25,8 +25,11 @@ class OpenJob final : public Job {
   Fault finish(Fault fault) noexcept override;
 
  private:
+  void wipe_written() noexcept;
   Fault open_together(std::span<const Span> spans, Worker& worker);
   Fault open_aside(const Span& span, Worker& worker);
+  template <typename Use>
+  void for_each_touch(const Span& span, Use use) const;
   bool goes_in_place(std::span<const Span> spans, uint64_t length) const noexcept;
 
   // Let go of when the job ends, so that a file that was closed meanwhile is closed then.

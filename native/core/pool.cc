@@ -115,13 +115,18 @@ void Pool::start(std::shared_ptr<Job> job) {
 
 void Pool::run(std::shared_ptr<Job> job) {
   Lock lock(mutex_);
+  // The only thing that can fail, and before anything was begun.
   std::unique_ptr<Worker> worker = borrow_worker(lock);
   // The caller plans by itself: for a single item no other thread needs to wake up.
   Task task;
   if (take(job, task)) perform(task, *worker, lock);
   if (job->phase_ == Job::Phase::running && job->items_ - job->next_ > 1 && job->thread_limit_ > 1) {
-    wake(job->items_ - job->next_ - 1);
-    queue(job);
+    try {
+      queue(job);
+      wake(job->items_ - job->next_ - 1);
+    } catch (const std::bad_alloc&) {
+      // The caller does all of it.
+    }
   }
   while (job->phase_ != Job::Phase::ended) {
     if (take(job, task)) perform(task, *worker, lock);
@@ -144,16 +149,19 @@ void Pool::stop(std::chrono::milliseconds patience) {
 }
 
 void Pool::queue(std::shared_ptr<Job> job) {
+  jobs_.push_back(job);
   job->queued_ = true;
-  jobs_.push_back(std::move(job));
 }
 
-// Threads come to life when there is work that no sleeping one takes.
+// Threads come to life when there is work that no sleeping one takes. One that was called for other work is not counted upon.
 void Pool::wake(size_t tasks) noexcept {
-  for (size_t i = std::min<size_t>(tasks, sleeping_); i > 0; --i) work_there_.notify_one();
+  const auto called = static_cast<unsigned>(std::min<size_t>(tasks, sleeping_));
+  sleeping_ -= called;
+  called_ += called;
+  for (unsigned i = 0; i < called; ++i) work_there_.notify_one();
   if (stopping_) return;
   try {
-    for (size_t i = sleeping_; i < tasks && live_ < size_locked(); ++i) {
+    for (size_t i = called; i < tasks && live_ < size_locked(); ++i) {
       threads_.emplace_back([this] { work(); });
       ++live_;
     }
@@ -181,8 +189,9 @@ void Pool::work() {
         lock.lock();
       } else {
         ++sleeping_;
-        work_there_.wait(lock);
-        --sleeping_;
+        work_there_.wait(lock, [this] { return called_ > 0 || stopping_; });
+        if (called_ > 0) --called_;
+        else --sleeping_;
       }
     }
   }

@@ -47,6 +47,8 @@ class Job {
   virtual Fault finish(Fault fault) noexcept { return fault; }
 
   void set_total(uint64_t bytes) noexcept { total_.store(bytes, std::memory_order_relaxed); }
+  // How many items were taken up, from the first on. For `finish`: nobody takes one any more.
+  size_t taken() const noexcept { return next_; }
   void add_done(uint64_t bytes) noexcept { done_.fetch_add(bytes, std::memory_order_relaxed); }
   // Whether an item under way may as well stop.
   bool stopped() const noexcept { return stopped_.load(std::memory_order_relaxed); }
@@ -144,7 +146,8 @@ class Pool {
   std::vector<std::unique_ptr<Worker>> idle_workers_;
   // 0: not determined yet.
   unsigned size_ = 0;
-  unsigned live_ = 0, sleeping_ = 0;
+  // `called_`: sleepers that were told to wake up and have not done so yet; they are no longer counted in `sleeping_`.
+  unsigned live_ = 0, sleeping_ = 0, called_ = 0;
   bool stopping_ = false;
 };
 

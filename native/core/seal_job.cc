@@ -236,11 +236,11 @@ Fault SealJob::finish(Fault fault) noexcept {
   for (const auto& source : spec_.sources) {
     if (!fault) fault = source->check_unchanged();
   }
-  if (fault) {
-    for (const SealItem& item : spec_.items) {
-      const MutableByteSpan memory = spec_.sink->memory();
-      if (memory.empty()) break;
-      wipe(memory.subspan(static_cast<size_t>(item.destination), static_cast<size_t>(item.length)));
+  const MutableByteSpan memory = spec_.sink->memory();
+  // Items are taken up in order: what belongs to later ones has not been touched.
+  for (size_t item = 0; fault && !memory.empty() && item < taken(); ++item) {
+    for (const Part& part : batches_.of(parts_, item)) {
+      wipe(memory.subspan(static_cast<size_t>(spec_.items[part.item].destination + part.begin), part.length()));
     }
   }
   spec_ = {};
