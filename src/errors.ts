@@ -47,6 +47,7 @@ export type ErrorCode =
   | 'Closed'
   | 'OutOfMemory'
   | 'OutOfDescriptors'
+  | 'Detached'
   | 'NativeUnavailable';
 
 /** What an error says besides its message. All fields are safe to log: never a key, never plaintext. */

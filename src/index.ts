@@ -4,7 +4,8 @@
  * @packageDocumentation
  */
 export { safeOpen, safeOpenSync } from './read/safe-open.js';
-export type { OpenInput } from './model/input.js';
+export type { InputOptions, SafeOpenOptions } from './read/safe-open.js';
+export type { BytesInput, OpenInput } from './model/input.js';
 export type { AuditEvent, AuditListener } from './model/audit.js';
 export type { OpenOptions, PolicyOptions } from './open/options.js';
 export type { ReadOptions } from './read/options.js';
@@ -15,6 +16,8 @@ export { SafeSlice } from './read/safe-slice.js';
 export type { AttachOptions, SharedModel } from './open/share.js';
 export type { SliceArguments } from './read/safe-slice.js';
 export { Tensor } from './read/tensor.js';
+export { wipeTensors, wipeTensorsSync } from './read/wipe.js';
+export type { Tensors } from './read/wipe.js';
 export type { TensorData } from './read/tensor.js';
 export type { Check } from './model/model.js';
 export { load, loadFile, loadFileSync, loadSync } from './read/eager.js';

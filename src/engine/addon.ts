@@ -140,6 +140,10 @@ export interface Addon {
   /** Bytes in all; 0 until that is known. */
   jobTotal(job: Handle<'job'>): number;
 
+  /** Overwrites with zeros and, if told so, gives the pages back to the system. */
+  wipeJob(bytes: Uint8Array, release: boolean): JobHandle<undefined>;
+  /** Gives the pages back to the system, where it has a call for that. */
+  release(bytes: Uint8Array): void;
   /**
    * The first offset in `buffer` whose address is a multiple of `alignment`. With 2 MiB, huge pages are asked for from
    * there on.

@@ -9,12 +9,15 @@ export class NativeSource extends NativeObject<'source'> implements Source {
   readonly size: number;
   readonly path: string | undefined;
   readonly #addon: Addon;
+  /** What it reads from, if that is memory. */
+  readonly memory: Uint8Array | null;
 
-  constructor(addon: Addon, handle: SourceHandle, path: string | undefined) {
+  constructor(addon: Addon, handle: SourceHandle, path: string | undefined, memory: Uint8Array | null = null) {
     super(handle, (source) => addon.closeSource(source));
     this.#addon = addon;
     this.size = addon.sourceSize(handle);
     this.path = path;
+    this.memory = memory;
   }
 
   status(): FileStatus | null {
@@ -29,22 +32,25 @@ export class NativeSource extends NativeObject<'source'> implements Source {
 /** A new file, or memory, to write to. */
 export class NativeSink extends NativeObject<'sink'> implements Sink {
   readonly #addon: Addon;
+  /** What it writes to, if that is memory. */
+  readonly memory: Uint8Array | null;
 
-  constructor(addon: Addon, handle: SinkHandle) {
+  constructor(addon: Addon, handle: SinkHandle, memory: Uint8Array | null = null) {
     super(handle, (sink) => addon.closeSink(sink));
     this.#addon = addon;
+    this.memory = memory;
   }
 
   allocate(size: number): void {
-    runJob(this.#addon, this.#allocateJob(size), UNCONTROLLED);
+    runJob(this.#addon, () => this.#allocateJob(size), UNCONTROLLED);
   }
 
   async allocateAsync(size: number): Promise<void> {
-    await startJob(this.#addon, this.#allocateJob(size), UNCONTROLLED);
+    await startJob(this.#addon, () => this.#allocateJob(size), UNCONTROLLED);
   }
 
   #allocateJob(size: number) {
-    return guarded(() => this.#addon.sinkAllocateJob(this.handle, size));
+    return this.#addon.sinkAllocateJob(this.handle, size);
   }
 
   write(offset: number, bytes: Uint8Array): void {
@@ -52,15 +58,15 @@ export class NativeSink extends NativeObject<'sink'> implements Sink {
   }
 
   sync(): void {
-    runJob(this.#addon, this.#syncJob(), UNCONTROLLED);
+    runJob(this.#addon, () => this.#syncJob(), UNCONTROLLED);
   }
 
   async syncAsync(): Promise<void> {
-    await startJob(this.#addon, this.#syncJob(), UNCONTROLLED);
+    await startJob(this.#addon, () => this.#syncJob(), UNCONTROLLED);
   }
 
   #syncJob() {
-    return guarded(() => this.#addon.sinkSyncJob(this.handle));
+    return this.#addon.sinkSyncJob(this.handle);
   }
 
   status(): FileStatus | null {

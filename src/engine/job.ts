@@ -11,15 +11,20 @@ export interface JobControl {
 
 const PROGRESS_INTERVAL_MS = 50;
 
-/** Starts a job on the pool's threads. */
+/**
+ * Starts a job on the pool's threads.
+ *
+ * @param make the job, over memory that nobody can take away: see memory.ts
+ */
 export async function startJob<Result>(
   addon: Addon,
-  job: JobHandle<Result>,
+  make: () => JobHandle<Result>,
   { signal, onProgress }: JobControl,
 ): Promise<Result> {
+  const job = guarded(make);
   const cancel = (): void => addon.cancelJob(job);
   const progress = onProgress && new Progress(addon, job, onProgress, cancel);
-  // A job that is cancelled before it is started reads nothing; it only wipes its destination.
+  // A job that is cancelled before it is started does nothing.
   if (signal?.aborted) cancel();
   const ignore = onAbort(signal, cancel);
   try {
@@ -34,9 +39,19 @@ export async function startJob<Result>(
   }
 }
 
-/** Runs a job, blocking. A signal that is aborted already cancels it. */
-export function runJob<Result>(addon: Addon, job: JobHandle<Result>, { signal, onProgress }: JobControl): Result {
-  if (signal?.aborted) addon.cancelJob(job);
+/**
+ * Runs a job, blocking. A signal that is aborted already cancels it.
+ *
+ * @param make called when the caller's code has run for the last time: the job may be over any memory
+ */
+export function runJob<Result>(
+  addon: Addon,
+  make: () => JobHandle<Result>,
+  { signal, onProgress }: JobControl,
+): Result {
+  const isAborted = signal?.aborted === true;
+  const job = guarded(make);
+  if (isAborted) addon.cancelJob(job);
   const result = guarded(() => addon.runJob(job));
   if (onProgress) reportEnd(addon, job, onProgress);
   return result;

@@ -1,14 +1,78 @@
+/**
+ * JavaScript memory that other threads may work on.
+ *
+ * A pointer into JavaScript's memory is good until JavaScript runs again: any line of code can transfer an `ArrayBuffer`, shrink
+ * a resizable one or grow a WebAssembly memory, and what was there is unmapped. Threads that work while JavaScript runs therefore
+ * get memory of two kinds only: *shared* memory, which never goes away while somebody refers to it, and *private* memory, an
+ * `ArrayBuffer` that no code outside the library has a reference to. docs/security-memory.md says which it is per entry point.
+ *
+ * What is asked of buffers and views here is asked by the language's own getters, as they were when the library was loaded:
+ * a subclass may answer what it likes, and a species would be handed the buffer.
+ */
+import { types } from 'node:util';
 import { CryptoTensorsError } from '../errors.js';
 import { EngineFault } from './fault.js';
 
-/** Refuses memory that could go away under a job. */
-export function checkMemory(bytes: Uint8Array): void {
-  const { buffer } = bytes;
-  if (buffer instanceof ArrayBuffer && buffer.resizable) {
-    throw new EngineFault(
-      'InvalidOption',
-      'a resizable ArrayBuffer cannot be worked on: it could shrink meanwhile. Use one of fixed length',
-    );
+const { ArrayBuffer, SharedArrayBuffer, Uint8Array, DataView, structuredClone } = globalThis;
+
+type Getter<Value> = (target: object) => Value;
+
+function getterOf<Value>(prototype: object, name: string): Getter<Value> {
+  const descriptor = Object.getOwnPropertyDescriptor(prototype, name) as { readonly get: () => unknown };
+  const read = descriptor.get;
+  return (target) => Reflect.apply(read, target, []) as Value;
+}
+
+const typedArray = Object.getPrototypeOf(Uint8Array.prototype) as object;
+const arrayGetters = gettersOf(typedArray);
+const { at } = typedArray as { at: (index: number) => unknown };
+const firstElement = (array: object): unknown => Reflect.apply(at, array, [0]);
+const dataViewGetters = gettersOf(DataView.prototype);
+const bufferLength = getterOf<number>(ArrayBuffer.prototype, 'byteLength');
+const sharedLength = getterOf<number>(SharedArrayBuffer.prototype, 'byteLength');
+const isResizableBuffer = getterOf<boolean>(ArrayBuffer.prototype, 'resizable');
+
+function gettersOf(prototype: object) {
+  return {
+    buffer: getterOf<ArrayBufferLike>(prototype, 'buffer'),
+    byteOffset: getterOf<number>(prototype, 'byteOffset'),
+    byteLength: getterOf<number>(prototype, 'byteLength'),
+  };
+}
+
+/** Memory as callers give it. */
+export type Memory = ArrayBufferLike | ArrayBufferView;
+
+export function isMemory(value: unknown): value is Memory {
+  return ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value);
+}
+
+/** Buffers that nothing outside the library refers to. */
+const privateBuffers = new WeakSet<ArrayBufferLike>();
+
+/** The buffer under some memory, asked of the language. */
+export function bufferOf(memory: Memory): ArrayBufferLike {
+  if (!ArrayBuffer.isView(memory)) return memory;
+  return types.isDataView(memory) ? dataViewGetters.buffer(memory) : arrayGetters.buffer(memory);
+}
+
+/**
+ * The bytes of some memory, by a view that is nothing but a `Uint8Array`.
+ *
+ * @param limit of a buffer that is longer than a typed array can be, as many bytes are seen
+ * @returns null if the memory has been transferred away
+ */
+export function bytesOf(memory: Memory, limit = Infinity): Uint8Array | null {
+  const buffer = bufferOf(memory);
+  try {
+    if (!ArrayBuffer.isView(memory)) return new Uint8Array(buffer, 0, Math.min(byteLengthOf(buffer), limit));
+    if (!types.isDataView(memory)) {
+      return new Uint8Array(buffer, arrayGetters.byteOffset(memory), arrayGetters.byteLength(memory));
+    }
+    return new Uint8Array(buffer, dataViewGetters.byteOffset(memory), dataViewGetters.byteLength(memory));
+  } catch {
+    // Neither the constructor nor the getters of a DataView accept what is detached.
+    return null;
   }
 }
 
@@ -28,4 +92,108 @@ export function allocated<Memory>(byteLength: number, make: () => Memory): Memor
       { expected: `${byteLength} bytes`, cause },
     );
   }
+}
+
+function byteLengthOf(buffer: ArrayBufferLike): number {
+  return types.isSharedArrayBuffer(buffer) ? sharedLength(buffer) : bufferLength(buffer);
+}
+
+/**
+ * Part of some bytes, by a plain view. Not `subarray`, which asks the species.
+ *
+ * @throws {CryptoTensorsError} `Detached`
+ */
+export function part(bytes: Uint8Array, start: number, length: number): Uint8Array {
+  const buffer = arrayGetters.buffer(bytes);
+  if (isDetached(buffer)) {
+    throw new CryptoTensorsError('Detached', 'memory was transferred away while it was being worked on');
+  }
+  return new Uint8Array(buffer, arrayGetters.byteOffset(bytes) + start, length);
+}
+
+/** Whether it was transferred away, or, for a view, shrunk away. Of an empty view too. */
+export function isDetached(memory: Memory): boolean {
+  try {
+    if (!ArrayBuffer.isView(memory)) new Uint8Array(memory, 0, 0);
+    else if (types.isDataView(memory)) dataViewGetters.byteLength(memory);
+    else firstElement(memory);
+    return false;
+  } catch {
+    // All three refuse memory that is not there.
+    return true;
+  }
+}
+
+export function isShared(memory: Memory): boolean {
+  return types.isSharedArrayBuffer(bufferOf(memory));
+}
+
+export function isResizable(memory: Memory): boolean {
+  const buffer = bufferOf(memory);
+  return types.isArrayBuffer(buffer) && isResizableBuffer(buffer);
+}
+
+/** Whether threads may work on it while JavaScript runs. */
+export function isSafe(memory: Memory): boolean {
+  return isShared(memory) || privateBuffers.has(bufferOf(memory));
+}
+
+/** Marks memory that the library made and has shown to nobody. @returns it */
+export function keepPrivate<Bytes extends Uint8Array>(bytes: Bytes): Bytes {
+  privateBuffers.add(bufferOf(bytes));
+  return bytes;
+}
+
+/** To be called before private memory is handed out: from then on it is anybody's. */
+export function letOut(bytes: Uint8Array): void {
+  privateBuffers.delete(bufferOf(bytes));
+}
+
+/**
+ * Takes a caller's memory over: the whole buffer moves to a new one, which nobody else has, and the caller's is empty from then on.
+ *
+ * @returns the same bytes, in private memory; null if they cannot be moved: memory of WebAssembly, resizable memory, memory that is
+ * marked as untransferable, such as the pool of small `Buffer`s
+ */
+export function takeOver(bytes: Uint8Array): Uint8Array | null {
+  const buffer = bufferOf(bytes);
+  if (isResizable(buffer) || types.isSharedArrayBuffer(buffer)) return null;
+  const byteOffset = arrayGetters.byteOffset(bytes);
+  const byteLength = arrayGetters.byteLength(bytes);
+  let taken: ArrayBuffer;
+  try {
+    // Not ArrayBuffer.prototype.transfer: that of Node.js 22 empties what is marked as untransferable.
+    taken = structuredClone(buffer, { transfer: [buffer] });
+  } catch {
+    return null;
+  }
+  // Node.js 20 copies what is marked as untransferable.
+  if (!isDetached(buffer)) return null;
+  return keepPrivate(new Uint8Array(taken, byteOffset, byteLength));
+}
+
+/**
+ * Refuses memory that could go away under a job that runs while JavaScript does.
+ *
+ * @throws EngineFault `InvalidOption`
+ */
+export function checkSafe(bytes: Uint8Array, name: string): void {
+  if (isSafe(bytes)) return;
+  throw new EngineFault(
+    'InvalidOption',
+    `${name} is memory that could be taken away meanwhile: it must be shared, or the library's own`,
+  );
+}
+
+/**
+ * Refuses memory that can shrink, in any form.
+ *
+ * @throws EngineFault `InvalidOption`
+ */
+export function checkMemory(bytes: Uint8Array): void {
+  if (!isResizable(bytes)) return;
+  throw new EngineFault(
+    'InvalidOption',
+    'a resizable ArrayBuffer cannot be worked on: it could shrink meanwhile. Use one of fixed length',
+  );
 }

@@ -2,7 +2,7 @@ import type { Addon, SourceHandle, TableOrFault } from './addon.js';
 import { guarded, promised } from './native-fault.js';
 import { NativeSink, NativeSource } from './files.js';
 import { runJob, startJob, UNCONTROLLED } from './job.js';
-import { allocated, checkMemory } from './memory.js';
+import { allocated, checkMemory, checkSafe, isSafe, keepPrivate } from './memory.js';
 import { handleOf } from './native-object.js';
 import { NativeSecret } from './secret.js';
 import { NativeSharing } from './sharing.js';
@@ -100,12 +100,13 @@ export class NativeEngine implements Engine {
   }
 
   ed25519Verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
-    return runJob(this.#addon, this.#addon.ed25519VerifyJob(publicKey, message, signature), UNCONTROLLED);
+    return runJob(this.#addon, () => this.#addon.ed25519VerifyJob(publicKey, message, signature), UNCONTROLLED);
   }
 
   async ed25519VerifyAsync(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): Promise<boolean> {
-    for (const bytes of [publicKey, message, signature]) checkMemory(bytes);
-    return startJob(this.#addon, this.#addon.ed25519VerifyJob(publicKey, message, signature), UNCONTROLLED);
+    // The key and the signature are copied by the job.
+    const text = isSafe(message) ? message : Uint8Array.from(message);
+    return startJob(this.#addon, () => this.#addon.ed25519VerifyJob(publicKey, text, signature), UNCONTROLLED);
   }
 
   agreementPublicKey(curve: AgreementCurve, secret: Secret): Uint8Array | null {
@@ -131,33 +132,40 @@ export class NativeEngine implements Engine {
   }
 
   async openFile(path: string): Promise<Source> {
-    return this.#source(await startJob(this.#addon, this.#addon.openFileJob(path), UNCONTROLLED), path);
+    return this.#source(await startJob(this.#addon, () => this.#addon.openFileJob(path), UNCONTROLLED), path);
   }
 
   openFileSync(path: string): Source {
-    return this.#source(runJob(this.#addon, this.#addon.openFileJob(path), UNCONTROLLED), path);
+    return this.#source(
+      runJob(this.#addon, () => this.#addon.openFileJob(path), UNCONTROLLED),
+      path,
+    );
   }
 
   openBytes(bytes: Uint8Array): Source {
-    checkMemory(bytes);
-    return this.#source(this.#addon.openBytes(bytes), undefined);
+    return this.#source(this.#addon.openBytes(bytes), undefined, bytes);
   }
 
-  #source(handle: SourceHandle, path: string | undefined): Source {
-    return new NativeSource(this.#addon, handle, path);
+  #source(handle: SourceHandle, path: string | undefined, memory: Uint8Array | null = null): Source {
+    return new NativeSource(this.#addon, handle, path, memory);
   }
 
   async readRaw(source: Source, offset: number, destination: Uint8Array): Promise<void> {
-    await startJob(this.#addon, this.#readRawJob(source, offset, destination), UNCONTROLLED);
+    if (isBorrowed(source)) {
+      this.readRawSync(source, offset, destination);
+      return;
+    }
+    checkSafe(destination, 'the destination');
+    await startJob(this.#addon, () => this.#readRawJob(source, offset, destination), UNCONTROLLED);
   }
 
   readRawSync(source: Source, offset: number, destination: Uint8Array): void {
-    runJob(this.#addon, this.#readRawJob(source, offset, destination), UNCONTROLLED);
+    checkMemory(destination);
+    runJob(this.#addon, () => this.#readRawJob(source, offset, destination), UNCONTROLLED);
   }
 
   #readRawJob(source: Source, offset: number, destination: Uint8Array) {
-    checkMemory(destination);
-    return guarded(() => this.#addon.readRawJob(handleOf(source, 'source'), offset, destination));
+    return this.#addon.readRawJob(handleOf(source, 'source'), offset, destination);
   }
 
   map(source: Source, offset: number, length: number): Uint8Array {
@@ -181,7 +189,7 @@ export class NativeEngine implements Engine {
 
   memorySink(bytes: Uint8Array): Sink {
     checkMemory(bytes);
-    return new NativeSink(this.#addon, this.#addon.memorySink(bytes));
+    return new NativeSink(this.#addon, this.#addon.memorySink(bytes), bytes);
   }
 
   createTable(spec: TableSpec): { table: TensorTable } | { fault: RecordFault } {
@@ -191,8 +199,9 @@ export class NativeEngine implements Engine {
 
   async createTableAsync(spec: TableSpec): Promise<{ table: TensorTable } | { fault: RecordFault }> {
     const { dataStart, begin, end, encryption, integrity } = spec;
-    const job = this.#addon.createTableJob(dataStart, begin, end, encryption, integrity);
-    return this.#table(await startJob(this.#addon, job, UNCONTROLLED));
+    // The texts and records are the format layer's own: nobody else has them.
+    const make = () => this.#addon.createTableJob(dataStart, begin, end, encryption, integrity);
+    return this.#table(await startJob(this.#addon, make, UNCONTROLLED));
   }
 
   #table({ table, fault }: TableOrFault): { table: TensorTable } | { fault: RecordFault } {
@@ -200,65 +209,64 @@ export class NativeEngine implements Engine {
   }
 
   async read(request: ReadRequest): Promise<void> {
-    await startJob(this.#addon, this.#readJob(request), request);
+    checkSafe(request.destination, 'the destination');
+    checkKept([request.source]);
+    await startJob(this.#addon, () => this.#readJob(request), request);
   }
 
   readSync(request: ReadRequest): void {
-    runJob(this.#addon, this.#readJob(request), request);
+    checkMemory(request.destination);
+    runJob(this.#addon, () => this.#readJob(request), request);
   }
 
   #readJob({ table, source, destination, copies, threads }: ReadRequest) {
-    checkMemory(destination);
-    return guarded(() =>
-      this.#addon.readJob(handleOf(table, 'table'), handleOf(source, 'source'), destination, copies, threads),
-    );
+    return this.#addon.readJob(handleOf(table, 'table'), handleOf(source, 'source'), destination, copies, threads);
   }
 
   async unseal(request: UnsealRequest): Promise<void> {
-    await startJob(this.#addon, this.#unsealJob(request), request);
+    checkKept([request.source, request.sink]);
+    await startJob(this.#addon, () => this.#unsealJob(request), request);
   }
 
   unsealSync(request: UnsealRequest): void {
-    runJob(this.#addon, this.#unsealJob(request), request);
+    runJob(this.#addon, () => this.#unsealJob(request), request);
   }
 
   #unsealJob({ table, source, sink, tensors, threads }: UnsealRequest) {
-    return guarded(() =>
-      this.#addon.unsealJob(
-        handleOf(table, 'table'),
-        handleOf(source, 'source'),
-        handleOf(sink, 'sink'),
-        tensors,
-        threads,
-      ),
+    return this.#addon.unsealJob(
+      handleOf(table, 'table'),
+      handleOf(source, 'source'),
+      handleOf(sink, 'sink'),
+      tensors,
+      threads,
     );
   }
 
   async seal(request: SealRequest): Promise<Uint8Array> {
-    return startJob(this.#addon, this.#sealJob(request), request);
+    checkKept([...request.sources, request.sink]);
+    return startJob(this.#addon, () => this.#sealJob(request), request);
   }
 
   sealSync(request: SealRequest): Uint8Array {
-    return runJob(this.#addon, this.#sealJob(request), request);
+    return runJob(this.#addon, () => this.#sealJob(request), request);
   }
 
   #sealJob({ sources, sink, items, encryption, integrity, threads }: SealRequest) {
-    return guarded(() =>
-      this.#addon.sealJob(
-        sources.map((source) => handleOf(source, 'source')),
-        handleOf(sink, 'sink'),
-        items,
-        encryption && { ...encryption, master: handleOf(encryption.master, 'secret') },
-        integrity,
-        threads,
-      ),
+    return this.#addon.sealJob(
+      sources.map((source) => handleOf(source, 'source')),
+      handleOf(sink, 'sink'),
+      items,
+      encryption && { ...encryption, master: handleOf(encryption.master, 'secret') },
+      integrity,
+      threads,
     );
   }
 
   allocate(byteLength: number, shared: boolean): Uint8Array {
     const size = byteLength + alignmentOf(byteLength);
     const buffer = allocated(byteLength, () => (shared ? new SharedArrayBuffer(size) : new ArrayBuffer(size)));
-    return this.#align(buffer, byteLength);
+    const bytes = this.#align(buffer, byteLength);
+    return shared ? bytes : keepPrivate(bytes);
   }
 
   allocateUnsafe(byteLength: number): Uint8Array {
@@ -267,7 +275,7 @@ export class NativeEngine implements Engine {
     const whole = allocated(byteLength, () => Buffer.allocUnsafeSlow(size));
     const view = this.#align(whole.buffer, byteLength);
     whole.fill(0, 0, view.byteOffset).fill(0, view.byteOffset + byteLength);
-    return view;
+    return keepPrivate(view);
   }
 
   #align(buffer: ArrayBufferLike, byteLength: number): Uint8Array {
@@ -276,6 +284,33 @@ export class NativeEngine implements Engine {
 
   wipe(bytes: Uint8Array): void {
     this.#addon.wipe(bytes);
+  }
+
+  wipeAll(bytes: Uint8Array, release: boolean): void {
+    runJob(this.#addon, () => this.#addon.wipeJob(bytes, release), UNCONTROLLED);
+  }
+
+  async wipeAllAsync(bytes: Uint8Array, release: boolean): Promise<void> {
+    checkSafe(bytes, 'what is to be wiped');
+    await startJob(this.#addon, () => this.#addon.wipeJob(bytes, release), UNCONTROLLED);
+  }
+
+  release(bytes: Uint8Array): void {
+    this.#addon.release(bytes);
+  }
+}
+
+/** Whether it reads memory, or writes to memory, that can be taken away. */
+function isBorrowed(place: Source | Sink): boolean {
+  const memory = place instanceof NativeSource || place instanceof NativeSink ? place.memory : null;
+  return memory !== null && !isSafe(memory);
+}
+
+function checkKept(places: readonly (Source | Sink)[]): void {
+  for (const place of places) {
+    if (place instanceof NativeSource || place instanceof NativeSink) {
+      if (place.memory !== null) checkSafe(place.memory, 'what is read or written');
+    }
   }
 }
 

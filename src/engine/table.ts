@@ -19,8 +19,8 @@ export class NativeTable extends NativeObject<'table'> implements TensorTable {
   }
 
   async unwrapAsync(master: Secret): Promise<number> {
-    const job = guarded(() => this.#addon.unwrapTableJob(this.handle, handleOf(master, 'secret')));
-    return startJob(this.#addon, job, UNCONTROLLED);
+    const make = () => this.#addon.unwrapTableJob(this.handle, handleOf(master, 'secret'));
+    return startJob(this.#addon, make, UNCONTROLLED);
   }
 
   wrappedDeks(): Uint8Array {

@@ -139,8 +139,11 @@ export interface TensorTable {
 /**
  * One read: any number of byte ranges of any number of tensors, verified, decrypted and copied to one destination.
  *
- * On success every chunk that was touched has passed its check. On failure or abort the whole destination range that
- * the request names has been wiped and no thread touches it any more.
+ * On success every chunk that was touched has passed its check. On failure or abort whatever had been written to the destination
+ * has been wiped, by the job's own threads, and no thread touches it any more.
+ *
+ * The awaiting form takes shared memory and the library's own (memory.ts) as its destination, the blocking form any memory that
+ * is not resizable.
  */
 export interface ReadRequest {
   table: TensorTable;
@@ -190,7 +193,15 @@ export interface SealRequest {
 /** Thrown (or rejected with) by engines when a job fails; the reader turns it into a `CryptoTensorsError` with names. */
 export interface JobFault {
   code:
-    'BadTag' | 'BadDigest' | 'FileChanged' | 'FileError' | 'Closed' | 'AbortError' | 'OutOfMemory' | 'InvalidOption';
+    | 'BadTag'
+    | 'BadDigest'
+    | 'FileChanged'
+    | 'FileError'
+    | 'Closed'
+    | 'AbortError'
+    | 'OutOfMemory'
+    | 'Detached'
+    | 'InvalidOption';
   message: string;
   /** Tensor index, or -1. */
   tensor: number;
@@ -303,14 +314,20 @@ export interface Engine extends KeyAgreement {
   ed25519PublicKey(seed: Secret): Uint8Array;
   ed25519Sign(seed: Secret, message: Uint8Array): Uint8Array;
   ed25519Verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
-  /** The same on a pool thread. `message` must not change meanwhile. */
+  /** The same on a pool thread, for a `message` that is shared or the library's own; a copy of any other. */
   ed25519VerifyAsync(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): Promise<boolean>;
   digest(algorithm: DigestAlgorithm, bytes: Uint8Array): Uint8Array;
 
   /** Opens a regular file for reading. Throws a JobFault with `FileError`. */
   openFile(path: string): Promise<Source>;
   openFileSync(path: string): Source;
-  /** The bytes are referred to, not copied; each chunk is copied to private memory before it is verified. */
+  /**
+   * Bytes to read from, referred to, not copied; each chunk is copied to private memory before it is verified.
+   *
+   * Memory that can be taken away (memory.ts: neither shared nor the library's own) is *borrowed*: it serves the forms that block,
+   * and `readRaw`, which then reads on the calling thread. Awaiting forms refuse it. If it goes away all the same, the next use
+   * throws a JobFault with `Detached`.
+   */
   openBytes(bytes: Uint8Array): Source;
   /** Fills all of `destination` from `offset`, unverified bytes: for headers. A short read is `FileChanged`. */
   readRaw(source: Source, offset: number, destination: Uint8Array): Promise<void>;
@@ -329,6 +346,7 @@ export interface Engine extends KeyAgreement {
   readonly locksFiles: boolean;
   /** Removes a regular file of this user's that no sink holds, and says whether it did. Throws nothing. */
   removeAbandoned(path: string): boolean;
+  /** Memory to write to: any that is not resizable for blocking forms, shared or the library's own for awaiting ones. */
   memorySink(bytes: Uint8Array): Sink;
 
   createTable(spec: TableSpec): { table: TensorTable } | { fault: RecordFault };
@@ -350,7 +368,8 @@ export interface Engine extends KeyAgreement {
 
   /**
    * A zeroed buffer to read into, made by JavaScript, its data aligned to 2 MiB when it is that large (64 bytes
-   * otherwise), huge pages asked for before the first touch. The view starts at the aligned offset.
+   * otherwise), huge pages asked for before the first touch. The view starts at the aligned offset. The library's own until
+   * `letOut` (memory.ts).
    */
   allocate(byteLength: number, shared: boolean): Uint8Array;
   /**
@@ -358,6 +377,16 @@ export interface Engine extends KeyAgreement {
    * What lies around it in its buffer is zeroed.
    */
   allocateUnsafe(byteLength: number): Uint8Array;
-  /** Overwrites with zeros in a way that is not optimised out. */
+  /** Overwrites with zeros in a way that is not optimised out, on the calling thread: for what is small. */
   wipe(bytes: Uint8Array): void;
+  /**
+   * The same by the pool's threads.
+   *
+   * @param release gives the pages back to the system as well; for memory that JavaScript allocated
+   */
+  wipeAll(bytes: Uint8Array, release: boolean): void;
+  /** The same, for memory that is shared or the library's own. */
+  wipeAllAsync(bytes: Uint8Array, release: boolean): Promise<void>;
+  /** Gives the pages of memory that nobody looks at any more back to the system, where it has a call for that. */
+  release(bytes: Uint8Array): void;
 }

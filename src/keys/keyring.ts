@@ -1,6 +1,7 @@
 import { CryptoTensorsError } from '../errors.js';
 import type { Secret } from '../engine/types.js';
 import type { AeadAlgorithm, AgreementCurve } from '../format/vocabulary.js';
+import { NOT_CLONEABLE, notCloneable } from '../not-cloneable.js';
 import { describeKids, describeNames } from './describe.js';
 import type { KeyProvider } from './providers/types.js';
 import { statesAmong } from './state.js';
@@ -73,6 +74,8 @@ let release: (ring: KeyRing) => RingParts;
 export class KeyRing {
   #parts: RingParts | null;
   readonly #adopted: Secret[] = [];
+  /** @internal */
+  readonly [NOT_CLONEABLE] = notCloneable('a KeyRing: its keys stay in native memory. Load them in each thread');
 
   static {
     construct = (parts) => new KeyRing(parts, MAKER);

@@ -1,4 +1,6 @@
 import { argumentError, quote } from '../errors.js';
+import { isDetached } from '../engine/memory.js';
+import { detachedError } from '../engine/own.js';
 import type { Engine, Secret } from '../engine/types.js';
 import { resolvePath } from '../options.js';
 import { runAsync, runSync } from '../twin.js';
@@ -99,6 +101,7 @@ function* gather(input: unknown, name: string, gathered: Gathered): Twin<void> {
     const bytes = yield* readKeyFile(path, gathered.engine);
     gathered.addAndWipe(bytes, { where: quote(path), path });
   } else if (input instanceof Uint8Array) {
+    if (isDetached(input)) throw detachedError('a key text');
     gathered.addText(input, { where: `the ${name} option` });
   } else if (input instanceof KeyRing) {
     gathered.addRing(input);

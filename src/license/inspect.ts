@@ -10,6 +10,7 @@ import type { AgreementCurve } from '../format/vocabulary.js';
 import { readLicenseHeader } from '../open/detached.js';
 import { publicError } from '../model/faults.js';
 import { resolveInput } from '../model/input.js';
+import type { BytesInput } from '../model/input.js';
 import { bodyId } from '../open/license.js';
 import { licenseInfo } from '../model/license-info.js';
 import type { LicenseInfo } from '../model/license-info.js';
@@ -18,7 +19,7 @@ import type { Twin } from '../twin.js';
 import { Reserved } from '../format/vocabulary.js';
 
 /** The path or `file:` URL of a licence, or its bytes. */
-export type LicenseInput = string | URL | Uint8Array;
+export type LicenseInput = string | URL | BytesInput;
 
 /** What a licence says, **unverified**: anybody could have written it. No secret is in it. */
 export interface LicenseInspection extends LicenseInfo {

@@ -11,7 +11,8 @@ import { signMessage } from '../keys/sign.js';
 import type { SigningKey } from '../keys/types.js';
 import { checkPolicy } from '../policy/evaluate.js';
 import { createAccess } from '../open/access.js';
-import { resolveInput } from '../model/input.js';
+import { resolveModel } from '../model/input.js';
+import { readBlob } from '../model/source.js';
 import type { OpenInput } from '../model/input.js';
 import { bodyId } from '../open/license.js';
 import { closeModel } from '../model/model.js';
@@ -19,6 +20,7 @@ import { openHeaderOnly } from '../open/open-model.js';
 import type { Encryption, Model } from '../model/model.js';
 import { DETACHED_PADDING, HeaderTemplate } from '../rewrap/header.js';
 import { checkOptionNames } from '../options.js';
+import { NOT_CLONEABLE, notCloneable } from '../not-cloneable.js';
 import { runAsync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { ISSUER_OPTIONS, LICENSE_OPTIONS, checkIssuerOptions, readTerms } from './options.js';
@@ -50,6 +52,8 @@ export class LicenseIssuer implements Disposable {
   #parts: IssuerParts | null;
   /** The policy that was found to compile last: mostly all licences have the same. */
   #checkedPolicy: string | null = null;
+  /** @internal */
+  readonly [NOT_CLONEABLE] = notCloneable('a LicenseIssuer: make one in each thread, or post the licences');
 
   /** @internal Use `openLicenseIssuer`. */
   constructor(parts: IssuerParts) {
@@ -191,7 +195,8 @@ function* openIssuer(
   body: OpenInput,
   { keys, trust, encKid, signKid, signal }: LicenseIssuerOptions,
 ): Twin<LicenseIssuer> {
-  const input = resolveInput(body, 'body');
+  const given = resolveModel(body, 'body');
+  const input = typeof given === 'string' ? given : yield* readBlob(given, 'body');
   const engine = getEngine();
   const ring = yield* openKeyRing(keys, engine);
   try {

@@ -5,14 +5,14 @@ import { checkFunction, checkOptionNames, checkSignal, checkString } from '../op
 import { createAccess } from '../open/access.js';
 import type { Access } from '../open/access.js';
 import { naming, publicError } from '../model/faults.js';
-import { resolveInput } from '../model/input.js';
+import { resolveModel } from '../model/input.js';
 import type { OpenInput } from '../model/input.js';
 import { readUnplacedHeader } from '../open/detached.js';
 import { checkBody, enforceTerms } from '../open/license.js';
 import { licenseInfo } from '../model/license-info.js';
 import type { LicenseInfo } from '../model/license-info.js';
 import { startVerification } from '../open/signature.js';
-import { openSource } from '../model/source.js';
+import { openSource, readBlob } from '../model/source.js';
 import { runAsync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { readLicense } from './inspect.js';
@@ -61,7 +61,7 @@ export async function verifyLicense(
   checkString(options.signKid, 'options.signKid');
   checkFunction(options.now, 'options.now');
   checkSignal(options.signal);
-  if (options.body !== undefined) resolveInput(options.body, 'options.body');
+  if (options.body !== undefined) resolveModel(options.body, 'options.body');
   return runAsync(verify(license, options));
 }
 
@@ -109,7 +109,8 @@ export function* verifyTerms({ engine, path, header, keys, license }: ReadLicens
 }
 
 function* checkBodyOf({ engine, header }: ReadLicense, input: OpenInput): Twin<void> {
-  const target = resolveInput(input, 'options.body');
+  const given = resolveModel(input, 'options.body');
+  const target = typeof given === 'string' ? given : yield* readBlob(given, 'options.body');
   const path = typeof target === 'string' ? target : undefined;
   try {
     const source = yield* openSource(target, engine);

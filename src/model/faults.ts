@@ -108,6 +108,12 @@ export function publicError(error: unknown, context: FaultContext): unknown {
         `${text}: ${error.message}. Read fewer tensors at once, or one in slices`,
         { ...details, cause: error },
       );
+    case 'Detached':
+      return new CryptoTensorsError(
+        'Detached',
+        `${text}: ${error.message}. Leave memory alone until the work on it is done`,
+        details,
+      );
     case 'InvalidOption':
       return new CryptoTensorsError('InvalidOption', `${text}: ${error.message}`, details);
   }

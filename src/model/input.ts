@@ -1,14 +1,42 @@
+import { Blob } from 'node:buffer';
+import { types } from 'node:util';
 import { argumentError } from '../errors.js';
+import { bytesOf, isDetached } from '../engine/memory.js';
+import type { Memory } from '../engine/memory.js';
+import { detachedError } from '../engine/own.js';
 import { resolvePath } from '../options.js';
 
-/** A path or `file:` URL of a file or of a shard index (`*.index.json`), or a file's bytes. */
-export type OpenInput = string | URL | Uint8Array;
+/** A file's bytes in memory. */
+export type BytesInput = ArrayBufferLike | Uint8Array | DataView;
 
-/** @throws TypeError if `input` is neither a path nor bytes */
+/** A path or `file:` URL of a file or of a shard index (`*.index.json`), or a file's bytes. A `Blob` is for awaiting forms only. */
+export type OpenInput = string | URL | BytesInput | Blob;
+
+/**
+ * @returns a path, or a plain view of the bytes
+ * @throws {TypeError} if `input` is neither a path nor bytes
+ * @throws {CryptoTensorsError} `Detached` for memory that was transferred away
+ */
 export function resolveInput(input: unknown, name = 'input'): string | Uint8Array {
-  if (input instanceof Uint8Array) return input;
+  if (isBytes(input)) return inputBytes(input, name);
   if (typeof input !== 'string' && !(input instanceof URL)) {
-    throw argumentError(name, 'a path (string or file: URL) or a Uint8Array', input);
+    throw argumentError(name, 'a path (string or file: URL) or bytes (a Uint8Array, an ArrayBuffer)', input);
   }
   return resolvePath(input, name);
+}
+
+/** The same, of what may be a `Blob` too. */
+export function resolveModel(input: unknown, name = 'input'): string | Uint8Array | Blob {
+  return input instanceof Blob ? input : resolveInput(input, name);
+}
+
+/** Whether it is memory that holds bytes. Arrays of other elements are not: what their bytes mean depends on the machine. */
+export function isBytes(input: unknown): input is BytesInput {
+  return types.isUint8Array(input) || types.isAnyArrayBuffer(input) || types.isDataView(input);
+}
+
+function inputBytes(input: Memory, name: string): Uint8Array {
+  const bytes = isDetached(input) ? null : bytesOf(input);
+  if (bytes === null) throw detachedError(name);
+  return bytes;
 }

@@ -1,16 +1,39 @@
+import { Blob } from 'node:buffer';
 import { LENGTH_BYTES } from '../format/canonical.js';
 import { headerSteps, readHeaderLength } from '../format/header.js';
 import type { Header } from '../format/header.js';
+import { keepPrivate } from '../engine/memory.js';
 import type { Engine, Source } from '../engine/types.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
 
-/** Opens a path, or bytes in memory. What the engine throws names no file yet: see `publicError`. */
+/**
+ * Opens a path, or bytes in memory. The bytes are read where they are: whoever reads more of them than a header gives `ownBytes`.
+ * What the engine throws names no file yet: see `publicError`.
+ */
 export function* openSource(input: string | Uint8Array, engine: Engine): Twin<Source> {
   if (typeof input !== 'string') return engine.openBytes(input);
   return yield* step(
     () => engine.openFileSync(input),
     () => engine.openFile(input),
+  );
+}
+
+/**
+ * What is in a `Blob`, in memory of the library's own. Memory passes.
+ *
+ * @throws TypeError for a `Blob` in the form that blocks, which cannot read it
+ */
+export function* readBlob(input: Uint8Array | Blob, name: string): Twin<Uint8Array> {
+  if (!(input instanceof Blob)) return input;
+  return yield* step(
+    () => {
+      throw new TypeError(
+        `${name} is a Blob, which only awaiting can read: use the form without Sync, or give its bytes`,
+      );
+    },
+    // The language's own method: what it makes nobody else has.
+    async () => keepPrivate(new Uint8Array(await Blob.prototype.arrayBuffer.call(input))),
   );
 }
 
@@ -33,9 +56,10 @@ export function* readLength(engine: Engine, source: Source): Twin<number> {
   return readHeaderLength(prefix, source.size);
 }
 
-/** Fills `destination` with stored bytes, unverified. */
+/** Fills `destination`, which nobody else has, with stored bytes, unverified. */
 export function* readRaw(engine: Engine, source: Source, offset: number, destination: Uint8Array): Twin<void> {
   if (destination.byteLength === 0) return;
+  keepPrivate(destination);
   yield* step(
     () => engine.readRawSync(source, offset, destination),
     () => engine.readRaw(source, offset, destination),

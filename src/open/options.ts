@@ -4,6 +4,7 @@ import { checkBoolean, checkFunction, checkInteger, checkOptionNames, checkSigna
 import { CryptoTensorsError } from '../errors.js';
 import type { AuditListener } from '../model/audit.js';
 import { resolveInput } from '../model/input.js';
+import type { BytesInput } from '../model/input.js';
 import { parsePins } from '../model/pin.js';
 
 /** Options of everything that opens a file. */
@@ -23,12 +24,12 @@ export interface OpenOptions {
    * then gives its data only. Of its own header the length counts, the rest is not read; who signed what is said and
    * checked in the detached one. For a single file, not for a sharded model.
    */
-  header?: string | URL | Uint8Array;
+  header?: string | URL | BytesInput;
   /**
    * A licence, in place of the file's own header: the path of its file, or its bytes. It must have been issued for this body, by a
    * signer in `trust`, to a recipient key in `keys`. For a single file, not for a sharded model.
    */
-  license?: string | URL | Uint8Array;
+  license?: string | URL | BytesInput;
   /**
    * What the file must be: the SHA-256 of its canonical header, as `SafeFile.pins()` and `inspectFile` tell it, with or without
    * `sha256:` before it. Any other file is refused, however well it is signed: an older version too. Of a sharded model the pins

@@ -1,6 +1,8 @@
 import { CryptoTensorsError, argumentError } from '../errors.js';
 import { LENGTH_BYTES } from '../format/canonical.js';
 import { parseHeader } from '../format/header.js';
+import { isShared } from '../engine/memory.js';
+import { ownCopy } from '../engine/own.js';
 import type { Engine, EngineSharing, Publication } from '../engine/types.js';
 import { checkFunction, checkInteger, checkOptionNames } from '../options.js';
 import { runSync } from '../twin.js';
@@ -78,7 +80,7 @@ function shareFile(
   publications: Publication[],
 ): SharedFile {
   const { path, header, dataStart, source, memory, table, encryption, checks, chunkSizes } = model;
-  if (memory !== null && !(memory.buffer instanceof SharedArrayBuffer)) {
+  if (memory !== null && !isShared(memory)) {
     throw new CryptoTensorsError(
       'InvalidOption',
       'a model that was opened from bytes can be shared only if they are in a SharedArrayBuffer: open it from such, or from its file',
@@ -158,7 +160,8 @@ function attachFile(engine: Engine, sharing: EngineSharing, file: SharedFile): M
     chunkSizes,
     table,
     guard: decisions === null ? null : new TensorGuard(header, null, decisions),
-    source: source ?? engine.openBytes(memory!),
+    // Out of a token: anything can be in it. What is not shared is copied.
+    source: source ?? engine.openBytes(isShared(memory!) ? memory! : ownCopy(memory!)),
   };
 }
 

@@ -1,5 +1,6 @@
 import { CryptoTensorsError, quote } from '../errors.js';
 import type { Header } from '../format/header.js';
+import { keepPrivate } from '../engine/memory.js';
 import type { Engine } from '../engine/types.js';
 import type { SigningKey } from '../keys/types.js';
 import { step } from '../twin.js';
@@ -25,7 +26,7 @@ export function* startVerification(
   candidates: readonly SigningKey[],
   signature: Uint8Array,
 ): Twin<Verification> {
-  const message = header.canonical();
+  const message = keepPrivate(header.canonical());
   // In an object, because a promise that is returned from a step would be awaited.
   const started = yield* step<{ verified: Promise<SigningKey | undefined> } | null>(
     () => null,

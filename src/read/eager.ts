@@ -1,16 +1,18 @@
+import type { Blob } from 'node:buffer';
 import { runAsync, runSync } from '../twin.js';
-import { open } from './safe-open.js';
+import { INPUT_OPTIONS, open } from './safe-open.js';
+import type { SafeOpenOptions } from './safe-open.js';
+import type { BytesInput, OpenInput } from '../model/input.js';
 import { checkOpenOptions } from '../open/options.js';
-import type { OpenOptions } from '../open/options.js';
 import type { ReadOptions } from './options.js';
 import type { Tensor } from './tensor.js';
 
 /** Options of the eager loaders: those of opening and of reading. */
-export interface LoadOptions extends OpenOptions, Omit<ReadOptions, 'signal' | 'threads'> {}
+export interface LoadOptions extends SafeOpenOptions, Omit<ReadOptions, 'signal' | 'threads'> {}
 
 const READ_OPTIONS = ['shared', 'into', 'map', 'onProgress'] as const;
 
-function split(options: LoadOptions): { openOptions: OpenOptions; readOptions: ReadOptions } {
+function split(options: LoadOptions): { openOptions: SafeOpenOptions; readOptions: ReadOptions } {
   const { shared, into, map, onProgress, ...openOptions } = options;
   const readOptions = Object.fromEntries(
     Object.entries({ shared, into, map, onProgress, signal: openOptions.signal }).filter(
@@ -35,24 +37,23 @@ export function loadFileSync(path: string | URL, options: LoadOptions = {}): Map
   return loadAnySync(path, options, 'loadFileSync');
 }
 
-/** Reads every tensor out of a file's bytes. Throws the same as `loadFile`. */
-export async function load(bytes: Uint8Array, options: LoadOptions = {}): Promise<Map<string, Tensor>> {
+/**
+ * Reads every tensor out of a file's bytes, which are copied unless they are shared or handed over (`transfer`). Throws the same as
+ * `loadFile`.
+ */
+export async function load(bytes: BytesInput | Blob, options: LoadOptions = {}): Promise<Map<string, Tensor>> {
   return loadAny(bytes, options, 'load');
 }
 
-/** `load`, blocking the calling thread. */
-export function loadSync(bytes: Uint8Array, options: LoadOptions = {}): Map<string, Tensor> {
+/** `load`, blocking the calling thread. Reads the bytes where they are; a `Blob` cannot be read so. */
+export function loadSync(bytes: BytesInput, options: LoadOptions = {}): Map<string, Tensor> {
   return loadAnySync(bytes, options, 'loadSync');
 }
 
-async function loadAny(
-  input: string | URL | Uint8Array,
-  options: LoadOptions,
-  where: string,
-): Promise<Map<string, Tensor>> {
-  checkOpenOptions(options, where, READ_OPTIONS);
+async function loadAny(input: OpenInput, options: LoadOptions, where: string): Promise<Map<string, Tensor>> {
+  checkOpenOptions(options, where, [...READ_OPTIONS, ...INPUT_OPTIONS]);
   const { openOptions, readOptions } = split(options);
-  const file = await runAsync(open(input, openOptions));
+  const file = await runAsync(open(input, openOptions, { lasting: false }));
   try {
     return await file.getTensors(readOptions);
   } finally {
@@ -60,9 +61,9 @@ async function loadAny(
   }
 }
 
-function loadAnySync(input: string | URL | Uint8Array, options: LoadOptions, where: string): Map<string, Tensor> {
-  checkOpenOptions(options, where, READ_OPTIONS);
+function loadAnySync(input: OpenInput, options: LoadOptions, where: string): Map<string, Tensor> {
+  checkOpenOptions(options, where, [...READ_OPTIONS, ...INPUT_OPTIONS]);
   const { openOptions, readOptions } = split(options);
-  using file = runSync(open(input, openOptions));
+  using file = runSync(open(input, openOptions, { lasting: false }));
   return file.getTensorsSync(readOptions);
 }

@@ -1,5 +1,8 @@
 import { constants } from 'node:buffer';
+import { types } from 'node:util';
 import { CryptoTensorsError, argumentError } from '../errors.js';
+import { bytesOf, isDetached, isResizable } from '../engine/memory.js';
+import { detachedError } from '../engine/own.js';
 import { MAX_THREADS } from '../open/options.js';
 import { checkBoolean, checkFunction, checkInteger, checkOptionNames, checkSignal } from '../options.js';
 
@@ -8,8 +11,14 @@ export interface ReadOptions {
   /** Allocate a `SharedArrayBuffer`, so that worker threads can use the tensors without a copy. */
   shared?: boolean;
   /**
-   * Read into this memory instead of new memory. It must be large enough and start on a multiple of 8 bytes. While the
-   * read runs it belongs to the library, and when the read fails it has been **wiped**.
+   * Read into this memory instead of new memory. It must be large enough and start on a multiple of 8 bytes.
+   *
+   * A `SharedArrayBuffer` is filled where it is. An `ArrayBuffer` is **taken over** by the awaiting forms: it is empty from then on,
+   * with all views of it, and comes back as the result's buffer (`tensor.bytes.buffer`), to be given for the next read. The forms
+   * that block fill it where it is. Memory that cannot be taken over (of a `WebAssembly.Memory`, the pool of small `Buffer`s) is for
+   * the forms that block; resizable memory is refused.
+   *
+   * When the read fails, what it had written has been wiped, and what was taken over is gone.
    */
   into?: ArrayBufferLike | Uint8Array;
   /**
@@ -42,23 +51,33 @@ export function checkReadOptions(options: ReadOptions | undefined, where: string
   checkInteger(options?.threads, 'options.threads', 1, MAX_THREADS);
   checkSignal(options?.signal);
   checkFunction(options?.onProgress, 'options.onProgress');
-  if (options?.into !== undefined) checkInto(options.into);
+  if (options?.into !== undefined) intoBytes(options.into);
 }
 
-/** Where `into` points, as bytes. */
-export function intoBytes(into: ArrayBufferLike | Uint8Array): Uint8Array {
-  // As much of it as the runtime has typed arrays for.
-  return into instanceof Uint8Array ? into : new Uint8Array(into, 0, Math.min(into.byteLength, constants.MAX_LENGTH));
-}
-
-function checkInto(into: unknown): void {
-  const isMemory = into instanceof Uint8Array || into instanceof ArrayBuffer || into instanceof SharedArrayBuffer;
-  if (!isMemory) throw argumentError('options.into', 'an ArrayBuffer, a SharedArrayBuffer or a Uint8Array', into);
-  if (into instanceof Uint8Array && into.byteOffset % 8 !== 0) {
+/**
+ * Where `into` points: a plain view of it, as far as the runtime has typed arrays.
+ *
+ * @throws {TypeError} if it is no memory
+ * @throws {CryptoTensorsError} `InvalidOption` if it is resizable or not aligned; `Detached`
+ */
+export function intoBytes(into: unknown): Uint8Array {
+  if (!types.isUint8Array(into) && !types.isAnyArrayBuffer(into)) {
+    throw argumentError('options.into', 'an ArrayBuffer, a SharedArrayBuffer or a Uint8Array', into);
+  }
+  const bytes = isDetached(into) ? null : bytesOf(into, constants.MAX_LENGTH);
+  if (bytes === null) throw detachedError('options.into');
+  if (isResizable(into)) {
     throw new CryptoTensorsError(
       'InvalidOption',
-      `options.into must start on a multiple of 8 bytes in its buffer, but its byteOffset is ${into.byteOffset}`,
-      { expected: 'a multiple of 8', found: String(into.byteOffset) },
+      'options.into is resizable and could shrink under the read: give an ArrayBuffer of fixed length, or a SharedArrayBuffer',
     );
   }
+  if (bytes.byteOffset % 8 !== 0) {
+    throw new CryptoTensorsError(
+      'InvalidOption',
+      `options.into must start on a multiple of 8 bytes in its buffer, but its byteOffset is ${bytes.byteOffset}`,
+      { expected: 'a multiple of 8', found: String(bytes.byteOffset) },
+    );
+  }
+  return bytes;
 }

@@ -1,4 +1,5 @@
 import { CryptoTensorsError, quote } from '../errors.js';
+import { isDetached, isShared, letOut, part, takeOver } from '../engine/memory.js';
 import type { Engine } from '../engine/types.js';
 import { copiedBytes } from '../format/plan.js';
 import { mapped, step } from '../twin.js';
@@ -12,7 +13,8 @@ import type { FilePlan, Layout } from './parts.js';
 import type { TensorRef } from '../model/tensor-index.js';
 import { linkSignals } from './signals.js';
 import type { TensorGuard } from '../model/tensor-guard.js';
-import { Tensor, TensorMemory } from './tensor.js';
+import { Tensor } from './tensor.js';
+import { TensorMemory } from './tensor-memory.js';
 
 /** What a read needs besides its plan. */
 export interface ReadContext {
@@ -25,51 +27,78 @@ export interface ReadContext {
 }
 
 /**
- * The caller's memory, or new memory of the engine's.
+ * The caller's memory, or new memory of the engine's: what a read may fill while JavaScript runs.
  *
  * @param filled whether the read will write to all of it, so that it need not be cleared before
+ * @throws InvalidOption if `into` is too small, or cannot be taken over; Detached
  */
-export function destinationOf(
+export function* destinationOf(
   engine: Engine,
   byteLength: number,
   { shared = false, into }: ReadOptions,
   filled: boolean,
-): { bytes: Uint8Array; owned: boolean } {
+): Twin<{ bytes: Uint8Array; owned: boolean }> {
   if (into === undefined) {
     const unsafe = filled && !shared;
     return { bytes: unsafe ? engine.allocateUnsafe(byteLength) : engine.allocate(byteLength, shared), owned: true };
   }
-  const bytes = intoBytes(into);
-  if (bytes.byteLength < byteLength) {
+  const given = intoBytes(into);
+  if (given.byteLength < byteLength) {
     throw new CryptoTensorsError(
       'InvalidOption',
-      `options.into holds ${bytes.byteLength} bytes, but this read needs ${byteLength}`,
-      { expected: `at least ${byteLength} bytes`, found: `${bytes.byteLength} bytes` },
+      `options.into holds ${given.byteLength} bytes, but this read needs ${byteLength}`,
+      { expected: `at least ${byteLength} bytes`, found: `${given.byteLength} bytes` },
     );
   }
-  return { bytes: bytes.subarray(0, byteLength), owned: false };
+  const bytes = part(given, 0, byteLength);
+  if (byteLength === 0 || isShared(bytes)) return { bytes, owned: false };
+  const taken = yield* step(
+    () => bytes,
+    () => Promise.resolve(takeOver(bytes)),
+  );
+  if (taken === null) {
+    throw new CryptoTensorsError(
+      'InvalidOption',
+      'options.into cannot be taken over for the time of the read: it is memory of WebAssembly, of the pool of small Buffers, or marked as untransferable. Use an ArrayBuffer of its own, a SharedArrayBuffer, or the Sync form, which fills it where it is',
+    );
+  }
+  return { bytes: taken, owned: false };
 }
 
 /**
  * Carries out the plans, one native job per file, into one destination. All or nothing: when any of them fails the others
- * are stopped and the whole destination is wiped before the error is thrown.
+ * are stopped, and what was written has been wiped before the error is thrown.
  */
 export function* readPlans(plans: readonly FilePlan[], destination: Uint8Array, context: ReadContext): Twin<void> {
-  const { engine } = context;
   const progress = progressOf(plans, context.onProgress);
+  const filled: FilePlan[] = [];
   try {
     yield* step(
       () => {
-        for (const [i, plan] of plans.entries()) readOne(plan, destination, context, progress?.(i));
+        for (const [i, plan] of plans.entries()) {
+          readOne(plan, destination, context, progress?.(i));
+          filled.push(plan);
+        }
       },
-      () => readConcurrently(plans, destination, context, progress),
+      () => readConcurrently(plans, destination, context, progress, filled),
     );
     // Before anything is handed over: what cannot be logged is not.
     if (context.audit) for (const { model, copies } of plans) context.audit.copied(model, copies);
   } catch (error) {
-    engine.wipe(destination);
+    // A job that failed has wiped what it wrote by itself.
+    for (const { start, byteLength } of filled) yield* wipePart(context.engine, destination, start, byteLength);
     throw error;
   }
+}
+
+/** Wipes by the pool's threads what has not been taken away. */
+export function* wipePart(engine: Engine, bytes: Uint8Array, start = 0, length = bytes.byteLength): Twin<void> {
+  if (length === 0 || isDetached(bytes)) return;
+  const wiped = part(bytes, start, length);
+  yield* step(
+    () => engine.wipeAll(wiped, false),
+    () => engine.wipeAllAsync(wiped, false),
+  );
 }
 
 type Report = NonNullable<ReadOptions['onProgress']>;
@@ -109,6 +138,7 @@ async function readConcurrently(
   destination: Uint8Array,
   context: ReadContext,
   progress: ((plan: number) => Report) | undefined,
+  filled: FilePlan[],
 ): Promise<void> {
   const stop = new AbortController();
   const { signal, unlink } = linkSignals([context.signal, stop.signal]);
@@ -117,6 +147,7 @@ async function readConcurrently(
     plans.map(async (plan, i) => {
       try {
         await context.engine.read(request(plan, destination, context, signal, progress?.(i)));
+        filled.push(plan);
       } catch (error) {
         first ??= { error: planError(error, plan, context) };
         stop.abort();
@@ -137,7 +168,7 @@ function request(
   return {
     table: model.table,
     source: model.source,
-    destination: destination.subarray(start, start + byteLength),
+    destination: part(destination, start, byteLength),
     copies,
     threads,
     signal,
@@ -192,16 +223,18 @@ export function* readTensors(
   try {
     for (const layout of layouts) {
       const onProgress = report && ((bytes: number) => report(done + bytes, total));
-      const { bytes, owned } = destinationOf(context.engine, layout.byteLength, options, layout.isDense);
+      const { bytes, owned } = yield* destinationOf(context.engine, layout.byteLength, options, layout.isDense);
       yield* readPlans(layout.plans, bytes, { ...context, onProgress });
       filled.push(bytes);
-      for (const tensor of yield* handOut(layout, bytes, new TensorMemory(bytes.buffer, owned))) tensors.push(tensor);
+      const memory = new TensorMemory(context.engine, bytes, owned ? 'own' : 'given');
+      for (const tensor of yield* handOut(layout, bytes, memory)) tensors.push(tensor);
       done += bytesOf(layout.plans);
     }
   } catch (error) {
-    for (const bytes of filled) context.engine.wipe(bytes);
+    for (const bytes of filled) yield* wipePart(context.engine, bytes);
     throw error;
   }
+  for (const bytes of filled) letOut(bytes);
   return tensors;
 }
 
@@ -209,8 +242,13 @@ function handOut({ placed }: Layout, bytes: Uint8Array, memory: TensorMemory): T
   return mapped(placed, ({ ref: { model, index }, offset }) => {
     const { header } = model;
     const length = header.end[index]! - header.begin[index]!;
-    const view = new Uint8Array(bytes.buffer, bytes.byteOffset + offset, length);
-    return new Tensor(header.names[index]!, header.dtype(index), header.shape(index), view, memory);
+    return new Tensor(
+      header.names[index]!,
+      header.dtype(index),
+      header.shape(index),
+      part(bytes, offset, length),
+      memory,
+    );
   });
 }
 
@@ -242,5 +280,5 @@ function mapTensor({ model, index }: TensorRef, { engine }: ReadContext): Tensor
   } catch (error) {
     throw publicError(error, { path, names: header.names });
   }
-  return new Tensor(name, header.dtype(index), header.shape(index), bytes, new TensorMemory(bytes.buffer, false));
+  return new Tensor(name, header.dtype(index), header.shape(index), bytes, new TensorMemory(engine, bytes, 'mapped'));
 }

@@ -4,6 +4,7 @@ import { compareUtf8 } from '../format/canonical.js';
 import { getEngine } from '../engine/load.js';
 import type { Engine } from '../engine/types.js';
 import { ITEMS_PER_BREATH, breathe } from '../twin.js';
+import { NOT_CLONEABLE, notCloneable } from '../not-cloneable.js';
 import type { Twin } from '../twin.js';
 import { auditOf } from '../model/audit.js';
 import type { Place } from '../model/audit.js';
@@ -50,6 +51,8 @@ export class SafeFile implements Disposable, AsyncDisposable {
   /** Withdrawn when this is closed, or collected without having been. */
   #sharing: Sharing | null = null;
   #pins: readonly string[] | null = null;
+  /** @internal */
+  readonly [NOT_CLONEABLE] = notCloneable('a SafeFile: post its share(), and attach to that');
 
   /** @internal Use `safeOpen`. */
   constructor({ engine, models, index, shards, audit }: OpenedFiles, options: ReadDefaults) {

@@ -1,17 +1,40 @@
 import type { PolicyAction } from '../policy/input.js';
 import { auditOf, audited } from '../model/audit.js';
 import type { Place } from '../model/audit.js';
-import { resolveInput } from '../model/input.js';
+import { getEngine } from '../engine/load.js';
+import { ownBytes } from '../engine/own.js';
+import { resolveModel } from '../model/input.js';
 import type { OpenInput } from '../model/input.js';
+import { readBlob } from '../model/source.js';
 import { openFiles } from '../open/open-files.js';
+import type { OpenedFiles } from '../open/open-files.js';
 import { checkOpenOptions } from '../open/options.js';
 import type { OpenOptions } from '../open/options.js';
+import { checkBoolean } from '../options.js';
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { SafeFile } from './safe-file.js';
 
+/** Options of what reads bytes as well as files. */
+export interface InputOptions {
+  /**
+   * Hand bytes over instead of having them copied: an `ArrayBuffer` is moved to the library, is empty from then on with all views of
+   * it, and is never given back. What cannot be moved is copied all the same. Default: false.
+   */
+  transfer?: boolean;
+}
+
+export const INPUT_OPTIONS: readonly (keyof InputOptions)[] = ['transfer'];
+
+export interface SafeOpenOptions extends OpenOptions, InputOptions {}
+
+export function checkInputOptions(options: InputOptions): void {
+  checkBoolean(options.transfer, 'options.transfer');
+}
+
 /**
  * Opens a model: a safetensors or CryptoTensors file, a sharded model by its `*.safetensors.index.json`, or bytes in memory.
+ * Bytes are copied, unless they are in a `SharedArrayBuffer`, which is read where it is, or handed over (`transfer`).
  * The header is read and verified, the file's policy asked and its data keys unwrapped; no tensor byte is read yet.
  *
  * ```ts
@@ -24,23 +47,45 @@ import { SafeFile } from './safe-file.js';
  * `MetadataIncompleteBuffer`; of the encryption: `InvalidCryptoMetadata`, `UnsupportedVersion`, `UnsupportedAlgorithm`,
  * `BadSignature`, `UntrustedSigner`, `PinMismatch`, `KeyNotFound`, `KeyRevoked`, `InvalidKey`, `BadTag` (a data key does not unwrap),
  * `PolicyDenied`, `PolicyError`; of a licence: `InvalidLicense`, `LicenseMismatch`, `LicenseExpired`, `LicenseNotYetValid`; `NotEncrypted` for a plain file although keys or trust are configured; `FileError` with `systemCode`;
- * `FileChanged`; `InvalidIndex`; `InvalidOption`; `NativeUnavailable`
+ * `FileChanged`; `InvalidIndex`; `InvalidOption`; `Detached` for bytes that were transferred away; `NativeUnavailable`
  * @throws {TypeError} for an argument or option of the wrong type or an unknown option
  */
-export async function safeOpen(input: OpenInput, options: OpenOptions = {}): Promise<SafeFile> {
-  checkOpenOptions(options, 'safeOpen');
-  return runAsync(open(input, options));
+export async function safeOpen(input: OpenInput, options: SafeOpenOptions = {}): Promise<SafeFile> {
+  checkOpenOptions(options, 'safeOpen', INPUT_OPTIONS);
+  return runAsync(open(input, options, { lasting: true }));
 }
 
 /** `safeOpen`, blocking the calling thread. */
-export function safeOpenSync(input: OpenInput, options: OpenOptions = {}): SafeFile {
-  checkOpenOptions(options, 'safeOpenSync');
-  return runSync(open(input, options));
+export function safeOpenSync(input: OpenInput, options: SafeOpenOptions = {}): SafeFile {
+  checkOpenOptions(options, 'safeOpenSync', INPUT_OPTIONS);
+  return runSync(open(input, options, { lasting: true }));
 }
 
-/** The procedure behind both; the caller has checked the options. @param action what the file's policy is asked about */
-export function* open(input: OpenInput, options: OpenOptions, action: PolicyAction = 'open'): Twin<SafeFile> {
-  const target = resolveInput(input);
+/** What is opened, and for how long. */
+export interface Opening {
+  /** What the file's policy is asked about. Default: `open`. */
+  action?: PolicyAction;
+  /** Whether the file may be read after the call that opens it. */
+  lasting: boolean;
+}
+
+/** The procedure behind both; the caller has checked the names of the options. */
+export function* open(input: OpenInput, options: SafeOpenOptions, opening: Opening): Twin<SafeFile> {
+  checkInputOptions(options);
+  const target = resolveModel(input);
   const place: Place = { path: typeof target === 'string' ? target : undefined, files: [] };
-  return new SafeFile(yield* audited(auditOf(options), place, openFiles(target, options, place, action)), options);
+  return new SafeFile(yield* audited(auditOf(options), place, openOwned(target, options, place, opening)), options);
+}
+
+function* openOwned(
+  target: ReturnType<typeof resolveModel>,
+  options: SafeOpenOptions,
+  place: Place,
+  { action = 'open', lasting }: Opening,
+): Twin<OpenedFiles> {
+  let source = typeof target === 'string' ? target : yield* readBlob(target, 'input');
+  if (typeof source !== 'string') {
+    source = yield* ownBytes(source, getEngine(), { name: 'input', transfer: options.transfer === true, lasting });
+  }
+  return yield* openFiles(source, options, place, action);
 }

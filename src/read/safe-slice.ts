@@ -1,10 +1,12 @@
 import { CryptoTensorsError } from '../errors.js';
 import type { Dtype } from '../format/dtype.js';
+import { letOut } from '../engine/memory.js';
 import { planSlice } from '../format/plan.js';
 import type { SlicePlan } from '../format/plan.js';
 import { normalizeSlice } from '../format/slice.js';
 import { naming } from '../model/faults.js';
 import type { SliceIndex } from '../format/slice.js';
+import { NOT_CLONEABLE, notCloneable } from '../not-cloneable.js';
 import type { Twin } from '../twin.js';
 import { checkReadOptions } from './options.js';
 import type { ReadOptions } from './options.js';
@@ -12,7 +14,8 @@ import { demandTensors, destinationOf, readPlans } from './read-tensors.js';
 import type { ReadContext } from './read-tensors.js';
 import type { TensorRef } from '../model/tensor-index.js';
 import type { Reads } from './reads.js';
-import { Tensor, TensorMemory } from './tensor.js';
+import { Tensor } from './tensor.js';
+import { TensorMemory } from './tensor-memory.js';
 
 /** Ranges, one per dimension, and options behind them if need be. */
 export type SliceArguments = readonly (SliceIndex | ReadOptions)[];
@@ -28,6 +31,10 @@ export class SafeSlice {
   readonly shape: readonly number[];
   readonly #ref: TensorRef;
   readonly #reads: Reads;
+  /** @internal */
+  readonly [NOT_CLONEABLE] = notCloneable(
+    'a SafeSlice: post the SafeFile.share(), and get the slice from what is attached to that',
+  );
 
   constructor(ref: TensorRef, reads: Reads) {
     const { header } = ref.model;
@@ -66,9 +73,11 @@ export class SafeSlice {
     const { model } = this.#ref;
     yield* demandTensors([this.#ref], context.signal);
     const plan = this.#plan(ranges);
-    const { bytes, owned } = destinationOf(context.engine, plan.byteLength, options, true);
+    const { bytes, owned } = yield* destinationOf(context.engine, plan.byteLength, options, true);
     yield* readPlans([{ model, copies: plan.copies, start: 0, byteLength: plan.byteLength }], bytes, context);
-    return new Tensor(this.name, this.dtype, plan.shape, bytes, new TensorMemory(bytes.buffer, owned));
+    letOut(bytes);
+    const memory = new TensorMemory(context.engine, bytes, owned ? 'own' : 'given');
+    return new Tensor(this.name, this.dtype, plan.shape, bytes, memory);
   }
 
   #plan(ranges: readonly SliceIndex[]): SlicePlan {

@@ -1,7 +1,10 @@
 import { inspect } from 'node:util';
-import { CryptoTensorsError } from '../errors.js';
+import { CryptoTensorsError, quote } from '../errors.js';
 import type { Dtype } from '../format/dtype.js';
+import { isDetached } from '../engine/memory.js';
+import { NOT_CLONEABLE, notCloneable } from '../not-cloneable.js';
 import { FLOAT32_CONVERTIBLE, toFloat32 } from './float.js';
+import type { TensorMemory } from './tensor-memory.js';
 
 /** The typed array that fits each dtype. Formats that JavaScript has no array for come as their codes. */
 export type TensorData =
@@ -43,37 +46,20 @@ const ARRAYS: Record<Dtype, DataConstructor & { BYTES_PER_ELEMENT: number }> = {
   U64: BigUint64Array,
 };
 
-/**
- * The memory that one read filled. Its tensors share it, and it is given back when the last of them is disposed.
- */
-export class TensorMemory {
-  #live = 0;
-  readonly #buffer: ArrayBufferLike;
-  readonly #owned: boolean;
+let memoryOf: (tensor: Tensor) => TensorMemory | null;
 
-  /** `owned`: the library made the buffer; a caller's `into` is never given back. */
-  constructor(buffer: ArrayBufferLike, owned: boolean) {
-    this.#buffer = buffer;
-    this.#owned = owned;
-  }
-
-  retain(): void {
-    this.#live++;
-  }
-
-  release(): void {
-    this.#live--;
-    if (this.#live > 0 || !this.#owned || !(this.#buffer instanceof ArrayBuffer)) return;
-    // Detaching frees the pages at once. Node 20 has no `transfer`; there the garbage collector does it.
-    const buffer: { transfer?: (length: number) => ArrayBuffer } = this.#buffer;
-    buffer.transfer?.(0);
-  }
+/** What a tensor that was not disposed shares with the others of its read. */
+export function tensorMemory(tensor: Tensor): TensorMemory | null {
+  return memoryOf(tensor);
 }
 
 /**
  * One tensor, verified and decrypted. Row-major (C order), little-endian, as in safetensors.
  *
- * The memory belongs to the caller; the library keeps no reference to it.
+ * The memory belongs to the caller. All tensors of one read share one buffer: whoever transfers it empties all of them.
+ *
+ * To send one to another thread, post its `data` (over a `SharedArrayBuffer`, with the option `shared`, nothing is copied), or share the
+ * file with `SafeFile.share()`; a `Tensor` itself is refused by `postMessage` and `structuredClone` with a `DataCloneError`.
  */
 export class Tensor implements Disposable {
   readonly name: string;
@@ -82,6 +68,12 @@ export class Tensor implements Disposable {
   readonly shape: readonly number[];
   readonly #memory: TensorMemory;
   #bytes: Uint8Array | null;
+  /** @internal */
+  readonly [NOT_CLONEABLE] = notCloneable('a Tensor: post its data, or share the file with SafeFile.share()');
+
+  static {
+    memoryOf = (tensor) => (tensor.#bytes === null ? null : tensor.#memory);
+  }
 
   constructor(name: string, dtype: Dtype, shape: readonly number[], bytes: Uint8Array, memory: TensorMemory) {
     this.name = name;
@@ -95,13 +87,20 @@ export class Tensor implements Disposable {
   /**
    * The tensor's bytes.
    *
-   * @throws {CryptoTensorsError} `Closed` after `dispose()`
+   * @throws {CryptoTensorsError} `Closed` after `dispose()` or `wipe()`; `Detached` if its buffer was transferred away
    */
   get bytes(): Uint8Array {
     if (this.#bytes === null) {
       throw new CryptoTensorsError('Closed', 'this tensor was disposed; read it again from its file', {
         tensor: this.name,
       });
+    }
+    if (isDetached(this.#bytes)) {
+      throw new CryptoTensorsError(
+        'Detached',
+        `tensor ${quote(this.name)}: its buffer has been transferred away. All tensors of one read share one buffer: to give one away by itself, copy it (tensor.bytes.slice()) or read it by itself`,
+        { tensor: this.name },
+      );
     }
     return this.#bytes;
   }
@@ -115,7 +114,7 @@ export class Tensor implements Disposable {
    * interleaved `Float32Array` for C64, the 16-bit codes for F16 and BF16, the packed bytes for F8, F6 and F4. A copy if the
    * memory is not aligned for that, which only that of a mapped tensor can be.
    *
-   * @throws {CryptoTensorsError} `Closed` after `dispose()`
+   * @throws {CryptoTensorsError} `Closed`, `Detached`, as `bytes`
    */
   get data(): TensorData {
     const Data = ARRAYS[this.dtype];
@@ -127,7 +126,7 @@ export class Tensor implements Disposable {
   /**
    * The elements as 32-bit floats, exactly: a new array for F16, BF16 and the F8 dtypes, a view for F32.
    *
-   * @throws {CryptoTensorsError} `InvalidOption` for any other dtype; `Closed` after `dispose()`
+   * @throws {CryptoTensorsError} `InvalidOption` for any other dtype; `Closed`, `Detached`, as `bytes`
    */
   toFloat32(): Float32Array {
     const data = this.data;
@@ -144,11 +143,27 @@ export class Tensor implements Disposable {
     return converted;
   }
 
-  /** Gives the memory back once all tensors of the same read are disposed (where the runtime allows). Idempotent. */
+  /**
+   * Lets go of the memory. Once all tensors of a read are disposed of, its pages go back to the system at once, unless others may
+   * still use them: shared memory and a caller's `into` stay as they are. Nothing is overwritten: that is `wipe()`. Idempotent.
+   */
   dispose(): void {
     if (this.#bytes === null) return;
     this.#bytes = null;
     this.#memory.release();
+  }
+
+  /**
+   * Overwrites the tensor's bytes with zeros, for all who see them (`shared` memory and a caller's `into` too), gives their pages back
+   * to the system unless they are the caller's own, and disposes of the tensor. Blocks the calling thread, with the pool's help;
+   * `wipeTensors` awaits. A mapped tensor has no memory of its own: it is only disposed of. Idempotent.
+   *
+   * @throws {CryptoTensorsError} `Detached` if its buffer was transferred away: what lies there is no longer within reach
+   */
+  wipe(): void {
+    if (this.#bytes === null) return;
+    this.#memory.wipe(this.bytes);
+    this.dispose();
   }
 
   [Symbol.dispose](): void {

@@ -1,3 +1,4 @@
+import { Blob } from 'node:buffer';
 import { CryptoTensorsError, argumentError, quote, quoteFile } from '../errors.js';
 import { parseCryptoKeys, parsePolicy, parseSignature, protection } from '../format/crypto-metadata.js';
 import type { Header } from '../format/header.js';
@@ -15,7 +16,7 @@ import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { createAccess } from '../open/access.js';
 import { naming, publicError } from '../model/faults.js';
-import { resolveInput } from '../model/input.js';
+import { isBytes, resolveModel } from '../model/input.js';
 import type { OpenInput } from '../model/input.js';
 import { readUnplacedHeader } from '../open/detached.js';
 import { termsForPolicy } from '../open/license.js';
@@ -25,7 +26,7 @@ import type { OpenOptions } from '../open/options.js';
 import { askOther, builtInJudge, otherJudge, verdictOfOther } from '../open/policy.js';
 import { isShardIndex } from '../model/shards.js';
 import { startVerification } from '../open/signature.js';
-import { openSource } from '../model/source.js';
+import { openSource, readBlob } from '../model/source.js';
 import { tensorOf } from '../model/tensor-guard.js';
 import { Reserved } from '../format/vocabulary.js';
 
@@ -176,7 +177,8 @@ function isDraft(input: OpenInput | PolicyDraft): input is PolicyDraft {
   return (
     typeof input === 'object' &&
     (input as unknown) !== null &&
-    !(input instanceof Uint8Array) &&
+    !isBytes(input) &&
+    !(input instanceof Blob) &&
     !(input instanceof URL)
   );
 }
@@ -200,7 +202,8 @@ function describeDraft(draft: PolicyDraft, options: ExplainOptions): Subject {
 }
 
 function* describeFile(input: OpenInput, options: ExplainOptions): Twin<Subject> {
-  const target = resolveInput(input);
+  const given = resolveModel(input);
+  const target = typeof given === 'string' ? given : yield* readBlob(given, 'input');
   if (typeof target === 'string' && isShardIndex(target)) {
     throw new CryptoTensorsError(
       'InvalidOption',

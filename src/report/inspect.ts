@@ -16,12 +16,12 @@ import { publicError } from '../model/faults.js';
 import { headersInTransit } from '../recovery/interrupted.js';
 import { userMetadata } from '../model/metadata.js';
 import type { Check } from '../model/model.js';
-import { resolveInput } from '../model/input.js';
+import { resolveInput, resolveModel } from '../model/input.js';
 import type { OpenInput } from '../model/input.js';
 import { checkHeader } from '../open/options.js';
 import type { OpenOptions } from '../open/options.js';
 import { pinOf } from '../model/pin.js';
-import { openSource } from '../model/source.js';
+import { openSource, readBlob } from '../model/source.js';
 
 /** Options of `inspectFile`. */
 export type InspectOptions = Pick<OpenOptions, 'header'>;
@@ -70,16 +70,18 @@ function checkInspectOptions(options: InspectOptions, where: string): void {
 }
 
 function* inspectInput(input: OpenInput, { header: wanted }: InspectOptions): Twin<Inspection> {
-  const target = resolveInput(input);
+  const given = resolveModel(input);
   const detached = wanted === undefined ? undefined : resolveInput(wanted, 'options.header');
   const engine = getEngine();
+  const target = typeof given === 'string' ? given : yield* readBlob(given, 'input');
   try {
     const source = yield* openSource(target, engine);
     try {
-      const given = detached ?? (typeof target === 'string' ? (yield* headersInTransit(target, engine))[0] : undefined);
-      const header = yield* given === undefined
+      const placed =
+        detached ?? (typeof target === 'string' ? (yield* headersInTransit(target, engine))[0] : undefined);
+      const header = yield* placed === undefined
         ? readUnplacedHeader(engine, source)
-        : readDetachedHeader(engine, source, given);
+        : readDetachedHeader(engine, source, placed);
       return describe(engine, header, source.size);
     } finally {
       source.close();

@@ -1,19 +1,21 @@
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
+import { part } from '../engine/memory.js';
 import { auditOf, audited } from '../model/audit.js';
 import type { Audit } from '../model/audit.js';
 import type { Check, Model } from '../model/model.js';
-import { open } from '../read/safe-open.js';
+import { INPUT_OPTIONS, open } from '../read/safe-open.js';
+import type { SafeOpenOptions } from '../read/safe-open.js';
 import type { OpenInput } from '../model/input.js';
 import { checkOpenOptions } from '../open/options.js';
 import type { OpenOptions } from '../open/options.js';
 import type { ReadOptions } from '../read/options.js';
-import { readPlans } from '../read/read-tensors.js';
+import { readPlans, wipePart } from '../read/read-tensors.js';
 import type { ReadContext } from '../read/read-tensors.js';
 import type { SafeFile } from '../read/safe-file.js';
 
 /** Options of `verifyFile`. */
-export interface VerifyOptions extends OpenOptions, Pick<ReadOptions, 'onProgress'> {}
+export interface VerifyOptions extends SafeOpenOptions, Pick<ReadOptions, 'onProgress'> {}
 
 /** What a verification found. It throws where something is wrong; this says what was covered. */
 export interface Verification {
@@ -37,19 +39,19 @@ const SCRATCH_BYTES = 32 * 1024 * 1024;
  * @throws the same as `safeOpen` and `SafeFile.getTensors`
  */
 export async function verifyFile(input: OpenInput, options: VerifyOptions = {}): Promise<Verification> {
-  checkOpenOptions(options, 'verifyFile', ['onProgress']);
+  checkOpenOptions(options, 'verifyFile', ['onProgress', ...INPUT_OPTIONS]);
   return runAsync(verify(input, options));
 }
 
 /** `verifyFile`, blocking the calling thread. */
 export function verifyFileSync(input: OpenInput, options: VerifyOptions = {}): Verification {
-  checkOpenOptions(options, 'verifyFileSync', ['onProgress']);
+  checkOpenOptions(options, 'verifyFileSync', ['onProgress', ...INPUT_OPTIONS]);
   return runSync(verify(input, options));
 }
 
 function* verify(input: OpenInput, verifyOptions: VerifyOptions): Twin<Verification> {
   const { onProgress, ...options } = verifyOptions;
-  using file = yield* open(input, options);
+  using file = yield* open(input, options, { lasting: false });
   const audit = auditOf(options);
   return yield* audited(audit, file.place, verifyOpened(file, audit, options, onProgress));
 }
@@ -82,12 +84,19 @@ export function* verifyModels(
   let done = 0;
   for (const model of models) {
     const context: ReadContext = { engine: model.engine, threads, signal, onProgress: undefined };
-    let scratch = new Uint8Array(0);
-    for (const { copies, byteLength } of verificationBatches(model)) {
-      if (scratch.byteLength < byteLength) scratch = model.engine.allocateUnsafe(byteLength) as Uint8Array<ArrayBuffer>;
-      yield* readPlans([{ model, copies, start: 0, byteLength }], scratch.subarray(0, byteLength), context);
-      done += byteLength;
-      onProgress?.(done, total);
+    let scratch: Uint8Array = new Uint8Array(0);
+    try {
+      for (const { copies, byteLength } of verificationBatches(model)) {
+        if (scratch.byteLength < byteLength) {
+          yield* wipePart(model.engine, scratch);
+          scratch = model.engine.allocateUnsafe(byteLength);
+        }
+        yield* readPlans([{ model, copies, start: 0, byteLength }], part(scratch, 0, byteLength), context);
+        done += byteLength;
+        onProgress?.(done, total);
+      }
+    } finally {
+      yield* wipePart(model.engine, scratch);
     }
     audit?.wholeFileRead(model, true);
   }

@@ -1,9 +1,11 @@
 import { padHeader } from '../format/canonical.js';
 import { getEngine } from '../engine/load.js';
 import { writeAtomically } from '../files/atomic-write.js';
-import { checkOptionNames, resolvePath } from '../options.js';
+import { checkOptionNames } from '../options.js';
 import { readDetachedHeader } from '../open/detached.js';
 import { publicError } from '../model/faults.js';
+import { resolveInput } from '../model/input.js';
+import type { BytesInput } from '../model/input.js';
 import { openSource, readHeader } from '../model/source.js';
 import { runAsync } from '../twin.js';
 import type { Twin } from '../twin.js';
@@ -70,12 +72,12 @@ function* detach(from: string, to: string, options: DetachOptions): Twin<void> {
  */
 export async function attachHeader(
   body: string | URL,
-  header: string | URL | Uint8Array,
+  header: string | URL | BytesInput,
   target: string | URL,
   options: WorkOptions = {},
 ): Promise<void> {
   const [from, to] = paths(body, target);
-  const detached = header instanceof Uint8Array ? header : resolvePath(header, 'header');
+  const detached = resolveInput(header, 'header');
   checkOptionNames(options, WORK_OPTIONS, 'attachHeader');
   checkWorkOptions(options);
   await runAsync(attach(from, detached, to, options));

@@ -83,7 +83,7 @@ async function withOpened<Result>(
   work: (models: readonly EncryptedModel[], keys: NewKeys) => Promise<Result>,
 ): Promise<Result> {
   const { signal, onProgress, threads = 0 } = options;
-  using file: SafeFile = await runAsync(open(path, options, 'rewrap'));
+  using file: SafeFile = await runAsync(open(path, options, { action: 'rewrap', lasting: false }));
   const models = encryptedModels(file, path);
   let keys: NewKeys | undefined;
   try {

@@ -46,7 +46,7 @@ export async function decryptFile(
 
 function* decrypt(from: string, to: string, options: DecryptOptions): Twin<void> {
   yield* refuseSameFile(from, to);
-  using file = yield* open(from, options);
+  using file = yield* open(from, options, { lasting: false });
   const audit = auditOf(options);
   yield* audited(audit, file.place, decryptOpened(file.models()[0]!, to, options, audit));
 }

@@ -3,11 +3,12 @@ import { isDtype } from '../format/dtype.js';
 import type { Dtype } from '../format/dtype.js';
 import { layOut } from '../format/layout.js';
 import { getEngine } from '../engine/load.js';
-import { allocated } from '../engine/memory.js';
+import { allocated, bytesOf, isDetached, isMemory, keepPrivate, letOut } from '../engine/memory.js';
+import { detachedError } from '../engine/own.js';
 import type { Engine } from '../engine/types.js';
 import { writeAtomically } from '../files/atomic-write.js';
 import { publicError } from '../model/faults.js';
-import { checkOptionNames, resolvePath } from '../options.js';
+import { checkBoolean, checkOptionNames, resolvePath } from '../options.js';
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { checkMetadata } from './metadata.js';
@@ -17,6 +18,7 @@ import { createProtection } from './protection.js';
 import { prepareSeal, sealTo } from './seal.js';
 import type { PreparedSeal } from './seal.js';
 import { selectTensors } from './select.js';
+import { tensorSources } from './tensor-sources.js';
 
 /** A tensor to save. `Tensor` objects fit too. */
 export interface TensorLike {
@@ -24,7 +26,10 @@ export interface TensorLike {
   dtype?: Dtype;
   /** One entry per dimension; `[]` for a scalar. */
   shape: readonly number[];
-  /** Row-major, little-endian; as many bytes as shape and dtype say. */
+  /**
+   * Row-major, little-endian; as many bytes as shape and dtype say. The awaiting forms work on a copy, unless it is in a
+   * `SharedArrayBuffer`, which must not be written to meanwhile, or handed over (`transfer`).
+   */
   data: ArrayBufferView | ArrayBufferLike;
 }
 
@@ -34,6 +39,11 @@ export type TensorsInput = ReadonlyMap<string, TensorLike> | Readonly<Record<str
 export interface SaveOptions extends Partial<ProtectOptions>, WorkOptions {
   /** Free text, string to string. Keys that begin with `__` are reserved. */
   metadata?: Readonly<Record<string, string>> | ReadonlyMap<string, string>;
+  /**
+   * Hand the tensors' data over instead of having it copied: their `ArrayBuffer`s are moved to the library and are empty from then on,
+   * with all views of them. What cannot be moved is copied all the same. Default: false.
+   */
+  transfer?: boolean;
 }
 
 /**
@@ -46,7 +56,7 @@ export interface SaveOptions extends Partial<ProtectOptions>, WorkOptions {
  *
  * @throws {CryptoTensorsError} `InvalidOption` (a name, shape, dtype or selection that does not fit), `TensorInvalidInfo`
  * (data of another length than shape × dtype), `MisalignedSlice` (a sub-byte dtype that does not fill whole bytes),
- * `HeaderTooLarge`, `PolicyError` (a local policy with a syntax error or without `allow`), `KeyNotFound`, `InvalidKey`, `FileError`
+ * `HeaderTooLarge`, `Detached` (data that was transferred away), `PolicyError` (a local policy with a syntax error or without `allow`), `KeyNotFound`, `InvalidKey`, `FileError`
  * @throws {AbortError} when `signal` fires
  */
 export async function saveFile(tensors: TensorsInput, path: string | URL, options: SaveOptions = {}): Promise<void> {
@@ -79,8 +89,9 @@ function* saveTo(tensors: TensorsInput, path: string | URL, options: SaveOptions
 
 function* saveBytes(tensors: TensorsInput, options: SaveOptions, where: string): Twin<Uint8Array> {
   return yield* withPlan(tensors, options, where, function* (prepared, engine) {
-    const bytes = allocated(prepared.byteLength, () => new Uint8Array(prepared.byteLength));
+    const bytes = keepPrivate(allocated(prepared.byteLength, () => new Uint8Array(prepared.byteLength)));
     yield* sealTo(prepared, engine.memorySink(bytes), engine, options);
+    letOut(bytes);
     return bytes;
   });
 }
@@ -91,9 +102,10 @@ function* withPlan<Result>(
   where: string,
   write: (prepared: PreparedSeal, engine: Engine) => Twin<Result>,
 ): Twin<Result> {
-  checkOptionNames(options, ['metadata', ...PROTECT_OPTIONS, ...WORK_OPTIONS], where);
+  checkOptionNames(options, ['metadata', 'transfer', ...PROTECT_OPTIONS, ...WORK_OPTIONS], where);
   checkProtectOptions(options);
   checkWorkOptions(options);
+  checkBoolean(options.transfer, 'options.transfer');
   const metadata = checkMetadata(options.metadata);
   const engine = getEngine();
   const tensors = layOut(readTensors(input));
@@ -108,8 +120,9 @@ function* withPlan<Result>(
         byteLength: end - begin,
       })),
     );
+    const sources = yield* tensorSources(tensors, engine, options.transfer === true);
     const prepared = prepareSeal({
-      tensors: tensors.map((tensor) => ({ ...tensor, source: engine.openBytes(tensor.bytes), offset: 0 })),
+      tensors: tensors.map((tensor, i) => ({ ...tensor, ...sources[i]! })),
       metadata,
       protection,
       encrypt,
@@ -158,14 +171,15 @@ function readTensor(name: string, tensor: unknown): NamedBytes {
       );
     }
   }
-  const bytes = bytesOf(label, data);
+  const bytes = dataBytes(label, name, data);
   return { name, shape: shape as number[], dtype: dtypeOf(label, name, tensor), bytes };
 }
 
-function bytesOf(label: string, data: unknown): Uint8Array {
-  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  if (data instanceof ArrayBuffer || data instanceof SharedArrayBuffer) return new Uint8Array(data);
-  throw argumentError(`${label}.data`, 'a typed array or an ArrayBuffer', data);
+function dataBytes(label: string, name: string, data: unknown): Uint8Array {
+  if (!isMemory(data)) throw argumentError(`${label}.data`, 'a typed array or an ArrayBuffer', data);
+  const bytes = isDetached(data) ? null : bytesOf(data);
+  if (bytes === null) throw detachedError(`${label}.data`, { tensor: name });
+  return bytes;
 }
 
 /** Arrays whose elements are of one dtype only. `Uint8Array` and `Uint16Array` could be several, but mean their own. */

@@ -5,7 +5,7 @@ import { getEngine } from '#dist/engine/load.js';
 import { SealMode } from '#dist/engine/types.js';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../support/temporary.js';
-import { faultOf, NO_CONTROL, pattern, recordsOf, sealTensors } from './sealed-file.js';
+import { faultOf, kept, NO_CONTROL, pattern, recordsOf, sealTensors } from './sealed-file.js';
 
 const engine = getEngine();
 const folder = temporaryFolder();
@@ -46,19 +46,19 @@ describe('raw reading', () => {
 
   it('fills all of the destination from the offset', async () => {
     for (const source of [engine.openFileSync(path), engine.openBytes(bytes)]) {
-      const destination = new Uint8Array(4_500_000);
+      const destination = kept(new Uint8Array(4_500_000));
       await engine.readRaw(source, 400_001, destination);
       expect(Buffer.compare(destination, bytes.subarray(400_001, 4_900_001))).toBe(0);
       destination.fill(0);
       engine.readRawSync(source, 0, destination);
       expect(Buffer.compare(destination, bytes.subarray(0, 4_500_000))).toBe(0);
-      await engine.readRaw(source, 5_000_000, new Uint8Array(0));
+      await engine.readRaw(source, 5_000_000, kept(new Uint8Array(0)));
     }
   });
 
   it('is FileChanged where the bytes end too early', async () => {
     for (const source of [engine.openFileSync(path), engine.openBytes(bytes)]) {
-      expect(await faultOf(engine.readRaw(source, 4_999_999, new Uint8Array(2)))).toMatchObject({
+      expect(await faultOf(engine.readRaw(source, 4_999_999, kept(new Uint8Array(2))))).toMatchObject({
         code: 'FileChanged',
       });
       expect(() => engine.readRawSync(source, 2 ** 53 - 1, new Uint8Array(2))).toThrow();

@@ -6,7 +6,7 @@ import { SealMode } from '#dist/engine/types.js';
 import { describe, expect, it } from 'vitest';
 import { descriptorsOf } from '../support/descriptors.js';
 import { temporaryFolder } from '../support/temporary.js';
-import { copiesOf, NO_CONTROL, openTable, pattern, readAll, sealTensors } from './sealed-file.js';
+import { copiesOf, kept, NO_CONTROL, openTable, pattern, readAll, sealTensors } from './sealed-file.js';
 
 const engine = getEngine();
 const folder = temporaryFolder();
@@ -20,7 +20,7 @@ describe('many requests at once', () => {
     await Promise.all(
       Array.from({ length: 1000 }, async (_, i) => {
         const tensor = i % tensors.length;
-        const destination = new Uint8Array(5000);
+        const destination = kept(new Uint8Array(5000));
         await engine.read({
           ...NO_CONTROL,
           table: sealed.table,
@@ -35,7 +35,7 @@ describe('many requests at once', () => {
 
   it('blocking reads in between', async () => {
     const reads = Array.from({ length: 50 }, async (_, i) => {
-      const destination = new Uint8Array(10_000);
+      const destination = kept(new Uint8Array(10_000));
       const request = { ...NO_CONTROL, table: sealed.table, source, destination, copies: copiesOf([i, 0, 10_000, 0]) };
       if (i % 3 === 0) engine.readSync(request);
       else await engine.read(request);
@@ -56,7 +56,7 @@ describe('many requests at once', () => {
           ...NO_CONTROL,
           table: sealed.table,
           source,
-          destination: new Uint8Array(10),
+          destination: kept(new Uint8Array(10)),
           copies: copiesOf([0, 0, 10, 0]),
         })
         .then(() => order.push('small')),

@@ -2,7 +2,7 @@ import { getEngine } from '#dist/engine/load.js';
 import { SealMode } from '#dist/engine/types.js';
 import type { RecordFault, TableSpec } from '#dist/engine/types.js';
 import { describe, expect, it } from 'vitest';
-import { copiesOf, NO_CONTROL, recordsOf, sealTensors } from './sealed-file.js';
+import { copiesOf, kept, NO_CONTROL, recordsOf, sealTensors } from './sealed-file.js';
 
 const engine = getEngine();
 const CHUNK = 100;
@@ -123,7 +123,7 @@ describe('records', () => {
       ...NO_CONTROL,
       table: made.table,
       source,
-      destination: new Uint8Array(0),
+      destination: kept(new Uint8Array(0)),
       copies: copiesOf([0, 0, 0, 0]),
     });
   });

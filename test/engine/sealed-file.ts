@@ -2,6 +2,15 @@ import { SEAL_STRIDE, SealMode } from '#dist/engine/types.js';
 import { AEAD_KEY_BYTES, COPY_STRIDE, DIGEST_BYTES, IV_BYTES, TAG_BYTES } from '#dist/format/vocabulary.js';
 import type { Engine, ReadRequest, Secret, Source, TableSpec, TensorTable } from '#dist/engine/types.js';
 import type { AeadAlgorithm, DigestAlgorithm } from '#dist/format/vocabulary.js';
+import { keepPrivate } from '#dist/engine/memory.js';
+
+/** Memory that the engine may work on while JavaScript runs: the test leaves it alone. */
+export const kept = keepPrivate;
+
+/** Whether a failed read left nothing in memory that was filled with `poison` before. */
+export function isUntold(bytes: Uint8Array, poison: number): boolean {
+  return bytes.every((byte) => byte === 0 || byte === poison);
+}
 
 export const NO_CONTROL = { threads: 0, signal: undefined, onProgress: undefined };
 
@@ -33,7 +42,7 @@ export function sealTensors(engine: Engine, tensors: readonly Uint8Array[], prot
   const chunkSize = protection.chunkSize ?? (version === 1 ? 0 : 2 ** 21);
   const lengths = tensors.map((tensor) => tensor.byteLength);
   const begin = lengths.map((_, i) => lengths.slice(0, i).reduce((sum, n) => sum + n, 0));
-  const stored = new Uint8Array(lengths.reduce((sum, n) => sum + n, 0));
+  const stored = kept(new Uint8Array(lengths.reduce((sum, n) => sum + n, 0)));
   const master = engine.randomSecret(AEAD_KEY_BYTES[algorithm]);
   const items = new Float64Array(tensors.length * SEAL_STRIDE);
   for (const [i, length] of lengths.entries()) items.set([i, 0, length, begin[i]!, protection.mode], i * SEAL_STRIDE);
@@ -105,7 +114,7 @@ export function copiesOf(
 /** A request for all tensors, one behind the other. */
 export function readAll(sealed: SealedTensors, source: Source, destination: Uint8Array): ReadRequest {
   const copies = copiesOf(...sealed.lengths.map((length, i) => [i, 0, length, sealed.begin[i]!] as const));
-  return { ...NO_CONTROL, table: sealed.table, source, destination, copies };
+  return { ...NO_CONTROL, table: sealed.table, source, destination: kept(destination), copies };
 }
 
 /** What a job failed with. */

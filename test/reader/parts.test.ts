@@ -88,7 +88,7 @@ test('when a later part fails, the earlier ones are wiped', async () => {
     made.push(bytes);
     return bytes;
   }
-  for (const name of ['read', 'wipe'] as const) {
+  for (const name of ['read', 'wipe', 'wipeAllAsync'] as const) {
     Object.defineProperty(watched, name, { value: engine[name].bind(engine) });
   }
   const context = { engine: watched, threads: 0, signal: undefined, onProgress: undefined };

@@ -99,6 +99,12 @@ export function createPortableEngine(primitives: Primitives, files: Files | null
       ),
     allocateUnsafe: (byteLength) => allocated(byteLength, () => new Uint8Array(new ArrayBuffer(byteLength))),
     wipe: (bytes) => void bytes.fill(0),
+    wipeAll: (bytes) => void bytes.fill(0),
+    wipeAllAsync: (bytes) => {
+      bytes.fill(0);
+      return Promise.resolve();
+    },
+    release: () => undefined,
   };
 }
 
