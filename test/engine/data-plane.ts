@@ -113,7 +113,7 @@ export function describeDataPlane(): void {
         const tensor = random.integer(1, LENGTHS.length - 1);
         const box = randomBox(random, tensor, Math.min(LENGTHS[tensor]!, round % 2 === 0 ? 20_000 : Infinity));
         const expected = bytesOfBox(box, tensors[tensor]!);
-        const destination = new Uint8Array(expected.length + 1).fill(POISON);
+        const destination = kept(new Uint8Array(expected.length + 1).fill(POISON));
         const calls: number[] = [];
         const onProgress = (done: number, total: number) => calls.push(done, total);
         await engine.read({ ...NO_CONTROL, onProgress, table: sealed.table, source, destination, copies: box });
@@ -167,12 +167,12 @@ export function describeDataPlane(): void {
     it('refuses a box that touches a chunk whose other bytes changed, and wipes what it fills', async () => {
       const damaged = sealed.stored.slice();
       damaged[sealed.begin[13]! + 3_000_000]! ^= 1;
-      const destination = new Uint8Array(3 * 45).fill(POISON);
+      const destination = kept(new Uint8Array(3 * 45).fill(POISON));
       const box = { tensor: 13, start: 4, length: 2, counts: [45], strides: [100_000] };
-      const request = { ...NO_CONTROL, table: sealed.table, source: engine.openBytes(damaged), destination };
+      const request = { ...NO_CONTROL, table: sealed.table, source: engine.openBytes(kept(damaged)), destination };
       expect(Math.floor(3_000_000 / chunkSize)).toBe(Math.floor(3_000_004 / chunkSize));
       expect(await faultOf(engine.read({ ...request, copies: box }))).toMatchObject({ tensor: 13 });
-      expect(isZero(destination.subarray(0, 90))).toBe(true);
+      expect(isUntold(destination.subarray(0, 90), POISON)).toBe(true);
       expect(destination.subarray(90).every((byte) => byte === POISON)).toBe(true);
     });
 
