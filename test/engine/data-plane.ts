@@ -213,7 +213,7 @@ export function describeDataPlane(): void {
     made.table.unwrap(sealed.master);
     const request = {
       ...NO_CONTROL,
-      source: engine.openBytes(new Uint8Array(0)),
+      source: engine.openBytes(kept(new Uint8Array(0))),
       destination: kept(new Uint8Array(0)),
     };
     const copies = copiesOf([0, 0, 0, 0]);
