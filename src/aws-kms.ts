@@ -9,6 +9,7 @@ import { getEngine } from './engine/load.js';
 import { AEAD_KEY_BYTES } from './format/vocabulary.js';
 import type { AeadAlgorithm } from './format/vocabulary.js';
 import { CryptoTensorsError, argumentError } from './errors.js';
+import { keyUnavailable } from './keys/unavailable.js';
 import { randomKid } from './keys/generate.js';
 import { checkProviderName } from './keys/providers/arguments.js';
 import { createKmsKey, kmsProvider } from './keys/providers/kms.js';
@@ -145,10 +146,9 @@ async function loadSdk(): Promise<typeof import('@aws-sdk/client-kms')> {
     return await lazily(() => import('@aws-sdk/client-kms'));
   } catch (cause) {
     if (cause instanceof CryptoTensorsError) throw cause;
-    throw new CryptoTensorsError(
-      'KeyNotFound',
+    throw keyUnavailable(
       'AWS KMS needs the package @aws-sdk/client-kms, which does not load: npm install @aws-sdk/client-kms',
-      { cause },
+      { cause, retryable: false },
     );
   }
 }

@@ -25,6 +25,7 @@ export type ErrorCode =
   | 'BadTag'
   | 'BadDigest'
   | 'KeyNotFound'
+  | 'KeyUnavailable'
   | 'InvalidKey'
   | 'KeyRevoked'
   | 'PolicyDenied'
@@ -68,6 +69,8 @@ export interface ErrorDetails {
   kid?: string | null;
   /** The operating system's own code, such as `ENOENT`, for `FileError`. */
   systemCode?: string;
+  /** Of `KeyUnavailable`: whether the same call may succeed later, as after a time-out. */
+  retryable?: boolean;
   cause?: unknown;
 }
 
@@ -85,6 +88,7 @@ export class CryptoTensorsError extends Error {
   declare readonly position?: number;
   declare readonly kid?: string | null;
   declare readonly systemCode?: string;
+  declare readonly retryable?: boolean;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     const { cause, ...fields } = details;

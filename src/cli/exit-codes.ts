@@ -17,6 +17,7 @@ export const ExitCode = {
 
 const REFUSALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'KeyNotFound',
+  'KeyUnavailable',
   'InvalidKey',
   'KeyRevoked',
   'UntrustedSigner',

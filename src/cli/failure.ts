@@ -13,7 +13,7 @@ export interface Failure {
 }
 
 /** Fields of a `CryptoTensorsError` that are shown; all of them are safe to log. */
-const DETAILS = ['path', 'tensor', 'chunk', 'expected', 'found', 'position', 'kid', 'systemCode'] as const;
+const DETAILS = ['path', 'tensor', 'chunk', 'expected', 'found', 'position', 'kid', 'systemCode', 'retryable'] as const;
 
 /** @param command the command that failed, whose flags a message may name */
 export function describeFailure(thrown: unknown, command?: Command): Failure {

@@ -6,6 +6,7 @@ import { readBounded } from '../files/read-bounded.js';
 import { kindOf, linkStatusOf, statusOf } from '../files/status.js';
 import { taken } from '../files/target.js';
 import { runSync } from '../twin.js';
+import { KIND_BYTES, REGO, recogniseFile, withoutBom } from '../format/file-kind.js';
 import { usageError } from './cli-error.js';
 
 /**
@@ -64,12 +65,21 @@ export function writeKeyFiles(files: readonly KeyFile[]): void {
 /** Far above any policy or list of cases; a path that points at a model by mistake is refused before it fills the memory. */
 const MAX_TEXT_BYTES = 64 * 1024 * 1024;
 
-/** A text file, or a pipe, that the user names: UTF-8, as it stands. */
+/** A text file, or a pipe, that the user names: UTF-8, without the byte order mark that some editors write. */
 export function readText(path: string): string {
   const bytes = runSync(readBounded(path, { limit: MAX_TEXT_BYTES, pipes: true }));
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(withoutBom(bytes));
   } catch {
-    throw usageError(`${quote(path)} is not UTF-8 text`);
+    const kind = recogniseFile(bytes);
+    throw usageError(`${quote(path)} is not UTF-8 text${kind === null ? '' : `: it is ${kind}`}`);
   }
+}
+
+/** The text of a policy. */
+export function readPolicy(path: string): string {
+  const text = readText(path);
+  const kind = recogniseFile(new TextEncoder().encode(text.slice(0, KIND_BYTES)));
+  if (kind === null || kind === REGO) return text;
+  throw usageError(`${quote(path)} is no policy in Rego: it is ${kind}`);
 }

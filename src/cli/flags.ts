@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
 import type { OpenOptions } from '../index.js';
+import { keyInputs } from './key-inputs.js';
 import { usageError } from './cli-error.js';
 import { addFlags } from './flag-table.js';
 import type { Flags } from './flag-table.js';
-import { readText } from './files.js';
+import { readPolicy, readText } from './files.js';
 
 /** Flags of every command. */
 export type OutputFlags = Flags<'json' | 'quiet'>;
@@ -39,8 +40,8 @@ export function addOpenFlags(command: Command): Command {
 /** The library's options that the flags stand for. */
 export function openOptions(flags: OpenFlags): OpenOptions {
   return given({
-    keys: flags.keys,
-    trust: flags.trust,
+    keys: keyInputs(flags.keys),
+    trust: keyInputs(flags.trust),
     encKid: flags.encKid,
     signKid: flags.signKid,
     allowPlain: flags.allowPlain,
@@ -82,8 +83,8 @@ export function policyTexts({ policy, remotePolicy }: Flags<'policy' | 'remotePo
   remote?: string;
 } {
   return given({
-    local: policy === undefined ? undefined : readText(policy),
-    remote: remotePolicy === undefined ? undefined : readText(remotePolicy),
+    local: policy === undefined ? undefined : readPolicy(policy),
+    remote: remotePolicy === undefined ? undefined : readPolicy(remotePolicy),
   });
 }
 

@@ -4,8 +4,9 @@ import { promisify } from 'node:util';
 import { CryptoTensorsError, quote } from '../errors.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
+import { inheritedDescriptor, readPipe } from './read-pipe.js';
 import { kindOf } from './status.js';
-import { fileError } from './system-error.js';
+import { fileError, systemCodeOf } from './system-error.js';
 
 const openAsync = promisify(open);
 const readAsync = promisify(read);
@@ -31,28 +32,38 @@ export interface BoundedRead {
 }
 
 /**
- * Reads all of a regular file into memory of its own: not a piece of Node's shared pool. Devices, pipes, sockets and folders are
- * refused without waiting for them, and no more is ever read than was there at opening.
+ * Reads all of a regular file into memory of its own: not a piece of Node's shared pool. Devices, folders, and pipes and sockets unless
+ * they are asked for, are refused without waiting for them, and no more is ever read than was there at opening.
  *
  * @throws {CryptoTensorsError} `FileError` with `path` and, where the system gave one, `systemCode`
  */
 export function* readBounded(path: string, options: BoundedRead): Twin<Uint8Array> {
   let descriptor: number | null = null;
+  let isOurs = true;
   let bytes: Uint8Array | null = null;
   try {
-    const isGiven = options.pipes === true && DESCRIPTOR.test(path);
-    const wait = isGiven ? 0 : NONBLOCK;
-    const flags = constants.O_RDONLY | wait | (options.links === 'refuse' ? NOFOLLOW : 0);
-    descriptor = yield* step(
-      () => openSync(path, flags),
-      () => openAsync(path, flags),
-    );
+    const flags = options.links === 'refuse' ? OPEN_FLAGS | NOFOLLOW : OPEN_FLAGS;
+    const inherited = options.pipes === true ? inheritedDescriptor(path) : null;
+    try {
+      descriptor = yield* step(
+        () => openSync(path, flags),
+        () => openAsync(path, flags),
+      );
+    } catch (error) {
+      // A socket, which some parents make of stdin, cannot be opened by its path.
+      if (inherited === null || systemCodeOf(error) !== 'ENXIO') throw error;
+      descriptor = inherited;
+      isOurs = false;
+    }
     const opened = descriptor;
     const status = yield* step(
       () => fstatSync(opened, { bigint: true }),
       () => fstatAsync(opened, { bigint: true }),
     );
-    if (isGiven && (status.isFIFO() || status.isSocket())) return yield* readPipe(path, opened, options);
+    // A pipe that has a name only is refused: a reader would wait for a writer who may never come.
+    if (inherited !== null && (status.isFIFO() || status.isSocket())) {
+      return yield* readPipe(opened, path, options.limit, options.wipe ?? (() => undefined));
+    }
     bytes = allocate(path, status, options);
     const length = yield* fill(opened, bytes);
     return bytes.subarray(0, length);
@@ -60,45 +71,13 @@ export function* readBounded(path: string, options: BoundedRead): Twin<Uint8Arra
     if (bytes !== null) options.wipe?.(bytes);
     throw fileError(path, 'read', error);
   } finally {
-    if (descriptor !== null) yield* closeQuietly(descriptor);
+    if (descriptor !== null && isOurs) yield* closeQuietly(descriptor);
   }
 }
 
 /** Without O_NONBLOCK, opening a FIFO waits for somebody to write to it. Windows has neither. */
-const NONBLOCK = (constants.O_NONBLOCK as number | undefined) ?? 0;
-/** How the system names what this process has open. */
-const DESCRIPTOR = /^\/(dev\/(stdin|fd\/\d+)|proc\/(self|\d+)\/fd\/\d+)$/;
+const OPEN_FLAGS = constants.O_RDONLY | ((constants.O_NONBLOCK as number | undefined) ?? 0);
 const NOFOLLOW = (constants.O_NOFOLLOW as number | undefined) ?? 0;
-
-const PIECE = 64 * 1024;
-
-/** Reads to the end of a pipe, once: what was read is not to be had again. */
-function* readPipe(path: string, descriptor: number, { limit, what, advice, wipe }: BoundedRead): Twin<Uint8Array> {
-  let bytes = new Uint8Array(Math.min(PIECE, limit + 1));
-  let length = 0;
-  try {
-    for (;;) {
-      const count = yield* readOn(descriptor, bytes, length);
-      if (count === 0) return bytes.slice(0, length);
-      length += count;
-      if (length > limit) throw tooLong(path, `more than ${limit}`, { limit, what, advice });
-      if (length < bytes.length) continue;
-      const larger = new Uint8Array(Math.min(2 * bytes.length, limit + 1));
-      larger.set(bytes);
-      wipe?.(bytes);
-      bytes = larger;
-    }
-  } finally {
-    wipe?.(bytes);
-  }
-}
-
-function* readOn(descriptor: number, bytes: Uint8Array, at: number): Twin<number> {
-  return yield* step(
-    () => readSync(descriptor, bytes, at, bytes.length - at, null),
-    async () => (await readAsync(descriptor, bytes, at, bytes.length - at, null)).bytesRead,
-  );
-}
 
 function tooLong(
   path: string,

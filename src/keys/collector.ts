@@ -1,6 +1,6 @@
 import type { Engine } from '../engine/types.js';
 import { invalidKey } from './jwk-document.js';
-import type { JwkMembers } from './jwk-document.js';
+import type { KeyLabel } from './jwk-document.js';
 import { stricterState, toldApart } from './state.js';
 import { disposeKeys } from './types.js';
 import type { KeyName, MasterKey, RecipientKey, SigningKey } from './types.js';
@@ -26,7 +26,7 @@ export class KeyCollector {
   }
 
   /** Takes the key over, also when it throws. */
-  addMasterKey(key: MasterKey, jwk: JwkMembers): void {
+  addMasterKey(key: MasterKey, name: KeyLabel): void {
     const namesakes = namesakesOf(this.#mastersByKid, key);
     for (const [at, other] of namesakes.entries()) {
       // A revoked key has no material to compare: it stands beside the other, and counts for both (`statesAmong`).
@@ -41,7 +41,7 @@ export class KeyCollector {
       }
       if (!same && !toldApart(key, other)) {
         key.secret?.dispose();
-        throw invalidKey(jwk, 'another master key in this set has the same kid');
+        throw invalidKey(name, 'another master key in this set has the same kid');
       }
     }
     namesakes.push(key);
@@ -49,7 +49,7 @@ export class KeyCollector {
   }
 
   /** Takes the key over, also when it throws. */
-  addSigningKey(key: SigningKey, jwk: JwkMembers): void {
+  addSigningKey(key: SigningKey, name: KeyLabel): void {
     const namesakes = namesakesOf(this.#signersByKid, key);
     for (const [at, other] of namesakes.entries()) {
       if (Buffer.compare(key.publicKey, other.publicKey) === 0) {
@@ -63,7 +63,7 @@ export class KeyCollector {
       }
       if (!toldApart(key, other)) {
         key.seed?.dispose();
-        throw invalidKey(jwk, 'another signing key in this set has the same kid');
+        throw invalidKey(name, 'another signing key in this set has the same kid');
       }
     }
     namesakes.push(key);
@@ -71,7 +71,7 @@ export class KeyCollector {
   }
 
   /** Takes the key over, also when it throws. */
-  addRecipientKey(key: RecipientKey, jwk: JwkMembers): void {
+  addRecipientKey(key: RecipientKey, name: KeyLabel): void {
     // Found by what it is, not by its kid: the same key under two names is one key.
     const at = this.keys.recipientKeys.findIndex(({ thumbprint }) => thumbprint === key.thumbprint);
     if (at >= 0) {
@@ -84,7 +84,7 @@ export class KeyCollector {
     const namesakes = namesakesOf(this.#recipientsByKid, key);
     if (namesakes.some((other) => !toldApart(key, other))) {
       key.secret?.dispose();
-      throw invalidKey(jwk, 'another recipient key in this set has the same kid');
+      throw invalidKey(name, 'another recipient key in this set has the same kid');
     }
     namesakes.push(key);
     this.keys.recipientKeys.push(key);

@@ -21,7 +21,9 @@ export function selectedKeys(
     owned.push(mine);
     return mine;
   };
-  const named = ({ kid }: { kid: string | null }): boolean => selector?.kid == null || kid === selector.kid;
+  // A key without a name is tried whatever the name that is asked for.
+  const named = ({ kid }: { kid: string | null }): boolean =>
+    selector?.kid == null || kid === null || kid === selector.kid;
   const meant = ({ thumbprint }: { thumbprint: string }): boolean =>
     selector?.kid == null || thumbprint === selector.kid;
   const role = selector?.role;

@@ -1,4 +1,5 @@
 import { CryptoTensorsError, quote } from '../errors.js';
+import { JSON_TEXT, JWK, SHARD_INDEX, recogniseFile } from '../format/file-kind.js';
 import { JsonRange, describeJson, parseJsonDocument } from '../format/json.js';
 import type { JsonObject, JsonValue } from '../format/json.js';
 
@@ -9,10 +10,17 @@ export interface KeyOrigin {
   readonly path?: string | undefined;
 }
 
-/** The members of one JWK that this library reads. Key material stays bytes: it never becomes a JavaScript string. */
-export interface JwkMembers {
-  readonly kty: string;
+/** What a key is called in messages, and where it came from. */
+export interface KeyLabel {
+  /** `key 2`, `PEM block 1`. */
+  readonly label: string;
   readonly kid: string | null;
+  readonly origin: KeyOrigin;
+}
+
+/** The members of one JWK that this library reads. Key material stays bytes: it never becomes a JavaScript string. */
+export interface JwkMembers extends KeyLabel {
+  readonly kty: string;
   readonly alg: string | null;
   readonly jku: string | null;
   readonly crv: string | null;
@@ -22,9 +30,6 @@ export interface JwkMembers {
   readonly x: JsonRange | null;
   readonly y: JsonRange | null;
   readonly d: JsonRange | null;
-  /** What the key is called in messages. */
-  readonly label: string;
-  readonly origin: KeyOrigin;
 }
 
 export interface JwkDocument {
@@ -56,7 +61,7 @@ export function readJwkDocument(bytes: Uint8Array, origin: KeyOrigin): JwkDocume
 }
 
 /** An error about one key: names the key and where it is, never what is in it. */
-export function invalidKey(jwk: Pick<JwkMembers, 'label' | 'kid' | 'origin'>, problem: string): CryptoTensorsError {
+export function invalidKey(jwk: KeyLabel, problem: string): CryptoTensorsError {
   const kid = jwk.kid === null ? '' : ` (kid ${quote(jwk.kid)})`;
   return new CryptoTensorsError('InvalidKey', `${jwk.label}${kid} in ${jwk.origin.where}: ${problem}`, {
     kid: jwk.kid,
@@ -71,11 +76,17 @@ function parseObject(bytes: Uint8Array, origin: KeyOrigin): JsonObject {
     document = parseJsonDocument(bytes, { code: 'InvalidKey', name: origin.where, rawStrings: MATERIAL });
   } catch (error) {
     if (!(error instanceof CryptoTensorsError)) throw error;
+    const kind = recogniseFile(bytes);
+    if (kind !== null && !OF_JSON.has(kind)) throw otherFile(origin, kind);
     const { message, position } = error;
     throw new CryptoTensorsError('InvalidKey', message, {
       ...(position === undefined ? {} : { position }),
       ...pathOf(origin),
     });
+  }
+  if (document instanceof Map && !document.has('kty') && !document.has('keys')) {
+    const kind = recogniseFile(bytes);
+    if (kind === SHARD_INDEX) throw otherFile(origin, kind);
   }
   if (document instanceof Map) return document;
   throw new CryptoTensorsError(
@@ -85,10 +96,21 @@ function parseObject(bytes: Uint8Array, origin: KeyOrigin): JsonObject {
   );
 }
 
+/** Kinds whose text may be keys that are not quite right: what is wrong with them says more. */
+const OF_JSON: ReadonlySet<string> = new Set([JWK, JSON_TEXT]);
+
+function otherFile(origin: KeyOrigin, kind: string): CryptoTensorsError {
+  return new CryptoTensorsError(
+    'InvalidKey',
+    `${origin.where} must be a JWK, a JWK set {"keys":[…]} or a key in PEM, but is ${kind}`,
+    { expected: 'a JWK, a JWK set or PEM', found: kind, ...pathOf(origin) },
+  );
+}
+
 function readMembers(jwk: JsonObject, label: string, origin: KeyOrigin): JwkMembers {
   const named = { label, origin, kid: null };
   // `null` is how some serialisers write a member that is absent.
-  const string = (name: string, owner: Pick<JwkMembers, 'label' | 'kid' | 'origin'>): string | null => {
+  const string = (name: string, owner: KeyLabel): string | null => {
     const value = jwk.get(name) ?? null;
     if (value === null || typeof value === 'string') return value;
     throw invalidKey(owner, `"${name}" must be a string`);

@@ -1,3 +1,4 @@
+import { withoutBom } from '../format/file-kind.js';
 import type { JsonRange } from '../format/json.js';
 import { AEAD_KEY_BYTES } from '../format/vocabulary.js';
 import type { Engine, Secret } from '../engine/types.js';
@@ -8,6 +9,7 @@ import { withPlainBase64 } from './escapes.js';
 import { invalidKey, readJwkDocument } from './jwk-document.js';
 import type { JwkMembers, KeyOrigin } from './jwk-document.js';
 import { decodePublicMember, importMember } from './material.js';
+import { isPem, parsePem } from './pem.js';
 import { isRecipientJwk, parseRecipientKey } from './recipient.js';
 import { KEY_STATES, isKeyState } from './state.js';
 import type { KeyState } from './state.js';
@@ -16,7 +18,8 @@ import type { LoadedKeys, MasterKey, SigningKey } from './types.js';
 export const ED25519_BYTES = 32;
 
 /**
- * Parses the JSON text of a JWK or JWK set. The caller owns the secrets in the result and wipes `bytes`.
+ * Parses the JSON text of a JWK or JWK set, or PEM. The caller owns the secrets in the result and wipes `bytes`. A byte order mark in
+ * front is passed over.
  *
  * In a set, keys of a kind that this library has no use for (`RSA`, `EC` for signing, …) are skipped, as RFC 7517 §5 asks; what is
  * wrong with any other key is an error. Nothing is returned, and nothing is kept, unless the whole document is right.
@@ -24,7 +27,9 @@ export const ED25519_BYTES = 32;
  * @throws InvalidKey
  */
 export function parseJwks(bytes: Uint8Array, engine: Engine, origin: KeyOrigin): LoadedKeys {
-  return withPlainBase64(bytes, engine, (text) => parsePlainJwks(text, engine, origin));
+  const text = withoutBom(bytes);
+  if (isPem(text)) return parsePem(text, engine, origin);
+  return withPlainBase64(text, engine, (plain) => parsePlainJwks(plain, engine, origin));
 }
 
 function parsePlainJwks(bytes: Uint8Array, engine: Engine, origin: KeyOrigin): LoadedKeys {

@@ -98,7 +98,7 @@ class Gathered {
 function* gather(input: unknown, name: string, gathered: Gathered): Twin<void> {
   if (typeof input === 'string' || input instanceof URL) {
     const path = checkKeyPath(input, name);
-    const bytes = yield* readKeyFile(path, gathered.engine);
+    const bytes = yield* readKeyFile(path, gathered.engine, { pipes: true });
     gathered.addAndWipe(bytes, { where: quote(path), path });
   } else if (input instanceof Uint8Array) {
     if (isDetached(input)) throw detachedError('a key text');
@@ -126,9 +126,11 @@ function gatherObject(input: object, name: string, gathered: Gathered): void {
 }
 
 function checkKeyPath(input: string | URL, name: string): string {
-  if (typeof input === 'string' && /^\s*[{[]/.test(input)) {
+  const text = typeof input === 'string' ? /^\ufeff?\s*(?:[{[]|(-----BEGIN ))/.exec(input) : null;
+  if (text !== null) {
+    const kind = text[1] === undefined ? 'JSON' : 'PEM';
     throw new TypeError(
-      `${name} looks like JSON text, but a string is taken as a path. Pass JSON text as bytes (new TextEncoder().encode(text)) or as the parsed object`,
+      `${name} looks like ${kind} text, but a string is taken as a path. Pass ${kind} text as bytes (new TextEncoder().encode(text)) or as the parsed object`,
     );
   }
   return resolvePath(input, name);
@@ -137,7 +139,7 @@ function checkKeyPath(input: string | URL, name: string): string {
 function wrongInput(name: string, input: unknown): TypeError {
   return argumentError(
     name,
-    'a path, a file: URL, a Uint8Array of JSON text, a JWK, a JWK set, a KeyRing, a KeyProvider or a list of these',
+    'a path, a file: URL, a Uint8Array of JSON or PEM text, a JWK, a JWK set, a KeyRing, a KeyProvider or a list of these',
     input,
   );
 }

@@ -14,10 +14,14 @@ import type { Inquiry } from './not-found.js';
 import { askProvider } from './providers/ask.js';
 import type { LookUpOptions, ProviderFailure } from './providers/ask.js';
 import type { KeySelector } from './providers/types.js';
+import { isTransient } from './unavailable.js';
 import { publicHalf } from './trust.js';
 import {
   effectiveName,
-  matchMasterKey,
+  MAX_NAMELESS_KEYS,
+  matchMasterKeys,
+  matchNamelessMasterKeys,
+  matchNamelessVerifyingKeys,
   matchRecipientKey,
   matchSigningKey,
   matchVerifyingKeys,
@@ -34,19 +38,34 @@ import type { KeySet, LoadedKeys, MasterKey, RecipientKey, SigningKey } from './
  */
 
 /**
- * The master key of a file.
+ * The keys that may be the master key of a file, at least one, to be tried in turn: those of its name, then those without a name.
  *
- * @throws KeyNotFound, KeyRevoked, AbortError, Closed
+ * @throws KeyNotFound, KeyUnavailable, KeyRevoked, AbortError, Closed
  */
-export function* lookUpMasterKey(ring: KeyRing, query: MasterKeyQuery, options: LookUpOptions): Twin<MasterKey> {
+export function* lookUpMasterKeys(
+  ring: KeyRing,
+  query: MasterKeyQuery,
+  options: LookUpOptions,
+): Twin<readonly MasterKey[]> {
   const selector: KeySelector = { role: 'master', ...effectiveName(query), algorithm: query.algorithm };
-  const { found, inquiry } = yield* search(ring, selector, options, (keys) => matchMasterKey(keys, query), secretOf);
-  if (found === null) throw masterKeyNotFound(ringContents(ring), query, inquiry);
-  return found;
+  const spare = [...matchNamelessMasterKeys(ringContents(ring), query)];
+  const { found, inquiry } = yield* search(ring, selector, options, {
+    match: (keys) => matchMasterKeys(keys, query),
+    secretOf,
+    spare: (keys, provider) => {
+      const more = matchNamelessMasterKeys(keys, query).slice(0, MAX_NAMELESS_KEYS - spare.length);
+      for (const key of more) spare.push({ ...key, provider });
+      return more;
+    },
+  });
+  const candidates = [...found, ...spare];
+  if (candidates.length === 0) throw masterKeyNotFound(ringContents(ring), query, inquiry);
+  return candidates;
 }
 
 /**
- * The trusted keys that may verify a file's signature; where the header names none, all of them, to be tried in turn.
+ * The trusted keys that may verify a file's signature, to be tried in turn: those of the name in the header, then those without a
+ * name; where the header names none, all of them.
  *
  * @throws KeyNotFound if nothing is trusted, UntrustedSigner if the signer is not; KeyRevoked, AbortError, Closed
  */
@@ -73,27 +92,31 @@ export function* lookUpVerifyingKeys(
     for (const secret of answer.owned) secret.dispose();
     found = match();
   }
-  if (found.length === 0) throw verifyingKeyNotFound(contents, query, inquiryOf(failures));
-  return found;
+  const candidates = [...found, ...matchNamelessVerifyingKeys({ masterKeys: [], signingKeys: gathered }, query)];
+  if (candidates.length === 0) throw verifyingKeyNotFound(contents, query, inquiryOf(failures));
+  return candidates;
 }
 
 /**
  * The key that a writer signs with: the first that can sign, of the given `kid` if there is one.
  *
- * @throws KeyNotFound, KeyRevoked, AbortError, Closed
+ * @throws KeyNotFound, KeyUnavailable, KeyRevoked, AbortError, Closed
  */
 export function* lookUpSigningKey(ring: KeyRing, kid: string | undefined, options: LookUpOptions): Twin<SigningKey> {
   const selector: KeySelector = { role: 'signing', kid: kid ?? null, jku: null, algorithm: null };
-  const match = (keys: KeySet): SigningKey | null => matchSigningKey(keys, kid);
-  const { found, inquiry } = yield* search(ring, selector, options, match, ({ seed }) => seed);
-  if (found === null) throw signingKeyNotFound(ringContents(ring), kid, inquiry);
-  return found;
+  const { found, inquiry } = yield* search(ring, selector, options, {
+    match: (keys) => listOf(matchSigningKey(keys, kid)),
+    secretOf: ({ seed }) => seed,
+  });
+  const [key] = found;
+  if (key === undefined) throw signingKeyNotFound(ringContents(ring), kid, inquiry);
+  return key;
 }
 
 /**
  * The key that a writer wraps DEKs with: the first that fits.
  *
- * @throws KeyNotFound, KeyRevoked, AbortError, Closed
+ * @throws KeyNotFound, KeyUnavailable, KeyRevoked, AbortError, Closed
  */
 export function* lookUpWritingMasterKey(
   ring: KeyRing,
@@ -102,37 +125,45 @@ export function* lookUpWritingMasterKey(
 ): Twin<MasterKey> {
   const { kid = null, algorithm = null } = query;
   const selector: KeySelector = { role: 'master', kid, jku: null, algorithm };
-  const match = (keys: KeySet): MasterKey | null => matchWritingMasterKey(keys, query);
-  const { found, inquiry } = yield* search(ring, selector, options, match, secretOf);
-  if (found === null) throw writingMasterKeyNotFound(ringContents(ring), query, inquiry);
-  return found;
+  const match = (keys: KeySet): readonly MasterKey[] => listOf(matchWritingMasterKey(keys, query));
+  const { found, inquiry } = yield* search(ring, selector, options, { match, secretOf });
+  const [key] = found;
+  if (key === undefined) throw writingMasterKeyNotFound(ringContents(ring), query, inquiry);
+  return key;
 }
 
 /**
  * The private key that opens a licence.
  *
  * @param thumbprint of its public part, as the licence says it
- * @throws KeyNotFound, KeyRevoked, AbortError, Closed
+ * @throws KeyNotFound, KeyUnavailable, KeyRevoked, AbortError, Closed
  */
 export function* lookUpRecipientKey(ring: KeyRing, thumbprint: string, options: LookUpOptions): Twin<RecipientKey> {
   const selector: KeySelector = { role: 'recipient', kid: thumbprint, jku: null, algorithm: null };
-  const match = (keys: LoadedKeys): RecipientKey | null => matchRecipientKey(keys, thumbprint);
-  const { found, inquiry } = yield* search(ring, selector, options, match, ({ secret }) => secret);
-  if (found === null) throw recipientKeyNotFound(ringContents(ring), thumbprint, inquiry);
-  return found;
+  const match = (keys: LoadedKeys): readonly RecipientKey[] => listOf(matchRecipientKey(keys, thumbprint));
+  const { found, inquiry } = yield* search(ring, selector, options, { match, secretOf: ({ secret }) => secret });
+  const [key] = found;
+  if (key === undefined) throw recipientKeyNotFound(ringContents(ring), thumbprint, inquiry);
+  return key;
 }
 
-/** The first match in the ring, else in the answers of its providers. */
+interface Search<Key> {
+  match: (keys: LoadedKeys) => readonly Key[];
+  secretOf: (key: Key) => Secret | null;
+  /** What of an answer is kept besides, while the search goes on. */
+  spare?: (keys: LoadedKeys, provider: string) => readonly Key[];
+}
+
+/** What matches in the ring, else in the first answer of its providers in which something does. */
 function* search<Key extends StatedKey>(
   ring: KeyRing,
   selector: KeySelector,
   options: LookUpOptions,
-  match: (keys: LoadedKeys) => Key | null,
-  secretOfKey: (key: Key) => Secret | null,
-): Twin<{ found: Key | null; inquiry: Inquiry }> {
+  { match, secretOf, spare }: Search<Key>,
+): Twin<{ found: readonly Key[]; inquiry: Inquiry }> {
   const contents = ringContents(ring);
   const atHand = match(contents);
-  if (atHand !== null) return { found: atHand, inquiry: inquiryOf([]) };
+  if (atHand.length > 0) return { found: atHand, inquiry: inquiryOf([]) };
 
   const failures: ProviderFailure[] = [];
   for (const provider of contents.providers) {
@@ -141,19 +172,26 @@ function* search<Key extends StatedKey>(
       failures.push(answer);
       continue;
     }
-    let found: Key | null = null;
+    let found: readonly Key[] = [];
+    const kept = new Set<Secret | null>();
     try {
       found = match(answer);
+      for (const key of [...found, ...(spare?.(answer, provider.name) ?? [])]) kept.add(secretOf(key));
     } finally {
-      const kept = found === null ? null : secretOfKey(found);
       for (const secret of answer.owned) {
-        if (secret === kept) adoptSecret(ring, secret);
+        if (kept.has(secret)) adoptSecret(ring, secret);
         else secret.dispose();
       }
     }
-    if (found !== null) return { found: { ...found, provider: provider.name }, inquiry: inquiryOf([]) };
+    if (found.length > 0) {
+      return { found: found.map((key) => ({ ...key, provider: provider.name })), inquiry: inquiryOf([]) };
+    }
   }
-  return { found: null, inquiry: inquiryOf(failures) };
+  return { found: [], inquiry: inquiryOf(failures) };
+}
+
+function listOf<Key>(key: Key | null): readonly Key[] {
+  return key === null ? [] : [key];
 }
 
 function secretOf({ secret }: MasterKey): Secret | null {
@@ -164,5 +202,10 @@ function inquiryOf(failures: readonly ProviderFailure[]): Inquiry {
   const notes = failures.map(
     ({ provider, reason }) => `. The key provider ${quote(provider.name)} gave no usable answer: ${reason}`,
   );
-  return { notes: notes.join(''), cause: failures[0]?.error };
+  return {
+    notes: notes.join(''),
+    cause: failures[0]?.error,
+    failed: failures.length > 0,
+    retryable: failures.some(({ error }) => isTransient(error)),
+  };
 }

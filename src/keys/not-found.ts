@@ -1,5 +1,6 @@
 import { CryptoTensorsError, quote } from '../errors.js';
 import { AEAD_KEY_BYTES } from '../format/vocabulary.js';
+import { keyUnavailable } from './unavailable.js';
 import { describeKids } from './describe.js';
 import type { KeyQuery, MasterKeyQuery, WritingKeyQuery } from './select.js';
 import { statesAmong } from './state.js';
@@ -13,9 +14,12 @@ const MAKE_KEYS = 'Make keys with generateKeys() or `cryptotensors keygen`';
 export interface Inquiry {
   readonly notes: string;
   readonly cause?: unknown;
+  /** Whether a provider failed, so that the key may be there; and whether asking again may help. */
+  readonly failed: boolean;
+  readonly retryable: boolean;
 }
 
-const NOBODY_ASKED: Inquiry = { notes: '' };
+const NOBODY_ASKED: Inquiry = { notes: '', failed: false, retryable: false };
 
 /** A name that was asked for is that of a revoked key. */
 export function keyRevoked(kid: string): CryptoTensorsError {
@@ -122,8 +126,10 @@ function notFound(
   code: 'KeyNotFound' | 'UntrustedSigner',
   message: string,
   kid: string | null,
-  { notes, cause }: Inquiry,
+  { notes, cause, failed, retryable }: Inquiry,
 ): CryptoTensorsError {
+  // Whoever could not be asked may have it.
+  if (failed) return keyUnavailable(message + notes, { kid, cause, retryable });
   return new CryptoTensorsError(code, message + notes, {
     kid,
     ...(kid === null ? {} : { expected: kid }),

@@ -15,9 +15,14 @@ import type { KeyName, KeySet, LoadedKeys, MasterKey, RecipientKey, SigningKey }
 /**
  * Which key, of those at hand. Pure: `lookup.ts` asks providers too.
  *
- * A header's `kid` and `jku` do no more than select (DESIGN rule: they never add a key). A `kid` selects exactly the keys of
- * that name. A `jku` decides only between keys that share a `kid`. A name that is revoked selects nothing: `KeyRevoked`.
+ * A header's `kid` and `jku` do no more than select (DESIGN rule: they never add a key). A `kid` selects among the keys that have
+ * one: exactly those of that name. Keys without one, as other tools make them, are tried after them: what verifies or unwraps decides,
+ * as in JOSE. A `jku` decides only between keys that share a `kid`. A name that is revoked selects nothing: `KeyRevoked`.
  */
+
+/** Keys without a kid that are tried at the most: each costs work that any header can ask for. */
+export const MAX_NAMELESS_KEYS = 64;
+
 export interface KeyQuery extends KeyName {
   /** Kid that the caller asks for in place of the header's. */
   readonly override?: string | undefined;
@@ -45,8 +50,19 @@ export function findMasterKey(keys: KeySet, query: MasterKeyQuery): MasterKey {
   return key;
 }
 
-export function matchMasterKey({ masterKeys }: KeySet, query: MasterKeyQuery): MasterKey | null {
-  return usable(masterKeys, effectiveName(query), (key) => keyFits(key, query.algorithm))[0] ?? null;
+export function matchMasterKey(keys: KeySet, query: MasterKeyQuery): MasterKey | null {
+  return matchMasterKeys(keys, query)[0] ?? null;
+}
+
+/** The keys of the name that a header or the caller gives; where neither does, those that fit, to be tried in turn. */
+export function matchMasterKeys({ masterKeys }: KeySet, query: MasterKeyQuery): readonly MasterKey[] {
+  const found = usable(masterKeys, effectiveName(query), (key) => keyFits(key, query.algorithm));
+  return found.slice(0, MAX_NAMELESS_KEYS);
+}
+
+/** The keys that fit and have no name, where a header gives one. What the caller names is that key and no other. */
+export function matchNamelessMasterKeys({ masterKeys }: KeySet, query: MasterKeyQuery): readonly MasterKey[] {
+  return nameless(masterKeys, query, (key) => keyFits(key, query.algorithm));
 }
 
 /**
@@ -62,6 +78,11 @@ export function findVerifyingKeys(trust: KeySet, query: KeyQuery): readonly Sign
 
 export function matchVerifyingKeys({ signingKeys }: KeySet, query: KeyQuery): readonly SigningKey[] {
   return usable(signingKeys, effectiveName(query), () => true);
+}
+
+/** The keys that have no name, where a header gives one. */
+export function matchNamelessVerifyingKeys({ signingKeys }: KeySet, query: KeyQuery): readonly SigningKey[] {
+  return nameless(signingKeys, query, () => true);
 }
 
 /**
@@ -127,6 +148,16 @@ function usable<Key extends StatedKey>(
     kid,
     jku,
   );
+}
+
+function nameless<Key extends StatedKey>(
+  keys: readonly Key[],
+  { kid, override }: KeyQuery,
+  fits: (key: Key) => boolean,
+): readonly Key[] {
+  if (kid === null || override !== undefined) return [];
+  // Without a name a key cannot be revoked.
+  return keys.filter((key) => key.kid === null && fits(key)).slice(0, MAX_NAMELESS_KEYS);
 }
 
 /** The keys that may encrypt or sign, of a name if one is given. @throws KeyRevoked */

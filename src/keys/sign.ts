@@ -4,6 +4,7 @@ import type { Twin } from '../twin.js';
 import { DEFAULT_PROVIDER_TIMEOUT_MS } from './providers/ask.js';
 import type { LookUpOptions } from './providers/ask.js';
 import { withDeadline } from './providers/deadline.js';
+import { keyUnavailable } from './unavailable.js';
 import { signingKeyNotFound } from './not-found.js';
 import type { RemoteSigner, SigningKey } from './types.js';
 
@@ -13,7 +14,7 @@ const SIGNATURE_BYTES = 64;
  * Ed25519 over a message, by the seed at hand or by the provider that keeps it. What a provider returns is verified before
  * it is used: a wrong signature would make a file that nobody can open.
  *
- * @throws KeyNotFound if the key has no private part; BadSignature if the provider's signature is wrong; AbortError
+ * @throws KeyNotFound if the key has no private part; KeyUnavailable if its provider fails, or the form is synchronous; BadSignature if the provider's signature is wrong; AbortError
  */
 export function* signMessage(key: SigningKey, message: Uint8Array, options: LookUpOptions): Twin<Uint8Array> {
   const { engine } = options;
@@ -22,10 +23,9 @@ export function* signMessage(key: SigningKey, message: Uint8Array, options: Look
   if (remote === null) throw signingKeyNotFound({ masterKeys: [], signingKeys: [key] }, key.kid ?? undefined);
   const signature = yield* step<unknown>(
     () => {
-      throw new CryptoTensorsError(
-        'KeyNotFound',
-        `${nameOf(key)} signs remotely: only the functions without Sync can use it`,
-      );
+      throw keyUnavailable(`${nameOf(key)} signs remotely: only the functions without Sync can use it`, {
+        kid: key.kid,
+      });
     },
     () => signRemotely(remote, key, message, options),
   );
@@ -47,15 +47,12 @@ async function signRemotely(
     // A copy: what is signed must not change in the provider's hands.
     const copy = Uint8Array.from(message);
     return await withDeadline((stop) => remote(copy, { signal: stop }), {
-      timeoutMs: DEFAULT_PROVIDER_TIMEOUT_MS,
+      timeoutMs: key.timeoutMs ?? DEFAULT_PROVIDER_TIMEOUT_MS,
       signal,
     });
   } catch (cause) {
     if (signal?.aborted === true) throw cause;
-    throw new CryptoTensorsError('KeyNotFound', `${nameOf(key)}: the key provider could not sign with it`, {
-      kid: key.kid,
-      cause,
-    });
+    throw keyUnavailable(`${nameOf(key)}: the key provider could not sign with it`, { kid: key.kid, cause });
   }
 }
 

@@ -67,6 +67,8 @@ export interface MasterKey extends StatedKey {
   readonly secret: Secret | null;
   /** A key like that names its algorithm. */
   readonly remote: RemoteMaster | null;
+  /** How long the provider of a remote key may take for an answer, if it says so. */
+  readonly timeoutMs?: number | undefined;
 }
 
 /** Signs where the seed is not at hand: in an HSM or a key service. Resolves to the 64-byte Ed25519 signature. */
@@ -78,6 +80,8 @@ export interface SigningKey extends StatedKey {
   readonly publicKey: Uint8Array;
   readonly seed: Secret | null;
   readonly remote: RemoteSigner | null;
+  /** How long the provider of a remote key may take for an answer, if it says so. */
+  readonly timeoutMs?: number | undefined;
 }
 
 /** A key that licences are issued to: for issuing, and for opening where the private part is there. */

@@ -4,6 +4,7 @@ import type { Engine, Secret, TensorTable } from '../engine/types.js';
 import type { AeadAlgorithm } from '../format/vocabulary.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
+import { keyUnavailable } from './unavailable.js';
 import { DEFAULT_PROVIDER_TIMEOUT_MS } from './providers/ask.js';
 import type { LookUpOptions } from './providers/ask.js';
 import { withDeadline } from './providers/deadline.js';
@@ -21,7 +22,7 @@ const MS_PER_DEK = 20;
  * Gives a table its DEKs. Returns the row of the first record that does not unwrap under a key at hand, or -1. What a remote key
  * unwrapped can be wrong without anybody noticing before the first read: then that is `BadTag`.
  *
- * @throws KeyNotFound if the key is remote, and the remote fails or the form is synchronous; AbortError
+ * @throws KeyUnavailable if the key is remote, and the remote fails or the form is synchronous; AbortError
  */
 export function* unwrapTable(
   table: TensorTable,
@@ -48,7 +49,7 @@ export function* unwrapTable(
 /**
  * Wraps concatenated DEKs under a master key: rows of `wrappedDekBytes`, in their order.
  *
- * @throws KeyNotFound if the key is remote, and the remote fails, does not wrap, or the form is synchronous; AbortError
+ * @throws KeyUnavailable if the key is remote, and the remote fails, does not wrap, or the form is synchronous; AbortError
  */
 export function* wrapDeks(
   key: MasterKey,
@@ -69,7 +70,7 @@ export function* wrapDeks(
   return yield* step(neverSync, () => wrapWithin(wrap, key, algorithm, deks, options));
 }
 
-/** A remote key answers in its own time, for which the `…Sync` forms cannot wait. @throws KeyNotFound */
+/** A remote key answers in its own time, for which the `…Sync` forms cannot wait. @throws KeyUnavailable */
 export function* refuseSync(key: MasterKey): Twin<void> {
   if (key.remote === null) return;
   yield* step<undefined>(
@@ -157,7 +158,7 @@ async function ask<Answer>(
   { work, count, signal, late }: Question<Answer>,
 ): Promise<Answer> {
   try {
-    const timeoutMs = DEFAULT_PROVIDER_TIMEOUT_MS + count * MS_PER_DEK;
+    const timeoutMs = (key.timeoutMs ?? DEFAULT_PROVIDER_TIMEOUT_MS) + count * MS_PER_DEK;
     return await withDeadline(work, { timeoutMs, signal, ...(late === undefined ? {} : { late }) });
   } catch (cause) {
     if (signal?.aborted === true) throw cause;
@@ -259,10 +260,7 @@ function wrongAnswer(key: MasterKey, problem: string): CryptoTensorsError {
 
 function remoteFailure(key: MasterKey, problem: string, cause?: unknown): CryptoTensorsError {
   const name = key.kid === null ? 'the master key' : `the master key ${quote(key.kid)}`;
-  return new CryptoTensorsError('KeyNotFound', `${name}: ${problem}`, {
-    kid: key.kid,
-    ...(cause === undefined ? {} : { cause }),
-  });
+  return keyUnavailable(`${name}: ${problem}`, { kid: key.kid, cause });
 }
 
 /** For a step that `refuseSync` went before. */

@@ -99,7 +99,7 @@ export function* verifyTerms({ engine, path, header, keys, license }: ReadLicens
   try {
     const signature = parseSignature(header.metadata!.get(Reserved.signature)!);
     const candidates = yield* access.verifyingKeys({ kid: keys.sign.kid, jku: keys.sign.jku });
-    const verification = yield* startVerification(engine, header, candidates, signature);
+    const verification = yield* startVerification(engine, header, candidates, signature, keys.sign.kid);
     const signer = yield* verification.result();
     enforceTerms(license, access);
     return signer;

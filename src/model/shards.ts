@@ -1,5 +1,6 @@
 import { basename, dirname, join } from 'node:path';
 import { CryptoTensorsError, quote, quotePath } from '../errors.js';
+import { JSON_TEXT, SHARD_INDEX, recogniseFile, withoutBom } from '../format/file-kind.js';
 import { weightMapSteps } from '../format/weight-map.js';
 import type { Engine } from '../engine/types.js';
 import { ITEMS_PER_BREATH, breathe } from '../twin.js';
@@ -66,8 +67,9 @@ export function* parseShardIndex(path: string, bytes: Uint8Array): Twin<ShardInd
 function* parseWeightMap(path: string, bytes: Uint8Array): Twin<ReadonlyMap<string, string>> {
   let map: ReadonlyMap<string, string | null> | null;
   try {
-    map = yield* weightMapSteps(bytes);
+    map = yield* weightMapSteps(withoutBom(bytes));
   } catch (error) {
+    refuseOtherFile(path, bytes);
     throw new CryptoTensorsError(
       'InvalidIndex',
       `${quotePath(path)} is not a JSON document: ${(error as Error).message}`,
@@ -77,6 +79,7 @@ function* parseWeightMap(path: string, bytes: Uint8Array): Twin<ReadonlyMap<stri
       },
     );
   }
+  if (map === null) refuseOtherFile(path, bytes);
   if (map === null) throw invalid(path, 'has no "weight_map" object');
   const files = new Set<string>();
   let checked = 0;
@@ -97,6 +100,13 @@ function* parseWeightMap(path: string, bytes: Uint8Array): Twin<ReadonlyMap<stri
   return map as ReadonlyMap<string, string>;
 }
 
+/** @throws InvalidIndex if the file is known for something else */
+function refuseOtherFile(path: string, bytes: Uint8Array): void {
+  const kind = recogniseFile(bytes);
+  if (kind === null || kind === JSON_TEXT || kind === SHARD_INDEX) return;
+  throw invalid(path, `is no index of a sharded model: it is ${kind}`);
+}
+
 export function isPlainName(name: string): boolean {
   return name !== '' && name === basename(name) && name !== '.' && name !== '..' && !/[\\/\0]/.test(name);
 }
@@ -106,17 +116,27 @@ export function isIndexName(name: string): boolean {
   return isPlainName(name) && isShardIndex(name);
 }
 
-/** Every tensor of the shards by name. Names and files must be exactly what the index says. */
+/**
+ * Every tensor of the shards by name. Names and files must be exactly what the index says; but what an index that is older than its
+ * plain shards does not list is passed over with a warning: for such a model the index says what belongs to it, and nobody vouches for
+ * either.
+ */
 export function* indexShards(models: readonly Model[], shards: ShardIndex): Twin<TensorIndex> {
   const index = new Map<string, TensorRef>();
+  const passedOver: string[] = [];
   for (const model of models) {
     const file = basename(model.path!);
     for (const [i, name] of model.header.names.entries()) {
       if (i % ITEMS_PER_BREATH === 0) yield* breathe();
+      if (model.encryption === null && !shards.weightMap.has(name)) {
+        passedOver.push(name);
+        continue;
+      }
       if (shards.weightMap.get(name) !== file) throw misplaced(shards, name, file);
       index.set(name, { model, index: i });
     }
   }
+  if (passedOver.length > 0) warnOf(passedOver, shards);
   let checked = 0;
   for (const [name, file] of shards.weightMap) {
     if (checked++ % ITEMS_PER_BREATH === 0) yield* breathe();
@@ -131,8 +151,21 @@ function misplaced(shards: ShardIndex, name: string, file: string): CryptoTensor
   return invalid(
     shards.path,
     expected === undefined
-      ? `does not list the tensor ${quote(name)} of ${quote(file)}`
+      ? `does not list the tensor ${quote(name)} of ${quote(file)}, which is encrypted or signed: such a model opens wholly or not at all. ${MAKE_ANEW}`
       : `says that the tensor ${quote(name)} is in ${quote(expected)}, but ${quote(file)} holds one of that name`,
+  );
+}
+
+/** What brings an index and its shards together again. */
+const MAKE_ANEW =
+  'Make the index anew: in its "weight_map", every tensor of every shard with the name of that shard\'s file, as `cryptotensors inspect` of each shard lists them';
+
+function warnOf([first, ...others]: readonly string[], { path }: ShardIndex): void {
+  const which =
+    others.length === 0 ? `the tensor ${quote(first!)}` : `${others.length + 1} tensors, ${quote(first!)} among them,`;
+  process.emitWarning(
+    `the shard index ${quote(path)} does not list ${which} of its shards: passed over. ${MAKE_ANEW}`,
+    { type: 'CryptoTensorsWarning', code: 'STALE_INDEX' },
   );
 }
 

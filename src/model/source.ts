@@ -1,11 +1,17 @@
 import { Blob } from 'node:buffer';
 import { LENGTH_BYTES } from '../format/canonical.js';
+import { CryptoTensorsError } from '../errors.js';
+import type { ErrorCode } from '../errors.js';
+import { KIND_BYTES, SAFETENSORS, recogniseFile } from '../format/file-kind.js';
+import { decodeUtf8 } from '../format/json-scanner.js';
 import { headerSteps, readHeaderLength } from '../format/header.js';
 import type { Header } from '../format/header.js';
 import { keepPrivate } from '../engine/memory.js';
 import type { Engine, Source } from '../engine/types.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
+
+const OPEN_BRACE = 0x7b;
 
 /**
  * Opens a path, or bytes in memory. The bytes are read where they are: whoever reads more of them than a header gives `ownBytes`.
@@ -46,6 +52,9 @@ export function* readHeader(engine: Engine, source: Source): Twin<Header> {
 export function* readHeaderText(engine: Engine, source: Source): Twin<Uint8Array> {
   const bytes = new Uint8Array(yield* readLength(engine, source));
   yield* readRaw(engine, source, LENGTH_BYTES, bytes);
+  // Nothing but an object is a header: before it is refused as text, its file may be known for something else.
+  if (bytes[0] !== OPEN_BRACE)
+    yield* refuseOtherFile(engine, source, isUtf8(bytes) ? 'InvalidHeaderDeserialization' : 'InvalidHeader');
   return bytes;
 }
 
@@ -53,7 +62,33 @@ export function* readHeaderText(engine: Engine, source: Source): Twin<Uint8Array
 export function* readLength(engine: Engine, source: Source): Twin<number> {
   const prefix = new Uint8Array(Math.min(LENGTH_BYTES, source.size));
   yield* readRaw(engine, source, 0, prefix);
-  return readHeaderLength(prefix, source.size);
+  try {
+    return readHeaderLength(prefix, source.size);
+  } catch (error) {
+    if (error instanceof CryptoTensorsError) yield* refuseOtherFile(engine, source, error.code);
+    throw error;
+  }
+}
+
+function isUtf8(bytes: Uint8Array): boolean {
+  try {
+    decodeUtf8(bytes);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** What is no safetensors file at all is named, where its first bytes tell what it is. @throws an error of that code, or nothing */
+function* refuseOtherFile(engine: Engine, source: Source, code: ErrorCode): Twin<void> {
+  const first = new Uint8Array(Math.min(KIND_BYTES, source.size));
+  yield* readRaw(engine, source, 0, first);
+  const kind = recogniseFile(first);
+  if (kind === null || kind === SAFETENSORS) return;
+  throw new CryptoTensorsError(code, `this is no safetensors file: it is ${kind}`, {
+    expected: SAFETENSORS,
+    found: kind,
+  });
 }
 
 /** Fills `destination`, which nobody else has, with stored bytes, unverified. */

@@ -3,7 +3,7 @@ import type { AeadAlgorithm } from '../format/vocabulary.js';
 import { hasKeySources } from '../keys/keyring.js';
 import type { KeyRing } from '../keys/keyring.js';
 import { openKeyRing } from '../keys/load.js';
-import { lookUpMasterKey, lookUpRecipientKey, lookUpVerifyingKeys } from '../keys/lookup.js';
+import { lookUpMasterKeys, lookUpRecipientKey, lookUpVerifyingKeys } from '../keys/lookup.js';
 import { openTrust } from '../keys/trust.js';
 import type { KeyName, MasterKey, RecipientKey, SigningKey } from '../keys/types.js';
 import type { PolicyAction, PolicyLicense } from '../policy/input.js';
@@ -21,8 +21,8 @@ export interface Access {
   signal: AbortSignal | undefined;
   /** Trusted keys that may verify a file's signature. @throws KeyNotFound, UntrustedSigner */
   verifyingKeys(name: KeyName): Twin<readonly SigningKey[]>;
-  /** @throws KeyNotFound */
-  masterKey(query: KeyName & { algorithm: AeadAlgorithm }): Twin<MasterKey>;
+  /** Keys that may be the file's master key, to be tried in turn. @throws KeyNotFound */
+  masterKeys(query: KeyName & { algorithm: AeadAlgorithm }): Twin<readonly MasterKey[]>;
   /** The key that a licence was issued to. @throws KeyNotFound, KeyRevoked */
   recipientKey(thumbprint: string): Twin<RecipientKey>;
   /** What the file's policy is asked about. */
@@ -53,7 +53,7 @@ export function* createAccess(options: OpenOptions, engine: Engine, action: Poli
     mustBeEncrypted: configured && options.allowPlain !== true,
     signal: options.signal,
     verifyingKeys: (name) => lookUpVerifyingKeys(trust, { ...name, override: options.signKid }, lookUp),
-    masterKey: (query) => lookUpMasterKey(ring, { ...query, override: options.encKid }, lookUp),
+    masterKeys: (query) => lookUpMasterKeys(ring, { ...query, override: options.encKid }, lookUp),
     recipientKey: (thumbprint) => lookUpRecipientKey(ring, thumbprint, lookUp),
     action,
     audit: auditOf(options),

@@ -121,28 +121,29 @@ function nanoseconds(milliseconds: number): bigint {
   return BigInt(milliseconds) * NS_PER_MS;
 }
 
-/** A master key for the opening of one file, and what is to be wiped after it. */
-export interface FoundMasterKey {
-  key: MasterKey;
+/** Master keys for the opening of one file, and what is to be wiped after it. */
+export interface FoundMasterKeys {
+  /** To be tried in turn; at least one. */
+  candidates: readonly MasterKey[];
   /** The key that opened the licence, if it was opened. */
   recipient: RecipientKey | null;
   own: Secret | null;
 }
 
 /**
- * The master key of a file: the caller's, or out of the licence in its header by the caller's recipient key. Who has the licence's
+ * The master keys that a file may have: the caller's, or the one out of the licence in its header by the caller's recipient key. Who has the licence's
  * master key itself, because somebody exported it, needs no other.
  *
  * @throws KeyNotFound, KeyRevoked, InvalidLicense
  */
-export function* findMasterKey(
+export function* findMasterKeys(
   license: License | null,
   { enc }: CryptoKeys,
   engine: Engine,
   access: Access,
-): Twin<FoundMasterKey> {
+): Twin<FoundMasterKeys> {
   if (license === null || access.policy.encKid !== undefined) {
-    return { key: yield* access.masterKey(enc), recipient: null, own: null };
+    return { candidates: yield* access.masterKeys(enc), recipient: null, own: null };
   }
   let recipient: RecipientKey;
   try {
@@ -150,13 +151,13 @@ export function* findMasterKey(
   } catch (error) {
     if (!isNotFound(error)) throw error;
     try {
-      return { key: yield* access.masterKey(enc), recipient: null, own: null };
+      return { candidates: yield* access.masterKeys(enc), recipient: null, own: null };
     } catch (other) {
       throw isNotFound(other) ? error : other;
     }
   }
   const key = licensedKey(license, recipient, enc, engine);
-  return { key, recipient, own: key.secret };
+  return { candidates: [key], recipient, own: key.secret };
 }
 
 /** The master key in a licence. The caller wipes it. @throws InvalidLicense */
@@ -191,5 +192,5 @@ function readKey(text: Uint8Array, enc: CryptoKeys['enc'], engine: Engine): Mast
 }
 
 function isNotFound(error: unknown): boolean {
-  return error instanceof CryptoTensorsError && error.code === 'KeyNotFound';
+  return error instanceof CryptoTensorsError && (error.code === 'KeyNotFound' || error.code === 'KeyUnavailable');
 }

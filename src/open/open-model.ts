@@ -16,7 +16,7 @@ import { readPlacedHeader, readUnplacedHeader } from './detached.js';
 import type { DetachedInput, PlacedHeader, SeenHeader } from './detached.js';
 import { naming, publicError, recordError } from '../model/faults.js';
 import type { Check, Model } from '../model/model.js';
-import { checkBody, enforceTerms, findMasterKey } from './license.js';
+import { checkBody, enforceTerms, findMasterKeys } from './license.js';
 import { checkPin } from '../model/pin.js';
 import { runPolicy } from './policy.js';
 import { startVerification } from './signature.js';
@@ -93,7 +93,7 @@ function* openHeader(engine: Engine, source: Source, placed: PlacedHeader, acces
   const keys = parseCryptoKeys(metadata.get(Reserved.cryptoKeys)!);
   const signature = parseSignature(metadata.get(Reserved.signature)!);
   const candidates = yield* access.verifyingKeys({ kid: keys.sign.kid, jku: keys.sign.jku });
-  const verification = yield* startVerification(engine, header, candidates, signature);
+  const verification = yield* startVerification(engine, header, candidates, signature, keys.sign.kid);
   // Parsed while a pool thread verifies the signature, but neither used nor complained of before that has passed.
   const scan = yield* attempt(recordSteps(metadata.getJson(Reserved.encryption)!, header, keys.version));
   const verifyingKey = yield* verification.result();
@@ -114,11 +114,19 @@ function* openHeader(engine: Engine, source: Source, placed: PlacedHeader, acces
     integrityText === undefined ? null : yield* integritySteps(integrityText, header, (i) => encrypted[i] === 1);
   const table = yield* makeTable(engine, source, placed, keys, records, integrity);
   try {
-    const master = yield* findMasterKey(license, keys, engine, access);
+    const master = yield* findMasterKeys(license, keys, engine, access);
     try {
       if (master.recipient !== null) access.audit?.keyUsed('recipient', master.recipient, path);
-      access.audit?.keyUsed('master', master.key, path);
-      const failed = yield* unwrapTable(table, master.key, keys.enc.algorithm, { engine, signal: access.signal });
+      const lookUp = { engine, signal: access.signal };
+      let failed = -1;
+      for (const candidate of master.candidates) {
+        const row = yield* unwrapTable(table, candidate, keys.enc.algorithm, lookUp);
+        // Of several that fail, the first says why: it is the one that was meant.
+        failed = row < 0 || candidate === master.candidates[0] ? row : failed;
+        if (row >= 0) continue;
+        access.audit?.keyUsed('master', candidate, path);
+        break;
+      }
       if (failed >= 0) throw unwrapError(header, records, failed, keys, path);
     } finally {
       master.own?.dispose();

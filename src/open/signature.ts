@@ -11,7 +11,7 @@ export interface Verification {
   /**
    * The trusted key that verified the signature.
    *
-   * @throws BadSignature
+   * @throws BadSignature; UntrustedSigner if none of the keys has the name in the header, and those without a name did not sign
    */
   result(): Twin<SigningKey>;
 }
@@ -19,12 +19,15 @@ export interface Verification {
 /**
  * Begins to check a header's signature with the keys that the caller trusts: on a pool thread in the asynchronous form, so
  * that the event loop can go on parsing; the blocking form checks when it is asked for the result.
+ *
+ * @param named the signer that the header names
  */
 export function* startVerification(
   engine: Engine,
   header: Header,
   candidates: readonly SigningKey[],
   signature: Uint8Array,
+  named: string | null,
 ): Twin<Verification> {
   const message = keepPrivate(header.canonical());
   // In an object, because a promise that is returned from a step would be awaited.
@@ -38,7 +41,7 @@ export function* startVerification(
         () => candidates.find(({ publicKey }) => engine.ed25519Verify(publicKey, message, signature)),
         () => started!.verified,
       );
-      if (signer === undefined) throw badSignature(candidates);
+      if (signer === undefined) throw badSignature(candidates, named);
       return signer;
     },
   };
@@ -56,8 +59,15 @@ async function findSignerAsync(
   return undefined;
 }
 
-function badSignature(candidates: readonly SigningKey[]): CryptoTensorsError {
+function badSignature(candidates: readonly SigningKey[], named: string | null): CryptoTensorsError {
   const [first] = candidates;
+  if (named !== null && candidates.every(({ kid }) => kid === null)) {
+    return new CryptoTensorsError(
+      'UntrustedSigner',
+      `the key ${quote(named)}, which the header names, is not trusted: no trusted key has that kid, and none of the ${candidates.length} without a kid verifies the signature. If you do trust this signer, add its public key to the trust option`,
+      { kid: named, expected: named },
+    );
+  }
   const tried =
     candidates.length === 1 && first !== undefined
       ? `the trusted key ${first.kid === null ? '(which has no kid)' : quote(first.kid)}`

@@ -249,7 +249,7 @@ function* describeHeader(
     let signer = sign.kid;
     if (verified) {
       const candidates = yield* access.verifyingKeys(sign);
-      const verification = yield* startVerification(engine, header, candidates, signature);
+      const verification = yield* startVerification(engine, header, candidates, signature, sign.kid);
       signer = (yield* verification.result()).kid;
     }
     return {

@@ -1,7 +1,8 @@
 import { inspect } from 'node:util';
 import type { KeyRing } from '#dist/keys/keyring.js';
 import { ringContents } from '#dist/keys/keyring.js';
-import { lookUpMasterKey, lookUpSigningKey, lookUpVerifyingKeys } from '#dist/keys/lookup.js';
+import { lookUpSigningKey, lookUpVerifyingKeys } from '#dist/keys/lookup.js';
+import { lookUpMasterKey } from './look-up.js';
 import { cachedKeyProvider } from '#dist/keys/providers/cached.js';
 import type { CacheOptions, CachedKeyProvider } from '#dist/keys/providers/cached.js';
 import { directKeyProvider } from '#dist/keys/providers/direct.js';
@@ -131,7 +132,7 @@ describe('a cached answer', () => {
       find: () => (down ? Promise.reject(new Error('down')) : Promise.resolve({ key: raw(K256) })),
     };
     const ring = ringOf(fake.engine, cache(flaky));
-    await refusal('KeyNotFound', () => master(ring, 'a'));
+    await refusal('KeyUnavailable', () => master(ring, 'a'));
     down = false;
     expect(material(await master(ring, 'a'))).toBe(K256);
   });
@@ -235,22 +236,22 @@ describe('those who wait for one answer', () => {
   test('are told when it is too late, and nobody joins what hangs', async () => {
     const { provider, signals } = slow(40);
     const cached = cache(provider);
-    const early = refusal('KeyNotFound', () => master(ringOf(fake.engine, cached), 'a'));
+    const early = refusal('KeyUnavailable', () => master(ringOf(fake.engine, cached), 'a'));
     expect((await early).message).toContain('no answer within 40 ms');
-    await refusal('KeyNotFound', () => master(ringOf(fake.engine, cached), 'a'));
+    await refusal('KeyUnavailable', () => master(ringOf(fake.engine, cached), 'a'));
     expect(signals).toHaveLength(2);
   });
 
   test('get nothing from a cache that was disposed meanwhile', async () => {
     const { provider, give } = slow();
     const cached = cache(provider);
-    const waiting = refusal('KeyNotFound', () => master(ringOf(fake.engine, cached), 'a'));
+    const waiting = refusal('KeyUnavailable', () => master(ringOf(fake.engine, cached), 'a'));
     await new Promise((resolve) => setImmediate(resolve));
     cached.dispose();
     give({ key: raw(K256) });
     expect((await waiting).message).toContain('disposed');
     expect(fake.live.size).toBe(0);
-    expect((await refusal('KeyNotFound', () => master(ringOf(fake.engine, cached), 'a'))).message).toContain(
+    expect((await refusal('KeyUnavailable', () => master(ringOf(fake.engine, cached), 'a'))).message).toContain(
       'the key provider "slow" was disposed',
     );
   });

@@ -7,7 +7,8 @@ import { inspect } from 'node:util';
 import { httpsKeyProvider } from 'cryptotensors';
 import type { CachedKeyProvider } from 'cryptotensors';
 import type { KeyRing } from '#dist/keys/keyring.js';
-import { lookUpMasterKey, lookUpVerifyingKeys } from '#dist/keys/lookup.js';
+import { lookUpVerifyingKeys } from '#dist/keys/lookup.js';
+import { lookUpMasterKey } from './look-up.js';
 import * as https from '#dist/keys/providers/https.js';
 import type { HttpsKeyOptions } from '#dist/keys/providers/https.js';
 import type { MasterKey } from '#dist/keys/types.js';
@@ -61,7 +62,7 @@ const master = (ring: KeyRing, kid = 'm'): Promise<MasterKey> =>
   );
 const material = ({ secret }: MasterKey): string => base64(fake.exportSecret(secret!));
 const failure = async (one: CachedKeyProvider): Promise<string> =>
-  (await refusal('KeyNotFound', () => master(ringOf(fake.engine, one)))).message;
+  (await refusal('KeyUnavailable', () => master(ringOf(fake.engine, one)))).message;
 
 describe('a JWK set over HTTPS', () => {
   test('gives master and verifying keys, from one request', async () => {
@@ -183,7 +184,7 @@ describe('what is refused:', () => {
     const ring = ringOf(fake.engine, provider());
     const sync = () =>
       runSync(lookUpMasterKey(ring, { kid: 'm', jku: null, algorithm: 'aes256gcm' }, { engine: fake.engine }));
-    expect((await refusal('KeyNotFound', sync)).message).toContain('it has no findSync');
+    expect((await refusal('KeyUnavailable', sync)).message).toContain('it has no findSync');
     await master(ring);
     expect(material(sync())).toBe(K256);
   });
@@ -201,7 +202,7 @@ describe('the answer', () => {
     await master(again);
     send('down', {}, 503);
     await new Promise((resolve) => setTimeout(resolve, 80));
-    expect((await refusal('KeyNotFound', () => master(again))).message).toContain('status 503');
+    expect((await refusal('KeyUnavailable', () => master(again))).message).toContain('status 503');
     send(JSON.stringify({ ...MASTER, k: K256_OTHER }));
     expect(material(await master(again))).toBe(K256_OTHER);
   });

@@ -165,6 +165,11 @@ describe('accepts', () => {
   });
 });
 
+test('a byte order mark in front of a JWK is passed over, as in every text that people edit', () => {
+  const { masterKeys } = parse(Buffer.from(`\ufeff${JSON.stringify({ kty: 'oct', kid: 'm', k: K256 })}`));
+  expect(masterKeys.map(({ kid }) => kid)).toEqual(['m']);
+});
+
 describe('refuses as InvalidKey', () => {
   const inSets = BAD_JWKS.filter(([name]) => name !== 'another kty').map(([, jwk]) => jwk);
 

@@ -155,11 +155,14 @@ describe('of key files, refuses', () => {
     expect((await refusedBothWays('FileError', join(folder, 'folder.json'))).message).toMatch(/folder\.json/);
   });
 
-  test.skipIf(process.platform === 'win32')('a pipe, without waiting for somebody to write to it', async () => {
-    const path = join(folder, 'pipe.json');
-    execFileSync('mkfifo', [path]);
-    expect((await refusedBothWays('FileError', path)).message).toContain('but is a pipe');
-  });
+  test.skipIf(process.platform === 'win32')(
+    'a pipe with a name, without waiting for somebody to write to it',
+    async () => {
+      const path = join(folder, 'pipe.json');
+      execFileSync('mkfifo', [path]);
+      expect((await refusedBothWays('FileError', path)).message).toContain('but is a pipe');
+    },
+  );
 
   test.skipIf(process.platform === 'win32')('a device that never ends', async () => {
     expect((await refusedBothWays('FileError', '/dev/zero')).message).toContain('but is a character device');
@@ -179,7 +182,7 @@ describe('of key files, refuses', () => {
   });
 
   test('an empty one', async () => {
-    expect(await refusedBothWays('InvalidKey', write('empty.json', ''))).toMatchObject({ position: 0 });
+    expect(await refusedBothWays('InvalidKey', write('empty.json', ''))).toMatchObject({ found: 'an empty file' });
   });
 
   test('all of a list, if one of it is bad', async () => {

@@ -95,7 +95,9 @@ describe('a master key in AWS KMS', () => {
 
   test('is not there for the Sync forms otherwise', async () => {
     const options = { keys: kmsKeyProvider({ client: kms.client, keys }), trust: signing };
-    expect((await refusal('KeyNotFound', () => safeOpenSync(model, options))).message).toContain('it has no findSync');
+    expect((await refusal('KeyUnavailable', () => safeOpenSync(model, options))).message).toContain(
+      'it has no findSync',
+    );
   });
 
   test('is not asked for where another is needed, or it is revoked', async () => {
@@ -103,7 +105,7 @@ describe('a master key in AWS KMS', () => {
     expect((await refusal('KeyNotFound', () => open({ client, keys: { keys: [{ ...entry(), kid: 'other' }] } }))).message).toContain('no master key'); // prettier-ignore
     await refusal('KeyRevoked', () => open({ client, keys: { keys: [{ ...entry(), state: 'revoked' }] } }));
     await refusal('KeyRevoked', () => open({ client, keys: json({ kty: 'oct', alg: 'aes256gcm', kid: 'm', state: 'revoked' }) })); // prettier-ignore
-    expect((await refusal('KeyNotFound', () => open({ client }))).message).toContain('AWS KMS does not decrypt');
+    expect((await refusal('KeyUnavailable', () => open({ client }))).message).toContain('AWS KMS does not decrypt');
   });
 
   test('that is decrypt-only opens files, but encrypts none', async () => {
@@ -116,7 +118,7 @@ describe('a master key in AWS KMS', () => {
 
 describe('a ciphertext is bound', () => {
   const denied = async (options: Partial<KmsKeyProviderOptions>): Promise<string> => {
-    const { message, cause } = await refusal('KeyNotFound', () => open(options));
+    const { message, cause } = await refusal('KeyUnavailable', () => open(options));
     expect(cause).toBeInstanceOf(Error);
     return message;
   };
@@ -150,7 +152,7 @@ describe('a ciphertext is bound', () => {
     // A service that does not look at the key id, as AWS does.
     const Plaintext = Uint8Array.from({ length: 32 }, (_, i) => i);
     const client = { send: () => Promise.resolve({ Plaintext, KeyId: otherKeyId }) } as unknown as KMSClient;
-    const error = await refusal('KeyNotFound', () => open({ client, keyId }));
+    const error = await refusal('KeyUnavailable', () => open({ client, keyId }));
     expect(error.message).toContain('is encrypted under another KMS key than options.keyId');
     expect(Plaintext.every((byte) => byte === 0)).toBe(true);
   });
@@ -173,7 +175,7 @@ describe('trouble', () => {
       ...kms.config,
       endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     });
-    const { message } = await refusal('KeyNotFound', () => open({ client, timeoutMs: 100 }));
+    const { message } = await refusal('KeyUnavailable', () => open({ client, timeoutMs: 100 }));
     expect(message).toContain('The key provider "aws-kms" gave no usable answer: no answer within 100 ms');
     server.closeAllConnections();
     server.close();

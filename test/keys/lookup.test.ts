@@ -6,7 +6,8 @@ import { AbortError } from '#dist/errors.js';
 import { ringContents } from '#dist/keys/keyring.js';
 import type { KeyRing } from '#dist/keys/keyring.js';
 import { loadKeyRingSync } from '#dist/keys/load.js';
-import { lookUpMasterKey, lookUpSigningKey, lookUpVerifyingKeys, lookUpWritingMasterKey } from '#dist/keys/lookup.js';
+import { lookUpSigningKey, lookUpVerifyingKeys, lookUpWritingMasterKey } from '#dist/keys/lookup.js';
+import { lookUpMasterKey } from './look-up.js';
 import { directKeyProvider } from '#dist/keys/providers/direct.js';
 import { fileKeyProvider } from '#dist/keys/providers/file.js';
 import type { KeyAnswer, KeyProvider, KeySelector } from '#dist/keys/providers/types.js';
@@ -100,7 +101,6 @@ describe('an answer', () => {
     ['undefined', undefined],
     ['an empty list', []],
     ['another kid', { ...MASTER, kid: 'other' }],
-    ['a JWK without a kid', { kty: 'oct', k: K256 }],
     ['a key of another length', { key: raw(K128) }],
     ['a key for another algorithm', { key: raw(K256), algorithm: 'chacha20poly1305' }],
     ['a key for another role', SIGNER],
@@ -126,7 +126,7 @@ describe('an answer', () => {
   ];
   test.each(wrong)('that is %s is a failure of the provider', async (_, answer, reason) => {
     const ring = ringOf(fake.engine, answering(answer as KeyAnswer));
-    const error = await refusal('KeyNotFound', () => master(ring));
+    const error = await refusal('KeyUnavailable', () => master(ring));
     expect(error.message).toContain(`The key provider "vault" gave no usable answer: `);
     expect(error.message).toContain(reason);
     expect(error.cause).toBeInstanceOf(Error);
@@ -137,7 +137,7 @@ describe('an answer', () => {
     for (const wipeAnswers of [true, false, undefined]) {
       const answers = [{ key: raw(K256) }, raw(''), json(MASTER), { publicKey: raw(X_A), seed: raw(D_A) }];
       const ring = ringOf(fake.engine, answering(answers, wipeAnswers === undefined ? {} : { wipeAnswers }));
-      await refusal('KeyNotFound', () => master(ring)); // Empty text is no JSON.
+      await refusal('KeyUnavailable', () => master(ring)); // Empty text is no JSON.
       const bytes = [answers[0], answers[3]].flatMap((answer) => Object.values(answer!) as Uint8Array[]);
       const all = [...bytes, answers[2] as Uint8Array];
       expect(all.map((array) => array.every((byte) => byte === 0))).toEqual(all.map(() => wipeAnswers === true));
@@ -212,13 +212,13 @@ describe('providers', () => {
 
   test('that throw a SyntaxError, which quotes what was parsed, do not get it into the cause', async () => {
     const provider: KeyProvider = { name: 'parser', findSync: () => JSON.parse(`{"k":"${K256}`) as KeyAnswer };
-    const error = await refusal('KeyNotFound', () => master(ringOf(fake.engine, provider)));
+    const error = await refusal('KeyUnavailable', () => master(ringOf(fake.engine, provider)));
     expect((error.cause as Error).message).toContain('SyntaxError');
   });
 
   test('with no findSync cannot serve the Sync forms, which says so', async () => {
     const ring = ringOf(fake.engine, { name: 'remote', find: () => Promise.resolve(MASTER) });
-    const error = await refusal('KeyNotFound', () => masterSync(ring));
+    const error = await refusal('KeyUnavailable', () => masterSync(ring));
     expect(error.message).toContain('"remote" gave no usable answer: it has no findSync');
     expect(material(await master(ring))).toBe(K256);
   });
@@ -238,7 +238,7 @@ describe('waiting', () => {
           });
         }),
     };
-    const error = await refusal('KeyNotFound', () => master(ringOf(fake.engine, slow)));
+    const error = await refusal('KeyUnavailable', () => master(ringOf(fake.engine, slow)));
     expect(error.message).toContain('"slow" gave no usable answer: no answer within 20 ms');
     expect(told).toBe(error.cause);
     expect(material(await master(ringOf(fake.engine, slow, answering(MASTER))))).toBe(K256);
@@ -248,7 +248,7 @@ describe('waiting', () => {
     vi.useFakeTimers();
     try {
       const stuck: KeyProvider = { name: 'stuck', find: () => new Promise(() => undefined) };
-      const waiting = refusal('KeyNotFound', () => master(ringOf(fake.engine, stuck)));
+      const waiting = refusal('KeyUnavailable', () => master(ringOf(fake.engine, stuck)));
       await vi.advanceTimersByTimeAsync(9_999);
       expect(vi.getTimerCount()).toBe(1);
       await vi.advanceTimersByTimeAsync(1);
@@ -268,7 +268,7 @@ describe('waiting', () => {
       wipeAnswers: true,
       find: () => new Promise((resolve) => (answer = resolve)),
     };
-    await refusal('KeyNotFound', () => master(ringOf(fake.engine, slow)));
+    await refusal('KeyUnavailable', () => master(ringOf(fake.engine, slow)));
     answer!({ key: late });
     await vi.waitFor(() => expect(late.every((byte) => byte === 0)).toBe(true));
   });
@@ -323,7 +323,7 @@ describe('keys that verify, from providers', () => {
     const ring = ringOf(fake.engine, SIGNER, answering({ kty: 'okp', kid: 'c', x: X_B }));
     await refusal('UntrustedSigner', () => verifying(ring, 'attacker'));
     const down = ringOf(fake.engine, SIGNER, { name: 'down', find: () => Promise.reject(new Error('down')) });
-    const error = await refusal('UntrustedSigner', () => verifying(down, 'attacker'));
+    const error = await refusal('KeyUnavailable', () => verifying(down, 'attacker'));
     expect(error.message).toContain('"down" gave no usable answer');
   });
 });
@@ -353,8 +353,8 @@ describe('CRYPTOTENSOR_KEYS', () => {
 
   test('that is not a JWK is named in the refusal, without a word of it', async () => {
     vi.stubEnv('CRYPTOTENSOR_KEYS', K256);
-    const error = await refusal('KeyNotFound', () => master(loadKeyRingSync(undefined, fake.engine)));
-    expect(error.message).toContain('the answer of key provider "env" is not well-formed');
+    const error = await refusal('KeyUnavailable', () => master(loadKeyRingSync(undefined, fake.engine)));
+    expect(error.message).toContain('the environment variable CRYPTOTENSOR_KEYS must hold the text of keys');
   });
 });
 
@@ -363,8 +363,8 @@ describe('the file provider', () => {
     const [first, second] = [join(folder, 'first.json'), join(folder, 'second.json')];
     writeFileSync(first, json(SIGNER));
     const ring = ringOf(fake.engine, fileKeyProvider([first, pathToFileURL(second)], fake.engine));
-    const missing = await refusal('KeyNotFound', () => master(ring));
-    expect(missing.message).toContain('there is no such file');
+    const missing = await refusal('KeyUnavailable', () => master(ring));
+    expect(missing.message).toContain('no such file or directory');
     expect(missing.cause).toMatchObject({ code: 'FileError', systemCode: 'ENOENT', path: second });
     writeFileSync(second, json(MASTER));
     expect(material(await master(ring))).toBe(K256);

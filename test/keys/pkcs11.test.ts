@@ -115,11 +115,11 @@ describe.skipIf(MODULE === null)('a token', () => {
     using token = pkcs11KeyProvider({ module: MODULE!, slot: officer.slot, pin: PIN });
     await expectSmallModel(path, token, publicJwks(localSigner));
     using wrong = open({ slot: other.slot });
-    expect((await refusal('KeyNotFound', () => safeOpen(path, { keys: wrong, trust: localSigner }))).message).toContain(
-      `there is no token "models" in slot ${other.slot}; present: `,
-    );
+    expect(
+      (await refusal('KeyUnavailable', () => safeOpen(path, { keys: wrong, trust: localSigner }))).message,
+    ).toContain(`there is no token "models" in slot ${other.slot}; present: `);
     using any = pkcs11KeyProvider({ module: MODULE!, pin: PIN });
-    expect((await refusal('KeyNotFound', () => safeOpen(path, { keys: any, trust: localSigner }))).message).toMatch(
+    expect((await refusal('KeyUnavailable', () => safeOpen(path, { keys: any, trust: localSigner }))).message).toMatch(
       /one initialised token was expected, but there are several; present: .*"other" in slot/,
     );
   });
@@ -139,7 +139,7 @@ describe.skipIf(MODULE === null)('a token', () => {
     using token = open();
     const write = (encKid: string): Promise<unknown> => save(smallTensors(), { keys: [token, localSigner], encKid });
     for (const kid of ['missing', 'odd', 'reader']) await refusal('KeyNotFound', () => write(kid));
-    expect((await refusal('KeyNotFound', () => write('twice'))).message).toContain('has 2 keys of one kind');
+    expect((await refusal('KeyUnavailable', () => write('twice'))).message).toContain('has 2 keys of one kind');
     await refusal('KeyNotFound', () => save(smallTensors(), { keys: token, encKid: 'master', signKid: 'missing' }));
   });
 
@@ -149,7 +149,7 @@ describe.skipIf(MODULE === null)('a token', () => {
     using token = open();
     await encryptFile(plain, path, { keys: [token, localSigner], encKid: 'gone' });
     officer.destroy(key);
-    const error = await refusal('KeyNotFound', () => safeOpen(path, { keys: token, trust: localSigner }));
+    const error = await refusal('KeyUnavailable', () => safeOpen(path, { keys: token, trust: localSigner }));
     expect(error.kid).toBe('gone');
   });
 
@@ -157,7 +157,7 @@ describe.skipIf(MODULE === null)('a token', () => {
     const path = encrypted('sync.safetensors');
     using token = open();
     await encryptFile(plain, path, { keys: [token, localSigner], encKid: 'master' });
-    const error = await refusal('KeyNotFound', () => safeOpenSync(path, { keys: token, trust: localSigner }));
+    const error = await refusal('KeyUnavailable', () => safeOpenSync(path, { keys: token, trust: localSigner }));
     expect(error.message).toContain('only the functions without Sync');
   });
 
@@ -201,7 +201,7 @@ describe.skipIf(MODULE === null)('a token', () => {
     token.dispose();
     // What is open already stays open: its data keys are here.
     expect((await early.getTensor('mask')).bytes).toEqual(Uint8Array.of(1, 0, 1));
-    const error = await refusal('KeyNotFound', () => safeOpen(path, { keys: token }));
+    const error = await refusal('KeyUnavailable', () => safeOpen(path, { keys: token }));
     expect(error.message).toContain('was disposed of');
   });
 
@@ -246,7 +246,7 @@ describe.skipIf(MODULE === null)('a token', () => {
       begin(session, aesGcm(Buffer.alloc(12, 1)), handle);
     });
     try {
-      const error = await refusal('KeyNotFound', () => key.wrap!(deks(3), { signal: neverAborted() }));
+      const error = await refusal('KeyUnavailable', () => key.wrap!(deks(3), { signal: neverAborted() }));
       expect(error.message).toContain('the mode in which it chooses IVs itself');
     } finally {
       replaced.mockRestore();
@@ -276,7 +276,7 @@ describe.skipIf(MODULE === null)('a token', () => {
       using token = open({ pin: 'wrong pin' });
       const attempts = [1, 2, 3, 4].map(() => token.find!(master, { signal: neverAborted() }));
       for (const attempt of attempts) {
-        await expect(attempt).rejects.toMatchObject({ code: 'KeyNotFound' });
+        await expect(attempt).rejects.toMatchObject({ code: 'KeyUnavailable' });
         await expect(attempt).rejects.toThrow('CKR_PIN_INCORRECT');
       }
       expect(logIn).toHaveBeenCalledTimes(1);
@@ -319,7 +319,7 @@ describe('without what it needs', () => {
 
   test('a library that is missing is named', async () => {
     using token = pkcs11KeyProvider({ module: '/nowhere/token.so' });
-    const error = await refusal('KeyNotFound', () => token.find!(verifying, { signal }));
+    const error = await refusal('KeyUnavailable', () => token.find!(verifying, { signal }));
     expect(error).toMatchObject({ path: '/nowhere/token.so' });
     expect(error.message).toContain('the PKCS#11 library "/nowhere/token.so" does not load');
   });

@@ -75,14 +75,14 @@ describe('a key service', () => {
 
   test('that fails is the cause of a refusal', async () => {
     const failure = new Error('down');
-    const error = await refusal('KeyNotFound', () => sign(() => Promise.reject(failure)));
+    const error = await refusal('KeyUnavailable', () => sign(() => Promise.reject(failure)));
     expect(error.cause).toBe(failure);
   });
 
   test('is not waited for without end', async () => {
     vi.useFakeTimers();
     try {
-      const waiting = refusal('KeyNotFound', () => sign(() => new Promise(() => undefined)));
+      const waiting = refusal('KeyUnavailable', () => sign(() => new Promise(() => undefined)));
       await vi.advanceTimersByTimeAsync(10_000);
       expect(((await waiting).cause as Error).message).toBe('no answer within 10000 ms');
     } finally {
@@ -104,7 +104,7 @@ describe('a key service', () => {
 
   test('cannot serve the Sync forms, which says so', async () => {
     const key = await remoteKey(signWith(D_A));
-    const error = await refusal('KeyNotFound', () => runSync(signMessage(key, MESSAGE, { engine: fake.engine })));
+    const error = await refusal('KeyUnavailable', () => runSync(signMessage(key, MESSAGE, { engine: fake.engine })));
     expect(error.message).toContain('only the functions without Sync');
   });
 });

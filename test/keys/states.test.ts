@@ -4,7 +4,8 @@ import type { Jwk, KeyState } from 'cryptotensors';
 import { ringContents } from '#dist/keys/keyring.js';
 import type { KeyRing } from '#dist/keys/keyring.js';
 import { publicJwks } from '#dist/keys/generate.js';
-import { lookUpMasterKey, lookUpSigningKey, lookUpVerifyingKeys, lookUpWritingMasterKey } from '#dist/keys/lookup.js';
+import { lookUpSigningKey, lookUpVerifyingKeys, lookUpWritingMasterKey } from '#dist/keys/lookup.js';
+import { lookUpMasterKey } from './look-up.js';
 import type { KeyAnswer, KeyProvider } from '#dist/keys/providers/types.js';
 import { openTrust } from '#dist/keys/trust.js';
 import { runAsync, runSync } from '#dist/twin.js';
@@ -168,7 +169,7 @@ describe('a revoked key', () => {
     await refusal('KeyRevoked', () => verifying(ringOf(fake.engine, answering({ publicKey, state: 'revoked' }))));
     await refusal('KeyNotFound', () => encrypting(ringOf(fake.engine, answering({ key, state: 'decrypt-only' }))));
     const wrong = ringOf(fake.engine, answering({ key, state: 'gone' as KeyState }));
-    expect((await refusal('KeyNotFound', () => reading(wrong))).message).toContain('"state" must be one of active');
+    expect((await refusal('KeyUnavailable', () => reading(wrong))).message).toContain('"state" must be one of active');
     expect(fake.live.size).toBe(0);
   });
 

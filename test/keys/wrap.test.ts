@@ -5,7 +5,8 @@ import { SealMode } from '#dist/engine/types.js';
 import { AEAD_KEY_BYTES, wrappedDekBytes } from '#dist/format/vocabulary.js';
 import type { Engine, Secret, TensorTable } from '#dist/engine/types.js';
 import type { AeadAlgorithm } from '#dist/format/vocabulary.js';
-import { lookUpMasterKey, lookUpWritingMasterKey } from '#dist/keys/lookup.js';
+import { lookUpWritingMasterKey } from '#dist/keys/lookup.js';
+import { lookUpMasterKey } from './look-up.js';
 import type { KeyAnswer } from '#dist/keys/providers/types.js';
 import type { KeyState } from '#dist/keys/state.js';
 import type { MasterKey, RemoteMaster, WrappedDek } from '#dist/keys/types.js';
@@ -99,7 +100,7 @@ describe.each([
       if (dek instanceof Uint8Array) dek.fill(7);
     }
     const key = remoteKey({ unwrap: () => Promise.resolve(answer as Uint8Array[]) });
-    const error = await refusal('KeyNotFound', () => runAsync(unwrapTable(table, key, 'aes256gcm', { engine })));
+    const error = await refusal('KeyUnavailable', () => runAsync(unwrapTable(table, key, 'aes256gcm', { engine })));
     expect(error.message).toMatch(/^the master key "hsm": the key provider's answer cannot be used/);
     for (const dek of Array.isArray(answer) ? (answer as unknown[]) : []) {
       if (dek instanceof Uint8Array) expect(isZero(dek)).toBe(true);
@@ -126,7 +127,7 @@ describe.each([
         return change(await service.wrap(deks), sent) as WrappedDek[];
       },
     });
-    const error = await refusal('KeyNotFound', () => wrap(key, engine.randomSecret(3 * 32)));
+    const error = await refusal('KeyUnavailable', () => wrap(key, engine.randomSecret(3 * 32)));
     expect(error.message).toContain(problem);
     for (const dek of service.seen) expect(isZero(dek)).toBe(true);
   });
@@ -141,7 +142,7 @@ describe.each([
         return rows.map((row, i) => ({ ...row, wrapped: plain[i]! }));
       },
     });
-    await refusal('KeyNotFound', () => wrap(key, engine.randomSecret(64)));
+    await refusal('KeyUnavailable', () => wrap(key, engine.randomSecret(64)));
   });
 
   test('a remote that fails is the cause of a refusal', async () => {
@@ -152,7 +153,7 @@ describe.each([
       () => runAsync(unwrapTable(table, key, 'aes256gcm', { engine })),
       () => wrap(key, engine.randomSecret(32)),
     ]) {
-      const error = await refusal('KeyNotFound', work);
+      const error = await refusal('KeyUnavailable', work);
       expect(error).toMatchObject({ kid: 'hsm', cause: failure });
       expect(error.message).not.toContain('down');
     }
@@ -165,7 +166,7 @@ describe.each([
     vi.useFakeTimers();
     try {
       const key = remoteKey({ unwrap: () => new Promise((resolve) => (answer = resolve)) });
-      const waiting = refusal('KeyNotFound', () => runAsync(unwrapTable(table, key, 'aes256gcm', { engine })));
+      const waiting = refusal('KeyUnavailable', () => runAsync(unwrapTable(table, key, 'aes256gcm', { engine })));
       await vi.advanceTimersByTimeAsync(10_060);
       expect((await waiting).message).toContain('no answer within 10060 ms');
       answer(late);
@@ -200,7 +201,7 @@ describe.each([
       () => runSync(unwrapTable(table, key, 'aes256gcm', { engine })),
       () => runSync(wrapDeks(key, 'aes256gcm', engine.randomSecret(32), { engine })),
     ]) {
-      expect((await refusal('KeyNotFound', work)).message).toContain('only the functions without Sync');
+      expect((await refusal('KeyUnavailable', work)).message).toContain('only the functions without Sync');
     }
     expect(service.asked).toEqual(before);
   });
@@ -236,7 +237,7 @@ describe.each([
       ['with an unknown state', { algorithm: 'aes256gcm', unwrap: rejecting, state: 'retired' }],
     ];
     test.each(wrong)('is refused %s', async (_name, answer) => {
-      const error = await refusal('KeyNotFound', () => ask(answer));
+      const error = await refusal('KeyUnavailable', () => ask(answer));
       expect(error.message).toContain('The key provider "hsm" gave no usable answer');
     });
 
@@ -259,7 +260,7 @@ describe.each([
       });
       await refusal('KeyNotFound', () => runAsync(lookUpWritingMasterKey(ring, {}, { engine })));
       const key = await ask({ algorithm: 'aes256gcm', unwrap: rejecting });
-      const error = await refusal('KeyNotFound', () => wrap(key, engine.randomSecret(32)));
+      const error = await refusal('KeyUnavailable', () => wrap(key, engine.randomSecret(32)));
       expect(error.message).toContain('does not wrap any');
     });
   });

@@ -79,7 +79,7 @@ export function describeRemoteMaster(): void {
     test('is not opened by a service that has another key of that name', async () => {
       const bytes = await save(smallTensors(), { keys: keysOf(service) });
       const other = new KeyService();
-      const error = await refusal('KeyNotFound', () => safeOpen(bytes, { keys: other.provider, trust }));
+      const error = await refusal('KeyUnavailable', () => safeOpen(bytes, { keys: other.provider, trust }));
       expect(error.message).toContain('the key provider could not unwrap the data keys');
       expect(error.cause).toBeInstanceOf(Error);
     });
@@ -100,7 +100,7 @@ export function describeRemoteMaster(): void {
       const before = readFileSync(target);
       const files = readdirSync(folder).length;
       const failing = Object.assign(new KeyService(), { wrap: () => Promise.reject(new Error('down')) });
-      await refusal('KeyNotFound', () => encryptFile(plain, target, { keys: keysOf(failing) }));
+      await refusal('KeyUnavailable', () => encryptFile(plain, target, { keys: keysOf(failing) }));
       expect(readFileSync(target)).toEqual(before);
       expect(readdirSync(folder)).toHaveLength(files);
     });
@@ -108,13 +108,13 @@ export function describeRemoteMaster(): void {
     test('cannot be written or opened by the Sync forms, which ask nothing', async () => {
       const target = join(folder, 'sync.safetensors');
       const sync = /only the functions without Sync/;
-      const written = await refusal('KeyNotFound', () =>
+      const written = await refusal('KeyUnavailable', () =>
         saveFileSync(smallTensors(), target, { keys: keysOf(service) }),
       );
       expect(written.message).toMatch(sync);
       await saveFile(smallTensors(), target, { keys: keysOf(service) });
       const before = { ...service.asked };
-      const opened = await refusal('KeyNotFound', () => safeOpenSync(target, { keys: service.provider, trust }));
+      const opened = await refusal('KeyUnavailable', () => safeOpenSync(target, { keys: service.provider, trust }));
       expect(opened.message).toMatch(sync);
       expect(service.asked).toEqual(before);
     });

@@ -48,6 +48,36 @@ describe('a sharded model', () => {
     await refusal('InvalidIndex', () => safeOpen(path, { keys: KEYS }));
   });
 
+  test('says of a protected model whose index is older than its shards how to make the index anew', async () => {
+    const path = join(folder, 'stale.safetensors.index.json');
+    writeShardIndex(path, { a: 'one.safetensors', c: 'two.safetensors' });
+    const { message } = await refusal('InvalidIndex', () => safeOpen(path, { keys: KEYS }));
+    expect(message).toMatch(
+      /does not list the tensor "b" of "one.safetensors".*Make the index anew: in its "weight_map"/,
+    );
+  });
+
+  test('passes over what the older index of a plain model does not list, with a warning', async () => {
+    const path = join(folder, 'plain.safetensors.index.json');
+    saveFileSync(first, join(folder, 'plain-1.safetensors'), {});
+    saveFileSync(second, join(folder, 'plain-2.safetensors'), {});
+    writeShardIndex(path, { a: 'plain-1.safetensors', c: 'plain-2.safetensors' });
+    const warnings: Error[] = [];
+    const listen = (warning: Error): void => void warnings.push(warning);
+    process.on('warning', listen);
+    try {
+      expect([...(await loadFile(path)).keys()].sort()).toEqual(['a', 'c']);
+      await using model = await safeOpen(path);
+      expect([...model.keys()].sort()).toEqual(['a', 'c']);
+      await refusal('TensorNotFound', () => model.getTensor('b'));
+      await new Promise((resolve) => setImmediate(resolve));
+    } finally {
+      process.off('warning', listen);
+    }
+    expect(warnings[0]).toMatchObject({ name: 'CryptoTensorsWarning', code: 'STALE_INDEX' });
+    expect(warnings[0]!.message).toContain('does not list the tensor "b" of its shards: passed over');
+  });
+
   test('refuses an index that is not JSON, lists a tensor twice, or names a file that is not there', async () => {
     const path = join(folder, 'odd.safetensors.index.json');
     writeFileSync(path, '{"weight_map":{"a":"one.safetensors","a":"two.safetensors"}}');

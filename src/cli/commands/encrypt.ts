@@ -8,6 +8,7 @@ import { addFlags } from '../flag-table.js';
 import type { Flags } from '../flag-table.js';
 import { addOutputFlags, given, policyTexts } from '../flags.js';
 import type { OutputFlags } from '../flags.js';
+import { keyInputs } from '../key-inputs.js';
 import { interruptible } from '../interrupt.js';
 import { Output } from '../output.js';
 import { newTargetOf, sourceOf } from '../paths.js';
@@ -90,7 +91,7 @@ function encryptOptions(flags: EncryptFlags): EncryptOptions {
   return {
     policy: policyTexts(flags),
     ...given({
-      keys: flags.keys,
+      keys: keyInputs(flags.keys),
       integrity: flags.integrity === 'none' ? (false as const) : flags.integrity,
       encKid: flags.encKid,
       signKid: flags.signKid,

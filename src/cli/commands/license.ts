@@ -9,6 +9,7 @@ import { writeKeyFiles, writeWhole } from '../files.js';
 import { addFlags } from '../flag-table.js';
 import type { Flags } from '../flag-table.js';
 import { addOutputFlags, given, parseClaims, policyTexts } from '../flags.js';
+import { keyInputs } from '../key-inputs.js';
 import type { OutputFlags } from '../flags.js';
 import { Output } from '../output.js';
 import { newTargetOf, sourceOf, targetOf } from '../paths.js';
@@ -117,8 +118,8 @@ function issueOptions(flags: IssueFlags, to: KeyRing): IssueOptions {
     to,
     policy: policyTexts(flags),
     ...given({
-      keys: flags.keys,
-      trust: flags.trust,
+      keys: keyInputs(flags.keys),
+      trust: keyInputs(flags.trust),
       toKid: flags.toKid,
       encKid: flags.encKid,
       signKid: flags.signKid,

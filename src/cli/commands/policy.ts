@@ -3,11 +3,12 @@ import { explainPolicy, verifyLicense } from '../../index.js';
 import type { ExplainOptions, ExplainedInput, PolicyExplanation } from '../../index.js';
 import { ResultExit, usageError } from '../cli-error.js';
 import { EXIT_CODE_HELP, ExitCode } from '../exit-codes.js';
-import { readText } from '../files.js';
+import { readPolicy, readText } from '../files.js';
 import { addFlags } from '../flag-table.js';
 import type { Flags } from '../flag-table.js';
 import { addOutputFlags, given, parseClaims } from '../flags.js';
 import type { OutputFlags } from '../flags.js';
+import { keyInputs } from '../key-inputs.js';
 import { interruptible } from '../interrupt.js';
 import { Output } from '../output.js';
 import { parseCases, runCases } from '../policy-cases.js';
@@ -74,8 +75,8 @@ async function check(path: string, flags: CheckFlags): Promise<void> {
   const output = new Output(flags);
   const { now } = flags;
   const options: ExplainOptions = given({
-    keys: flags.keys,
-    trust: flags.trust,
+    keys: keyInputs(flags.keys),
+    trust: keyInputs(flags.trust),
     signKid: flags.signKid,
     claims: flags.claims === undefined ? undefined : parseClaims(flags.claims),
     policy: given({ env: flags.policyEnv, now: now && (() => now), fuel: flags.policyFuel }),
@@ -86,7 +87,7 @@ async function check(path: string, flags: CheckFlags): Promise<void> {
   const draft = path.endsWith('.rego');
   const explained = await interruptible(async (signal) => {
     if (flags.license === undefined)
-      return explainPolicy(draft ? { policy: readText(path) } : path, { ...options, signal });
+      return explainPolicy(draft ? { policy: readPolicy(path) } : path, { ...options, signal });
     if (draft) throw usageError('--license goes with the file that it opens, not with Rego text');
     const found = await explainPolicy(flags.license, { ...options, signal });
     const { keys, trust, signKid } = options;
@@ -201,7 +202,7 @@ ${EXIT_CODE_HELP}`,
 
 async function test(policyPath: string, casesPath: string, flags: TestFlags): Promise<void> {
   const output = new Output(flags);
-  const policy = readText(policyPath);
+  const policy = readPolicy(policyPath);
   const cases = parseCases(readText(casesPath), visibleName(casesPath));
   const results = await interruptible((signal) => runCases(policy, cases, { fuel: flags.policyFuel, signal }));
   const failed = results.filter(({ passed }) => !passed).length;

@@ -7,6 +7,7 @@ import { addFlags } from '../flag-table.js';
 import type { Flags } from '../flag-table.js';
 import { addOpenFlags, addOutputFlags, given, openOptions, policyTexts } from '../flags.js';
 import type { OpenFlags } from '../flags.js';
+import { keyInputs } from '../key-inputs.js';
 import { interruptible } from '../interrupt.js';
 import { Output } from '../output.js';
 import { newTargetOf, sourceOf } from '../paths.js';
@@ -92,7 +93,7 @@ function rewrapOptions(flags: RewrapFlags, target: string | undefined): RewrapOp
     ...openOptions(flags),
     ...(flags.overrulePolicy === true ? { policy: { evaluate: () => true } } : {}),
     to: {
-      keys: flags.newKeys,
+      keys: keyInputs(flags.newKeys)!,
       policy: policyTexts(flags),
       ...given({ encKid: flags.newEncKid, signKid: flags.newSignKid }),
     },

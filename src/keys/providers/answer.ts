@@ -44,12 +44,15 @@ class AnswerReader implements Answered {
   readonly recipientKeys: RecipientKey[] = [];
   readonly owned: Secret[] = [];
   readonly #name: string;
+  /** Of remote keys. */
+  readonly #time: { timeoutMs?: number };
 
   constructor(
     provider: KeyProvider,
     private readonly selector: KeySelector,
     private readonly engine: Engine,
   ) {
+    this.#time = provider.timeoutMs === undefined ? {} : { timeoutMs: provider.timeoutMs };
     this.#name = `the answer of key provider ${quote(provider.name)}`;
   }
 
@@ -124,7 +127,15 @@ class AnswerReader implements Answered {
       unwrap: key.unwrap.bind(key),
       ...(key.wrap === undefined ? {} : { wrap: key.wrap.bind(key) }),
     };
-    this.masterKeys.push({ kid: name, jku: null, state, algorithm: key.algorithm, secret: null, remote });
+    this.masterKeys.push({
+      kid: name,
+      jku: null,
+      state,
+      algorithm: key.algorithm,
+      secret: null,
+      remote,
+      ...this.#time,
+    });
   }
 
   #addSigningKey({ publicKey, seed, sign, kid, state }: RawSigningKey): void {
@@ -155,6 +166,7 @@ class AnswerReader implements Answered {
       publicKey: derived,
       seed: secret,
       remote: sign ?? null,
+      ...this.#time,
     });
   }
 

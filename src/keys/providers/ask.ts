@@ -2,6 +2,7 @@ import { AbortError, CryptoTensorsError, quote } from '../../errors.js';
 import type { Engine } from '../../engine/types.js';
 import { step } from '../../twin.js';
 import type { Twin } from '../../twin.js';
+import { keyUnavailable } from '../unavailable.js';
 import { withDeadline } from './deadline.js';
 import { discardAnswer, readAnswer } from './answer.js';
 import type { Answered } from './answer.js';
@@ -44,15 +45,15 @@ export function* askProvider(
   }
 }
 
-/** @throws KeyNotFound if the provider cannot be asked that way; whatever it throws */
+/** @throws KeyUnavailable if the provider cannot be asked that way; whatever it throws */
 export function askSync(provider: KeyProvider, selector: KeySelector): KeyAnswer {
   if (provider.findSync === undefined) {
-    throw new CryptoTensorsError('KeyNotFound', 'it has no findSync: only the functions without Sync can ask it');
+    throw keyUnavailable('it has no findSync: only the functions without Sync can ask it');
   }
   return provider.findSync(selector);
 }
 
-/** Waits no longer than the provider's deadline. @throws KeyNotFound, AbortError; whatever the provider throws */
+/** Waits no longer than the provider's deadline. @throws KeyUnavailable, AbortError; whatever the provider throws */
 export async function askAsync(
   provider: KeyProvider,
   selector: KeySelector,

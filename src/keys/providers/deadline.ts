@@ -1,5 +1,6 @@
 import { onAbort } from '../../abort.js';
-import { AbortError, CryptoTensorsError } from '../../errors.js';
+import { AbortError } from '../../errors.js';
+import { keyUnavailable } from '../unavailable.js';
 
 export interface Deadline<Result> {
   readonly timeoutMs: number;
@@ -12,7 +13,7 @@ export interface Deadline<Result> {
 /**
  * Waits for somebody else's code no longer than until the deadline, and tells it to stop then.
  *
- * @throws AbortError when the caller gave up; KeyNotFound when time ran out; whatever `work` throws
+ * @throws AbortError when the caller gave up; KeyUnavailable when time ran out; whatever `work` throws
  */
 export async function withDeadline<Result>(
   work: (signal: AbortSignal) => Result | Promise<Result>,
@@ -23,7 +24,7 @@ export async function withDeadline<Result>(
   const stop = (error: Error): void => controller.abort(error);
   const ignore = onAbort(signal, () => stop(new AbortError(signal?.reason)));
   const timer = setTimeout(
-    () => stop(new CryptoTensorsError('KeyNotFound', `no answer within ${timeoutMs} ms`)),
+    () => stop(keyUnavailable(`no answer within ${timeoutMs} ms`, { retryable: true })),
     timeoutMs,
   );
 

@@ -5,7 +5,8 @@ import { entriesOf, resolvedPath } from '../../files/status.js';
 import type { FolderEntry } from '../../files/status.js';
 import { runAsync, runSync } from '../../twin.js';
 import type { Twin } from '../../twin.js';
-import { keyFileError, readKeyFile } from '../key-file.js';
+import { fileError } from '../../files/system-error.js';
+import { readKeyFile } from '../key-file.js';
 import { fromOrigin } from './material.js';
 import { resolvePath } from '../../options.js';
 import { PROVIDER_PRIORITY } from './types.js';
@@ -85,7 +86,7 @@ function* inFolder<Result>(path: string, work: Twin<Result>): Twin<Result> {
   try {
     return yield* work;
   } catch (error) {
-    throw keyFileError(path, error);
+    throw fileError(path, 'read', error);
   }
 }
 

@@ -1,6 +1,8 @@
 import { Agent, request } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import { CryptoTensorsError, quote } from '../../errors.js';
+import { isTransientStatus, keyUnavailable } from '../unavailable.js';
+import type { Unavailability } from '../unavailable.js';
 import type { Engine } from '../../engine/types.js';
 
 export interface HttpsGet {
@@ -18,7 +20,7 @@ const ACCEPTED_TYPE = /^(application\/(.+\+)?json|application\/octet-stream|text
  * Gets a document from exactly the given address: no redirect is followed, no proxy of the environment is used, and the
  * server's certificate is always checked. Returns memory of its own, which the caller wipes.
  *
- * @throws KeyNotFound, in words of this library; what went wrong below is its cause
+ * @throws KeyUnavailable, in words of this library; what went wrong below is its cause
  */
 export function httpsGet(get: HttpsGet, signal: AbortSignal): Promise<Uint8Array> {
   const agent = new Agent({ keepAlive: false });
@@ -61,7 +63,7 @@ async function receive(response: IncomingMessage, { url, maxBytes, engine }: Htt
       length += chunk.length;
       if (length > maxBytes) throw tooLarge(url, maxBytes);
     }
-    if (!response.complete) throw unusable(url, 'the answer ended early');
+    if (!response.complete) throw unusable(url, 'the answer ended early', { retryable: true });
     const body = new Uint8Array(length);
     let at = 0;
     for (const chunk of chunks) {
@@ -74,12 +76,14 @@ async function receive(response: IncomingMessage, { url, maxBytes, engine }: Htt
   }
 }
 
-/** @throws KeyNotFound */
+/** @throws KeyUnavailable */
 function checkHead({ statusCode = 0, headers }: IncomingMessage, url: URL, maxBytes: number): void {
   if (statusCode >= 300 && statusCode < 400) {
     throw unusable(url, `it answered with a redirect (${statusCode}), which is not followed: name the final address`);
   }
-  if (statusCode !== 200) throw unusable(url, `it answered with status ${statusCode}`);
+  if (statusCode !== 200) {
+    throw unusable(url, `it answered with status ${statusCode}`, { retryable: isTransientStatus(statusCode) });
+  }
   const type = headers['content-type'];
   if (type !== undefined && !ACCEPTED_TYPE.test(type)) {
     throw unusable(url, `it answered with ${quote(type)}, not with JSON`);
@@ -99,18 +103,16 @@ function tooLarge(url: URL, maxBytes: number): CryptoTensorsError {
   return unusable(url, `its answer has more than ${maxBytes} bytes (options.maxBytes)`);
 }
 
-function unusable(url: URL, problem: string, cause?: unknown): CryptoTensorsError {
-  return new CryptoTensorsError(
-    'KeyNotFound',
-    `no keys from ${describeUrl(url)}: ${problem}`,
-    cause === undefined ? {} : { cause },
-  );
+function unusable(url: URL, problem: string, details: Unavailability = {}): CryptoTensorsError {
+  return keyUnavailable(`no keys from ${describeUrl(url)}: ${problem}`, details);
 }
 
 function transportError(url: URL, error: unknown): CryptoTensorsError {
   if (error instanceof CryptoTensorsError) return error;
   const { code } = error as NodeJS.ErrnoException;
-  return unusable(url, code === undefined ? 'the connection failed' : `the connection failed with ${code}`, error);
+  return unusable(url, code === undefined ? 'the connection failed' : `the connection failed with ${code}`, {
+    cause: error,
+  });
 }
 
 /** Without its query, which may hold a token. */

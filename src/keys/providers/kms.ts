@@ -4,6 +4,7 @@ import type { Engine } from '../../engine/types.js';
 import type { AeadAlgorithm } from '../../format/vocabulary.js';
 import { runAsync } from '../../twin.js';
 import type { KeyOrigin } from '../jwk-document.js';
+import { keyUnavailable } from '../unavailable.js';
 import { readKeyFile } from '../key-file.js';
 import { resolvePath } from '../../options.js';
 import { CIPHERTEXT_MEMBER, readKmsDocument } from './kms-document.js';
@@ -86,7 +87,7 @@ export async function createKmsKey(
     bytes: AEAD_KEY_BYTES[algorithm],
     context: encryptionContext(kid, algorithm, context),
   });
-  if (ciphertext === undefined) throw new CryptoTensorsError('KeyNotFound', 'AWS KMS gave no ciphertext');
+  if (ciphertext === undefined) throw keyUnavailable('AWS KMS gave no ciphertext');
   const encoded = Buffer.from(ciphertext).toString('base64');
   return { kty: 'oct', alg: algorithm, kid, [CIPHERTEXT_MEMBER]: encoded };
 }
@@ -150,5 +151,5 @@ async function decryptEntry(entry: KmsEntry, parts: KmsProviderParts, signal: Ab
 }
 
 function refused(kid: string, message: string, cause?: unknown): CryptoTensorsError {
-  return new CryptoTensorsError('KeyNotFound', message, cause === undefined ? { kid } : { kid, cause });
+  return keyUnavailable(message, { kid, cause });
 }

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { keyUnavailable } from '../../unavailable.js';
 import { CryptoTensorsError, quote } from '../../../errors.js';
 import { AEAD_KEY_BYTES, IV_BYTES, TAG_BYTES } from '../../../format/vocabulary.js';
 import type { AeadAlgorithm } from '../../../format/vocabulary.js';
@@ -140,9 +141,8 @@ async function checkIv(
   } catch (error) {
     cause = error;
   }
-  throw new CryptoTensorsError(
-    'KeyNotFound',
+  throw keyUnavailable(
     `the PKCS#11 token does not encrypt with the key ${quote(kid)} and the IV that it is given, and such a file could not be opened: switch it out of the mode in which it chooses IVs itself`,
-    { kid, ...(cause === undefined ? {} : { cause }) },
+    { kid, cause, retryable: false },
   );
 }

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import type * as pkcs11js from 'pkcs11js';
+import { keyUnavailable } from '../../unavailable.js';
 import { CryptoTensorsError, quote } from '../../../errors.js';
 import { IV_BYTES, TAG_BYTES } from '../../../format/vocabulary.js';
 
@@ -38,7 +39,7 @@ const loaded = new Map<string, Pkcs11>();
 /**
  * The PKCS#11 library at a path, initialised.
  *
- * @throws {CryptoTensorsError} `NativeUnavailable` if the package pkcs11js is not there; `KeyNotFound` if the library does not load
+ * @throws {CryptoTensorsError} `NativeUnavailable` if the package pkcs11js is not there; `KeyUnavailable` if the library does not load
  */
 export function loadLibrary(path: string): Pkcs11 {
   const known = loaded.get(path);
@@ -48,8 +49,7 @@ export function loadLibrary(path: string): Pkcs11 {
   try {
     library.load(path);
   } catch (cause) {
-    throw new CryptoTensorsError(
-      'KeyNotFound',
+    throw keyUnavailable(
       `the PKCS#11 library ${quote(path)} does not load: ${(cause as Error).message}. The module option is the path of the library that came with the token, for this processor`,
       { path, cause },
     );
@@ -98,14 +98,35 @@ function requirePackage(): typeof pkcs11js {
 
 /** `CKR_PIN_INCORRECT`, …: what a token answered; null for any other error. */
 export function errorName(error: unknown): string | null {
-  const message = error instanceof Error ? error.message : '';
-  return /^CKR_\w+$/.test(message) ? message : null;
+  const { code } = (error instanceof Error ? error : {}) as { code?: unknown };
+  return typeof code === 'number' && code !== 0 ? (answerNames().get(code) ?? null) : null;
 }
+
+let names: ReadonlyMap<number, string> | null = null;
+
+/** The names of a token's answers, by number. */
+function answerNames(): ReadonlyMap<number, string> {
+  names ??= new Map(
+    Object.entries(requirePackage())
+      .filter(([name, value]) => name.startsWith('CKR_') && typeof value === 'number')
+      .map(([name, value]) => [value as unknown as number, name]),
+  );
+  return names;
+}
+
+/** Answers after which the same may succeed later: a token can be put back, and others end their sessions. */
+const TRANSIENT: ReadonlySet<string> = new Set([
+  'CKR_DEVICE_ERROR', 'CKR_DEVICE_MEMORY', 'CKR_DEVICE_REMOVED', 'CKR_HOST_MEMORY', 'CKR_OPERATION_ACTIVE', 'CKR_SESSION_CLOSED',
+  'CKR_SESSION_COUNT', 'CKR_SESSION_HANDLE_INVALID', 'CKR_TOKEN_NOT_PRESENT',
+]); // prettier-ignore
 
 /** What went wrong with the token, in words that repeat nothing but the name of its answer. */
 export function tokenError(problem: string, cause: unknown): CryptoTensorsError {
   if (cause instanceof CryptoTensorsError) return cause;
   const name = errorName(cause);
   const answer = name === null ? '' : ` (${name})`;
-  return new CryptoTensorsError('KeyNotFound', `the PKCS#11 token: ${problem}${answer}`, { cause });
+  return keyUnavailable(`the PKCS#11 token: ${problem}${answer}`, {
+    cause,
+    retryable: name !== null && TRANSIENT.has(name),
+  });
 }

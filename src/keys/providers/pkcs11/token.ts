@@ -1,4 +1,5 @@
 import { CryptoTensorsError, quote } from '../../../errors.js';
+import { keyUnavailable } from '../../unavailable.js';
 import { CK, errorName, loadLibrary, readUlong, tokenError } from './module.js';
 import type { Handle, Pkcs11 } from './module.js';
 
@@ -53,7 +54,7 @@ export class Token {
   /**
    * Does work in the session. Work that the loss of the session interrupted is done again, once.
    *
-   * @throws {CryptoTensorsError} `Closed`, `KeyNotFound`, `NativeUnavailable`; whatever `work` throws
+   * @throws {CryptoTensorsError} `Closed`, `KeyUnavailable`, `NativeUnavailable`; whatever `work` throws
    */
   async use<Result>(work: (session: Session) => Promise<Result>): Promise<Result> {
     const turn = this.#last.then(() => this.#use(work));
@@ -161,10 +162,10 @@ function findSlot(library: Pkcs11, { slot, tokenLabel }: TokenOptions): Handle {
     wanted.length > 0
       ? `there ${found.length === 0 ? 'is no token' : 'are several tokens'} ${wanted.join(' ')}`
       : `one initialised token was expected, but there ${tokens.length === 0 ? 'is none' : 'are several'}`;
-  throw new CryptoTensorsError(
-    'KeyNotFound',
-    `PKCS#11: ${problem}; present: ${there}. Name one by the tokenLabel or slot option`,
-  );
+  throw keyUnavailable(`PKCS#11: ${problem}; present: ${there}. Name one by the tokenLabel or slot option`, {
+    // One that is not plugged in can be.
+    retryable: found.length === 0,
+  });
 }
 
 function attempt<Result>(problem: string, call: () => Result): Result {
