@@ -172,7 +172,7 @@ function* search<Key extends StatedKey>(
       failures.push(answer);
       continue;
     }
-    let found: readonly Key[] = [];
+    let found: readonly Key[];
     const kept = new Set<Secret | null>();
     try {
       found = match(answer);

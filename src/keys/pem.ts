@@ -60,7 +60,7 @@ function readBlock(bytes: Uint8Array, at: number, name: KeyLabel, collector: Key
   const from = at + BEGIN.length;
   const to = find(bytes, DASHES, from);
   if (to < 0 || to - from > MAX_LABEL_CHARACTERS) throw invalidKey(name, 'its first line is cut off');
-  const label = String.fromCharCode(...bytes.subarray(from, to));
+  const label = new TextDecoder('latin1').decode(bytes.subarray(from, to));
   const end = find(bytes, `${END}${label}${DASHES}`, to);
   if (end < 0) throw invalidKey(name, `it has no line ${quote(`${END}${label}${DASHES}`)}: it was cut off`);
   const body = bytes.subarray(to + DASHES.length, end);

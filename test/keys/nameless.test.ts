@@ -6,7 +6,8 @@ import { smallTensors } from '../support/model.js';
 import { refusal } from '../support/errors.js';
 
 /** Keys as `openssl` and many JWK tools make them: without a kid. */
-const nameless = (jwks: JwkSet): Jwk[] => jwks.keys.map(({ kid: _, ...jwk }) => jwk as Jwk);
+const nameless = (jwks: JwkSet): Jwk[] =>
+  jwks.keys.map((jwk) => Object.fromEntries(Object.entries(jwk).filter(([name]) => name !== 'kid')) as unknown as Jwk);
 const KEYS = generateKeys();
 const [MASTER, SIGNER] = nameless(KEYS) as [Jwk, Jwk];
 const PUBLIC = nameless(publicJwks(KEYS))[0]!;

@@ -30,7 +30,7 @@ const parse = (text: string | Uint8Array): ReturnType<typeof parseJwks> =>
 const materialOf = (key: KeyObject): string => key.export({ format: 'jwk' }).d!;
 
 describe.each(Object.entries(PAIRS))('%s', (name, { privateKey, publicKey }) => {
-  const { kid: _, ...jwk } = { ...(privateKey.export({ format: 'jwk' }) as Jwk) };
+  const jwk = privateKey.export({ format: 'jwk' }) as Jwk;
 
   test('is read from PKCS#8 as from a JWK, and from SPKI as from its public half', () => {
     const wholes = [parse(privatePem(privateKey)), parseJwks(json(jwk), fake.engine, { where: 'k' })];

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { keyUnavailable } from '../../unavailable.js';
-import { CryptoTensorsError, quote } from '../../../errors.js';
+import { quote } from '../../../errors.js';
 import { AEAD_KEY_BYTES, IV_BYTES, TAG_BYTES } from '../../../format/vocabulary.js';
 import type { AeadAlgorithm } from '../../../format/vocabulary.js';
 import type { RemoteMasterKey } from '../types.js';
