@@ -1,5 +1,5 @@
 import { generateKeys, safeOpen, safeOpenSync, save, saveSync } from 'cryptotensors';
-import type { KeyProvider, RemoteMasterKey } from 'cryptotensors';
+import type { Jwk, KeyProvider, RemoteMasterKey } from 'cryptotensors';
 import { isTransient } from '#dist/keys/unavailable.js';
 import { describe, expect, test } from 'vitest';
 import { refusal } from '../support/errors.js';
@@ -7,7 +7,7 @@ import { smallTensors } from '../support/model.js';
 import { KeyService } from '../support/remote-master.js';
 
 const KEYS = generateKeys();
-const [MASTER, SIGNER] = KEYS.keys as [object, object];
+const [MASTER, SIGNER] = KEYS.keys as [Jwk, Jwk];
 const MODEL = saveSync(smallTensors(), { keys: KEYS });
 const never = (): Promise<never> => new Promise(() => undefined);
 const failing = (error: unknown): KeyProvider => ({
