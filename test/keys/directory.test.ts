@@ -29,7 +29,7 @@ const QUERY = { kid: 'm', jku: null, algorithm: 'aes256gcm' } as const;
 
 /** The key that both forms find. */
 async function found(kid = 'm'): Promise<string> {
-  const query = { ...QUERY, kid: 'm' };
+  const query = { ...QUERY, kid };
   const keys: MasterKey[] = [
     await runAsync(lookUpMasterKey(ring, query, { engine: fake.engine })),
     runSync(lookUpMasterKey(ring, query, { engine: fake.engine })),
