@@ -46,8 +46,7 @@ export type { ProtectOptions, WorkOptions } from './writer/options.js';
 export type { TensorPattern, TensorSelection, TensorSummary } from './writer/select.js';
 
 export { rewrapFile } from './rewrap/rewrap-file.js';
-export type { RewrappedFile } from './rewrap/rewrap-file.js';
-export type { RewrapOptions, RewrapTo } from './rewrap/options.js';
+export type { RewrapOptions, RewrapTo, RewrappedFile } from './rewrap/options.js';
 export { recoverFile } from './recovery/recover-file.js';
 export type { Recovery } from './recovery/recovery.js';
 export { attachHeader, detachHeader } from './rewrap/detach.js';
@@ -80,7 +79,7 @@ export type { GenerateRecipientKeysOptions } from './keys/generate-recipient.js'
 export type { AgreementCurve } from './format/vocabulary.js';
 export { KeyRing } from './keys/keyring.js';
 export type { KeysInput, MasterKeyInfo, RecipientKeyInfo, SigningKeyInfo } from './keys/keyring.js';
-export type { KeyState } from './keys/state.js';
+export type { KeyState } from './keys/types.js';
 export type { Jwk, JwkSet, RemoteMaster, RemoteSigner, WrappedDek } from './keys/types.js';
 export { PROVIDER_PRIORITY } from './keys/providers/types.js';
 export type {

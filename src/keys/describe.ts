@@ -1,5 +1,5 @@
 import { quote } from '../errors.js';
-import type { StatedKey } from './state.js';
+import type { StatedKey } from './types.js';
 
 /** More names than this in one message help nobody. */
 const MAX_NAMES = 8;

@@ -12,7 +12,7 @@ import { decodePublicMember, importMember } from './material.js';
 import { isPem, parsePem } from './pem.js';
 import { isRecipientJwk, parseRecipientKey } from './recipient.js';
 import { KEY_STATES, isKeyState } from './state.js';
-import type { KeyState } from './state.js';
+import type { KeyState } from './types.js';
 import type { LoadedKeys, MasterKey, SigningKey } from './types.js';
 
 export const ED25519_BYTES = 32;

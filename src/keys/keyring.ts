@@ -5,8 +5,8 @@ import { NOT_CLONEABLE, notCloneable } from '../not-cloneable.js';
 import { describeKids, describeNames } from './describe.js';
 import type { KeyProvider } from './providers/types.js';
 import { statesAmong } from './state.js';
-import type { KeyState } from './state.js';
-import { hasPrivatePart } from './types.js';
+import type { AnyRing, KeyState } from './types.js';
+import { RING, hasPrivatePart } from './types.js';
 import type { Jwk, JwkSet, LoadedKeys } from './types.js';
 
 /**
@@ -71,7 +71,9 @@ let release: (ring: KeyRing) => RingParts;
  * A ring can be used for any number of files. `dispose()` (or `using`) wipes its keys; files that are open already are
  * not affected.
  */
-export class KeyRing {
+export class KeyRing implements AnyRing {
+  /** @internal */
+  readonly [RING] = true;
   #parts: RingParts | null;
   readonly #adopted: Secret[] = [];
   /** @internal */

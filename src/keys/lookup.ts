@@ -27,8 +27,8 @@ import {
   matchVerifyingKeys,
   matchWritingMasterKey,
 } from './select.js';
-import type { StatedKey } from './state.js';
-import type { KeyQuery, MasterKeyQuery, WritingKeyQuery } from './select.js';
+import type { StatedKey } from './types.js';
+import type { KeyQuery, MasterKeyQuery, WritingKeyQuery } from './types.js';
 import type { KeySet, LoadedKeys, MasterKey, RecipientKey, SigningKey } from './types.js';
 
 /*

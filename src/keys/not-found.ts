@@ -2,11 +2,9 @@ import { CryptoTensorsError, quote } from '../errors.js';
 import { AEAD_KEY_BYTES } from '../format/vocabulary.js';
 import { keyUnavailable } from './unavailable.js';
 import { describeKids } from './describe.js';
-import type { KeyQuery, MasterKeyQuery, WritingKeyQuery } from './select.js';
 import { statesAmong } from './state.js';
-import type { StatedKey } from './state.js';
 import { hasPrivatePart } from './types.js';
-import type { KeySet, LoadedKeys, MasterKey } from './types.js';
+import type { KeyQuery, KeySet, LoadedKeys, MasterKey, MasterKeyQuery, StatedKey, WritingKeyQuery } from './types.js';
 
 const MAKE_KEYS = 'Make keys with generateKeys() or `cryptotensors keygen`';
 

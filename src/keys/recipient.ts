@@ -5,7 +5,7 @@ import type { AgreementCurve } from '../format/vocabulary.js';
 import { invalidKey } from './jwk-document.js';
 import type { JwkMembers } from './jwk-document.js';
 import { decodePublicMember, importMember } from './material.js';
-import type { KeyState } from './state.js';
+import type { KeyState } from './types.js';
 import { recipientThumbprint } from './thumbprint.js';
 import type { RecipientKey } from './types.js';
 

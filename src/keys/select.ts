@@ -1,4 +1,3 @@
-import type { AeadAlgorithm } from '../format/vocabulary.js';
 import { keyFits } from './algorithm.js';
 import {
   keyRevoked,
@@ -8,7 +7,7 @@ import {
   writingMasterKeyNotFound,
 } from './not-found.js';
 import { statesAmong, stricterState } from './state.js';
-import type { StatedKey } from './state.js';
+import type { KeyQuery, MasterKeyQuery, StatedKey, WritingKeyQuery } from './types.js';
 import { canWrap, hasPrivatePart } from './types.js';
 import type { KeyName, KeySet, LoadedKeys, MasterKey, RecipientKey, SigningKey } from './types.js';
 
@@ -22,22 +21,6 @@ import type { KeyName, KeySet, LoadedKeys, MasterKey, RecipientKey, SigningKey }
 
 /** Keys without a kid that are tried at the most: each costs work that any header can ask for. */
 export const MAX_NAMELESS_KEYS = 64;
-
-export interface KeyQuery extends KeyName {
-  /** Kid that the caller asks for in place of the header's. */
-  readonly override?: string | undefined;
-}
-
-export interface MasterKeyQuery extends KeyQuery {
-  /** `enc.alg` of the header. */
-  readonly algorithm: AeadAlgorithm;
-}
-
-/** What a writer says about its master key; nothing: any. */
-export interface WritingKeyQuery {
-  readonly kid?: string | undefined;
-  readonly algorithm?: AeadAlgorithm | undefined;
-}
 
 /**
  * The master key of a file.

@@ -1,23 +1,7 @@
-import type { KeyName } from './types.js';
-
-/**
- * What a key may still be used for.
- *
- * - `active`: for everything.
- * - `decrypt-only`: on its way out. A master key opens files but encrypts none; a signing key verifies but does not sign.
- * - `revoked`: for nothing. A file that names it is refused with `KeyRevoked`.
- */
-export type KeyState = 'active' | 'decrypt-only' | 'revoked';
+import type { KeyName, KeyState, StatedKey } from './types.js';
 
 /** From the least strict to the strictest. */
 export const KEY_STATES: readonly KeyState[] = ['active', 'decrypt-only', 'revoked'];
-
-/** A key with a state of its own. */
-export interface StatedKey extends KeyName {
-  readonly state: KeyState;
-  /** Name of the provider that gave it when it was looked up; absent for a key that the caller gave. */
-  readonly provider?: string;
-}
 
 export function isKeyState(value: string): value is KeyState {
   return (KEY_STATES as readonly string[]).includes(value);

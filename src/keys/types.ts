@@ -1,6 +1,5 @@
 import type { Secret } from '../engine/types.js';
 import type { AeadAlgorithm, AgreementCurve } from '../format/vocabulary.js';
-import type { KeyState, StatedKey } from './state.js';
 
 /** A JSON Web Key (RFC 7517, RFC 8037) of the kinds that this library uses. Other members are ignored. */
 export interface Jwk {
@@ -36,6 +35,22 @@ export interface JwkSet {
 export interface KeyName {
   readonly kid: string | null;
   readonly jku: string | null;
+}
+
+/**
+ * What a key may still be used for.
+ *
+ * - `active`: for everything.
+ * - `decrypt-only`: on its way out. A master key opens files but encrypts none; a signing key verifies but does not sign.
+ * - `revoked`: for nothing. A file that names it is refused with `KeyRevoked`.
+ */
+export type KeyState = 'active' | 'decrypt-only' | 'revoked';
+
+/** A key with a state of its own. */
+export interface StatedKey extends KeyName {
+  readonly state: KeyState;
+  /** Name of the provider that gave it when it was looked up; absent for a key that the caller gave. */
+  readonly provider?: string;
 }
 
 /** A DEK as a record holds it. */
@@ -129,4 +144,29 @@ export function secretsOf({ masterKeys, signingKeys, recipientKeys }: LoadedKeys
 /** Wipes the secrets of a set that nobody else refers to. */
 export function disposeKeys(keys: LoadedKeys): void {
   for (const secret of secretsOf(keys)) secret.dispose();
+}
+
+/** What a header says of a key, and the caller instead of it. */
+export interface KeyQuery extends KeyName {
+  /** Kid that the caller asks for in place of the header's. */
+  readonly override?: string | undefined;
+}
+
+export interface MasterKeyQuery extends KeyQuery {
+  /** `enc.alg` of the header. */
+  readonly algorithm: AeadAlgorithm;
+}
+
+/** What a writer says about its master key; nothing: any. */
+export interface WritingKeyQuery {
+  readonly kid?: string | undefined;
+  readonly algorithm?: AeadAlgorithm | undefined;
+}
+
+/** Marks a `KeyRing`, for files that its own file imports. */
+export const RING = Symbol('KeyRing');
+
+/** Every `KeyRing` is one, and nothing else is. */
+export interface AnyRing {
+  readonly [RING]: true;
 }

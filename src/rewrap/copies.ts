@@ -12,7 +12,7 @@ import { bodyBytes, writeWithBody } from './body.js';
 import { DETACHED_PADDING, FILE_PADDING } from './header.js';
 import type { EncryptedModel, NewKeys } from './new-keys.js';
 import type { RewrapOptions } from './options.js';
-import type { RewrappedFile } from './rewrap-file.js';
+import type { RewrappedFile } from './options.js';
 
 interface Copies {
   path: string;

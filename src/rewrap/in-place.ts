@@ -8,7 +8,7 @@ import { createWithBody } from './body.js';
 import { FILE_PADDING } from './header.js';
 import type { EncryptedModel, NewKeys } from './new-keys.js';
 import type { RewrapOptions } from './options.js';
-import type { RewrappedFile } from './rewrap-file.js';
+import type { RewrappedFile } from './options.js';
 import type { PlannedChange, Transaction } from './transaction.js';
 
 interface InPlace {

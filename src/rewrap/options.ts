@@ -18,6 +18,14 @@ export interface RewrapTo {
   policy?: { local?: string; remote?: string };
 }
 
+/** What became of a file. */
+export interface RewrappedFile {
+  /** Where the new header is. */
+  path: string;
+  /** Overwritten where it stood; in a copy of the whole file; or by itself. */
+  how: 'in-place' | 'copy' | 'detached';
+}
+
 /** Options of `rewrapFile`. Those of opening say how the file is opened; `to` says what it becomes. */
 export interface RewrapOptions extends OpenOptions, WorkOptions {
   to: RewrapTo;

@@ -13,17 +13,9 @@ import { writeCopies, writeDetached } from './copies.js';
 import { openNewKeys } from './new-keys.js';
 import type { EncryptedModel, NewKeys } from './new-keys.js';
 import { checkRewrapOptions } from './options.js';
-import type { RewrapOptions } from './options.js';
+import type { RewrapOptions, RewrappedFile } from './options.js';
 import { rewrapInPlace } from './in-place.js';
 import { Transaction } from './transaction.js';
-
-/** What became of a file. */
-export interface RewrappedFile {
-  /** Where the new header is. */
-  path: string;
-  /** Overwritten where it stood; in a copy of the whole file; or by itself. */
-  how: 'in-place' | 'copy' | 'detached';
-}
 
 /**
  * Gives an encrypted model other keys: the data keys are wrapped under a new master key, and the header is signed anew, with

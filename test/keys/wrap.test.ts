@@ -8,7 +8,7 @@ import type { AeadAlgorithm } from '#dist/format/vocabulary.js';
 import { lookUpWritingMasterKey } from '#dist/keys/lookup.js';
 import { lookUpMasterKey } from './look-up.js';
 import type { KeyAnswer } from '#dist/keys/providers/types.js';
-import type { KeyState } from '#dist/keys/state.js';
+import type { KeyState } from '#dist/keys/types.js';
 import type { MasterKey, RemoteMaster, WrappedDek } from '#dist/keys/types.js';
 import { unwrapTable, wrapDeks } from '#dist/keys/wrap.js';
 import { runAsync, runSync } from '#dist/twin.js';

@@ -7,7 +7,7 @@ import { jwksFromObject, isJwk, isJwkSet } from '../jwk-object.js';
 import { ED25519_BYTES, parseJwks } from '../jwk.js';
 import { KeyRing, releaseKeyRing, ringContents } from '../keyring.js';
 import { KEY_STATES, isKeyState } from '../state.js';
-import type { KeyState } from '../state.js';
+import type { KeyState } from '../types.js';
 import { secretsOf } from '../types.js';
 import type { LoadedKeys, MasterKey, RecipientKey, RemoteMaster, SigningKey } from '../types.js';
 import { isHandedOver, originOf } from './material.js';

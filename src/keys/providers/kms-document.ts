@@ -6,7 +6,7 @@ import { aeadFromName } from '../algorithm.js';
 import { invalidKey } from '../jwk-document.js';
 import type { KeyOrigin } from '../jwk-document.js';
 import { KEY_STATES, isKeyState } from '../state.js';
-import type { KeyState } from '../state.js';
+import type { KeyState } from '../types.js';
 
 /** The member of a JWK that stands in place of `k`: the master key as AWS KMS encrypted it, in base64. */
 export const CIPHERTEXT_MEMBER = 'kms_ciphertext';

@@ -1,6 +1,5 @@
 import type { AeadAlgorithm } from '../../format/vocabulary.js';
-import type { KeyRing } from '../keyring.js';
-import type { KeyState } from '../state.js';
+import type { AnyRing, KeyState } from '../types.js';
 import type { Jwk, JwkSet, KeyName, RemoteMaster, RemoteSigner } from '../types.js';
 
 /**
@@ -57,8 +56,8 @@ export interface RawSigningKey {
   readonly state?: KeyState;
 }
 
-/** Keys as a provider hands them over; a `Uint8Array` is the JSON text of a JWK or JWK set. */
-export type KeyMaterial = Jwk | JwkSet | Uint8Array | KeyRing | RawMasterKey | RemoteMasterKey | RawSigningKey;
+/** Keys as a provider hands them over; a `Uint8Array` is the JSON text of a JWK or JWK set, `AnyRing` a `KeyRing`. */
+export type KeyMaterial = Jwk | JwkSet | Uint8Array | AnyRing | RawMasterKey | RemoteMasterKey | RawSigningKey;
 
 /** Keys, or nothing. A provider may answer with more than was asked for; what does not fit is dropped. */
 export type KeyAnswer = KeyMaterial | readonly KeyMaterial[] | null | undefined;
