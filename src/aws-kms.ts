@@ -8,14 +8,14 @@ import { lazily } from './lazy.js';
 import { getEngine } from './engine/load.js';
 import { AEAD_KEY_BYTES } from './format/vocabulary.js';
 import type { AeadAlgorithm } from './format/vocabulary.js';
-import { CryptoTensorsError, argumentError } from './errors.js';
+import { CryptoTensorsError, argumentError, quoteInput } from './errors.js';
 import { keyUnavailable } from './keys/unavailable.js';
 import { randomKid } from './keys/generate.js';
 import { checkProviderName } from './keys/providers/arguments.js';
 import { createKmsKey, kmsProvider } from './keys/providers/kms.js';
 import type { KmsApi, KmsJwk, KmsKeySet, KmsKeysInput } from './keys/providers/kms.js';
 import type { KeyProvider } from './keys/providers/types.js';
-import { checkInteger, checkOneOf, checkOptionNames, checkString } from './options.js';
+import { checkInteger, checkOneOf, checkString, isPlainObject, ownOptions } from './options.js';
 
 export type { KmsJwk, KmsKeySet, KmsKeysInput };
 
@@ -61,21 +61,23 @@ export interface CreateKmsKeysOptions extends KmsAccess {
  * @throws {CryptoTensorsError} `InvalidOption`; `InvalidKey` for a key set that is malformed
  */
 export function kmsKeyProvider(options: KmsKeyProviderOptions): KeyProvider {
-  checkOptionNames(
+  const own = ownOptions<KmsKeyProviderOptions>(
     options,
     ['client', 'clientConfig', 'encryptionContext', 'keys', 'keyId', 'timeoutMs', 'name'],
     'kmsKeyProvider',
   );
-  checkString(options.keyId, 'options.keyId');
-  checkInteger(options.timeoutMs, 'options.timeoutMs', 1, 2 ** 31 - 1);
-  checkProviderName(options.name);
+  if (own.keys === undefined)
+    throw argumentError('options.keys', 'a path, its JSON as bytes, or a key set object', undefined);
+  checkString(own.keyId, 'options.keyId');
+  checkInteger(own.timeoutMs, 'options.timeoutMs', 1, 2 ** 31 - 1);
+  checkProviderName(own.name);
   return kmsProvider({
-    api: connect(options),
-    keys: options.keys,
-    keyId: options.keyId,
-    context: checkContext(options.encryptionContext),
-    name: options.name ?? 'aws-kms',
-    timeoutMs: options.timeoutMs,
+    api: connect(own),
+    keys: own.keys,
+    keyId: own.keyId,
+    context: checkContext(own.encryptionContext),
+    name: own.name ?? 'aws-kms',
+    timeoutMs: own.timeoutMs,
     engine: getEngine(),
   });
 }
@@ -88,20 +90,20 @@ export function kmsKeyProvider(options: KmsKeyProviderOptions): KeyProvider {
  * @throws {CryptoTensorsError} `InvalidOption`; whatever the AWS client throws
  */
 export async function createKmsKeys(options: CreateKmsKeysOptions): Promise<KmsKeySet> {
-  checkOptionNames(
+  const own = ownOptions<CreateKmsKeysOptions>(
     options,
     ['client', 'clientConfig', 'encryptionContext', 'keyId', 'algorithm', 'encKid'],
     'createKmsKeys',
   );
-  const { keyId, algorithm = 'aes256gcm', encKid } = options;
+  const { keyId, algorithm = 'aes256gcm', encKid } = own;
   if (typeof keyId !== 'string' || keyId === '')
     throw argumentError('options.keyId', 'the ARN, id or alias of a KMS key', keyId);
   checkOneOf(algorithm, 'options.algorithm', Object.keys(AEAD_KEY_BYTES));
   checkString(encKid, 'options.encKid');
   if (encKid === '') throw new CryptoTensorsError('InvalidOption', 'options.encKid must not be empty');
   const kid = encKid ?? randomKid(getEngine());
-  const context = checkContext(options.encryptionContext);
-  return { keys: [await createKmsKey(connect(options), { keyId, kid, algorithm, context })] };
+  const context = checkContext(own.encryptionContext);
+  return { keys: [await createKmsKey(connect(own), { keyId, kid, algorithm, context })] };
 }
 
 /** The client is made, and the package loaded, when it is first needed. */
@@ -156,11 +158,10 @@ async function loadSdk(): Promise<typeof import('@aws-sdk/client-kms')> {
 /** A copy. */
 function checkContext(context: unknown): Record<string, string> {
   if (context === undefined) return {};
-  if (typeof context !== 'object' || context === null)
-    throw argumentError('options.encryptionContext', 'an object', context);
+  if (!isPlainObject(context)) throw argumentError('options.encryptionContext', 'a plain object', context);
   const pairs = Object.entries(context).map(([name, value]: [string, unknown]): [string, string] => {
     if (typeof value !== 'string') {
-      throw argumentError(`options.encryptionContext[${JSON.stringify(name)}]`, 'a string', value);
+      throw argumentError(`options.encryptionContext[${quoteInput(name)}]`, 'a string', value);
     }
     if (name.startsWith('cryptotensors:')) {
       throw new CryptoTensorsError(

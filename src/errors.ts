@@ -146,6 +146,35 @@ export function quotePath(path: string): string {
   return quoteWhole(`${path.slice(0, PATH_START)}...${path.slice(-PATH_END)}`);
 }
 
+/**
+ * What a caller handed in, for messages: as `quote` shows it, unless it could be a key that was put in the wrong place. Of what is
+ * in a file everybody who has the file can see it; of this only the caller should.
+ */
+export function quoteInput(text: string): string {
+  return looksSecret(text) ? `(${text.length} characters, not shown: they could be a key)` : quote(text);
+}
+
+/** The shortest key in base64: 16 bytes. */
+const MIN_BASE64 = /[A-Za-z0-9+/_-]{22,}/g;
+/** The same in hexadecimal. */
+const MIN_HEX = /[0-9A-Fa-f]{32,}/;
+
+/**
+ * Whether key material may be in a text, in hexadecimal, base64 or base64url. Words, and paths of words, are told from it by how
+ * seldom their letters change between cases and digits: of random keys of 16 bytes one in some ten thousand passes for words, of 32 bytes none.
+ */
+export function looksSecret(text: string): boolean {
+  return (
+    MIN_HEX.test(text) || (text.match(MIN_BASE64) ?? []).some((run) => changesOfKind(run) > 0.12 * (run.length - 1))
+  );
+}
+
+/** How often an upper-case letter, a lower-case letter and a digit follow one another, each another. */
+function changesOfKind(run: string): number {
+  const kinds = Array.from(run, (c) => (/[A-Z]/.test(c) ? 'A' : /[a-z]/.test(c) ? 'a' : /[0-9]/.test(c) ? '0' : ''));
+  return kinds.filter((kind, i) => i > 0 && kind !== '' && kinds[i - 1] !== '' && kind !== kinds[i - 1]).length;
+}
+
 /** How a message names a file that may have been given as bytes. */
 export function quoteFile(path: string | undefined): string {
   return path === undefined ? 'the file' : quotePath(path);
@@ -160,11 +189,20 @@ function describeType(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'an array';
   if (typeof value === 'object') {
-    const name = (value as { constructor?: { name?: unknown } }).constructor?.name;
-    return typeof name === 'string' && name !== '' ? `an instance of ${name}` : 'an object';
+    const name = classOf(value);
+    if (name === 'Promise') return 'a Promise: was await forgotten?';
+    return name === null || name === 'Object' ? 'an object' : `an instance of ${name}`;
   }
-  if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint')
-    return `${typeof value} ${value}`;
-  // A string is not shown: it may be a secret that was passed in the wrong place.
+  if (typeof value === 'number' || typeof value === 'boolean') return `${typeof value} ${value}`;
+  // A string is not shown: it may be a secret that was passed in the wrong place. Nor is a bigint.
   return `a ${typeof value}`;
+}
+
+/** The name of an object's class, by its prototype: of its own properties none is believed. */
+function classOf(value: object): string | null {
+  const prototype = Object.getPrototypeOf(value) as object | null;
+  const constructor: unknown =
+    prototype === null ? undefined : Object.getOwnPropertyDescriptor(prototype, 'constructor')?.value;
+  if (typeof constructor !== 'function') return null;
+  return constructor.name === '' || looksSecret(constructor.name) ? null : constructor.name.slice(0, 80);
 }

@@ -100,11 +100,17 @@ export {
   unregisterKeyProvider,
 } from './keys/providers/registry.js';
 export type { KeyProviderInfo } from './keys/providers/registry.js';
-export type { JsonValue, PolicyAction, PolicyInput, PolicyLicense, PolicyTensor } from './policy/input.js';
+export type {
+  JsonValue,
+  PlainPolicyInput as PolicyInput,
+  PolicyAction,
+  PolicyLicense,
+  PolicyTensor,
+} from './policy/input.js';
 
 export { AbortError, CryptoTensorsError } from './errors.js';
 export type { ErrorCode, ErrorDetails } from './errors.js';
-export type { CryptoKeys, PolicyTexts } from './format/crypto-metadata.js';
+export type { CryptoKeysInfo as CryptoKeys, PolicyTexts } from './format/crypto-metadata.js';
 export type { Dtype } from './format/dtype.js';
 export type { SliceIndex } from './format/slice.js';
 export { engineInfo } from './engine/load.js';

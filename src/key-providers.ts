@@ -1,6 +1,6 @@
 import { getEngine } from './engine/load.js';
 import type { KeyRing } from './keys/keyring.js';
-import { checkOptionNames } from './options.js';
+import { ownOptions } from './options.js';
 import { checkProviderName } from './keys/providers/arguments.js';
 import * as cached from './keys/providers/cached.js';
 import type { CacheOptions, CachedKeyProvider } from './keys/providers/cached.js';
@@ -71,7 +71,7 @@ export function cachedKeyProvider(provider: KeyProvider, options: CacheOptions =
 }
 
 function nameIn(options: NamedProviderOptions, where: string): string | undefined {
-  checkOptionNames(options, ['name'], where);
-  checkProviderName(options.name);
-  return options.name;
+  const { name } = ownOptions<NamedProviderOptions>(options, ['name'], where);
+  checkProviderName(name);
+  return name;
 }

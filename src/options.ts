@@ -1,20 +1,102 @@
 import { fileURLToPath } from 'node:url';
-import { CryptoTensorsError, argumentError } from './errors.js';
+import { isDate, isNativeError } from 'node:util/types';
+import { CryptoTensorsError, argumentError, quoteInput } from './errors.js';
+
+/*
+ * How options are read, everywhere: as own properties, each once. What was checked is then what is used, and whoever can add to
+ * `Object.prototype` (a parser of query strings that merges too much) sets no option of this library.
+ */
 
 /**
- * Checks that apply to every options object. An unknown name is refused: a misspelt `trust` that is silently ignored
- * would open a door.
+ * The options of a function, in an object of their own that inherits nothing. An unknown name is refused: a misspelt `trust` that
+ * is silently ignored would open a door; so is a known one that a class provides, for it would be ignored too.
+ *
+ * @param argument what the object is called in messages
+ * @throws {TypeError}
  */
-export function checkOptionNames(options: unknown, known: readonly string[], where: string): void {
-  if (options === undefined) return;
+export function ownOptions<Options extends object>(
+  options: unknown,
+  known: readonly (keyof Options & string)[],
+  where: string,
+  argument = 'options',
+): Partial<Options> {
+  if (options === undefined) return ownMembers<Options>({}, []);
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw argumentError('options', 'an object', options);
+    throw argumentError(argument, 'an object', options);
   }
+  const names: readonly string[] = known;
   for (const name of Object.keys(options)) {
-    if (!known.includes(name)) {
-      throw new TypeError(`unknown option "${name}" of ${where}; it takes: ${known.join(', ')}`);
+    if (!names.includes(name)) {
+      throw new TypeError(`unknown option ${quoteInput(name)} of ${where}; it takes: ${known.join(', ')}`);
     }
   }
+  for (const prototype of classesOf(options)) {
+    const name = names.find((one) => Object.hasOwn(prototype, one));
+    if (name !== undefined) {
+      throw new TypeError(
+        `${argument}.${name} must be a property of the object itself, not of its class: it would not count`,
+      );
+    }
+  }
+  return ownMembers<Options>(options, known);
+}
+
+/** Those members of an object that are its own, in an object that inherits nothing. What is undefined is left out. */
+export function ownMembers<Members extends object>(
+  object: object,
+  names: readonly (keyof Members & string)[],
+): Partial<Members> {
+  const own = Object.create(null) as Record<string, unknown>;
+  for (const name of names) {
+    if (!Object.hasOwn(object, name)) continue;
+    const value = (object as Record<string, unknown>)[name];
+    if (value !== undefined) own[name] = value;
+  }
+  return own as Partial<Members>;
+}
+
+/** Some of the options that `ownOptions` returned, likewise. */
+export function pickOptions<Options extends object, Name extends keyof Options & string>(
+  options: Options,
+  names: readonly Name[],
+): Pick<Options, Name> {
+  return ownMembers<Pick<Options, Name>>(options, names) as Pick<Options, Name>;
+}
+
+/** A member of something that may be of a class, such as a key provider: its own or its class's, but not of every object. */
+export function memberOf(object: object, name: string): unknown {
+  const has = Object.hasOwn(object, name) || classesOf(object).some((prototype) => Object.hasOwn(prototype, name));
+  return has ? (object as Record<string, unknown>)[name] : undefined;
+}
+
+/** The prototypes of an object but for the last one, which is that of all objects of its realm. */
+function classesOf(object: object): object[] {
+  const classes: object[] = [];
+  let prototype = Object.getPrototypeOf(object) as object | null;
+  while (prototype !== null) {
+    const next = Object.getPrototypeOf(prototype) as object | null;
+    if (next !== null) classes.push(prototype);
+    prototype = next;
+  }
+  return classes;
+}
+
+/** Whether something is an object of no class: whose prototype is none, or that of all objects of its realm. */
+export function isPlainObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && classesOf(value).length === 0;
+}
+
+/** Whether something is an error of that kind, such as `TypeError`, of any realm. */
+export function isErrorOfKind(error: unknown, kind: string): boolean {
+  return isNativeError(error) && error.name === kind;
+}
+
+/** Whether something is there that could be a promise: whoever awaits it would wait. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    ((typeof value === 'object' && value !== null) || typeof value === 'function') &&
+    typeof (value as Partial<PromiseLike<unknown>>).then === 'function'
+  );
 }
 
 export function checkBoolean(value: unknown, name: string): void {
@@ -29,9 +111,19 @@ export function checkFunction(value: unknown, name: string): void {
   if (value !== undefined && typeof value !== 'function') throw argumentError(name, 'a function', value);
 }
 
+/** By what it does: that of another realm is one too. */
 export function checkSignal(value: unknown): void {
-  if (value !== undefined && !(value instanceof AbortSignal))
+  if (value === undefined) return;
+  const { aborted, addEventListener } = (value ?? {}) as Partial<AbortSignal>;
+  if (typeof aborted !== 'boolean' || typeof addEventListener !== 'function') {
     throw argumentError('options.signal', 'an AbortSignal', value);
+  }
+}
+
+/** Milliseconds since 1970. NaN of an invalid Date. @throws TypeError */
+export function readDate(value: unknown, name: string, expected = 'a Date'): number {
+  if (!isDate(value)) throw argumentError(name, expected, value);
+  return Date.prototype.getTime.call(value);
 }
 
 /** @throws TypeError if not a number; InvalidOption if not an integer of `[min, max]`. */
@@ -52,9 +144,10 @@ export function checkOneOf(value: unknown, name: string, allowed: readonly (stri
   const type = typeof allowed[0];
   if (typeof value !== type) throw argumentError(name, `a ${type}`, value);
   if (!(allowed as readonly unknown[]).includes(value)) {
-    throw new CryptoTensorsError('InvalidOption', `${name} must be one of ${allowed.join(', ')}`, {
+    const found = typeof value === 'string' ? quoteInput(value) : `${value as number}`;
+    throw new CryptoTensorsError('InvalidOption', `${name} must be one of ${allowed.join(', ')}, not ${found}`, {
       expected: allowed.join(', '),
-      found: JSON.stringify(value).slice(0, 40),
+      found,
     });
   }
 }
@@ -70,7 +163,7 @@ export function checkPath(value: unknown, name: string): void {
     }
     return;
   }
-  if (!(value instanceof URL)) throw argumentError(name, 'a path (string or file: URL)', value);
+  if (!isUrl(value)) throw argumentError(name, 'a path (string or file: URL)', value);
   if (value.protocol !== 'file:') {
     throw new CryptoTensorsError('InvalidOption', `${name} must be a file: URL, not ${value.protocol}`);
   }
@@ -79,5 +172,12 @@ export function checkPath(value: unknown, name: string): void {
 /** The same, as a string. @throws TypeError, InvalidOption */
 export function resolvePath(value: unknown, name: string): string {
   checkPath(value, name);
-  return value instanceof URL ? fileURLToPath(value) : (value as string);
+  return isUrl(value) ? fileURLToPath(value.href) : (value as string);
+}
+
+/** By what it has, as Node.js tells them: that of another realm is one too. */
+export function isUrl(value: unknown): value is URL {
+  if (typeof value !== 'object' || value === null) return false;
+  const { href, protocol } = value as Partial<URL>;
+  return typeof href === 'string' && typeof protocol === 'string';
 }

@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+import { DISPOSE } from './disposal.js';
 import { argumentError } from './errors.js';
 import { checkProviderName } from './keys/providers/arguments.js';
 import { findMasterKeys } from './keys/providers/pkcs11/master-key.js';
@@ -11,7 +12,7 @@ import { Token } from './keys/providers/pkcs11/token.js';
 import type { Session } from './keys/providers/pkcs11/token.js';
 import { PROVIDER_PRIORITY } from './keys/providers/types.js';
 import type { KeyAnswer, KeyProvider, KeySelector } from './keys/providers/types.js';
-import { checkInteger, checkOptionNames, checkString } from './options.js';
+import { checkInteger, checkString, ownOptions } from './options.js';
 
 /** Options of `pkcs11KeyProvider`. */
 export interface Pkcs11Options {
@@ -67,12 +68,9 @@ const OPTIONS: readonly (keyof Pkcs11Options)[] = [
  * @throws {CryptoTensorsError} `InvalidOption` for a number out of range
  */
 export function pkcs11KeyProvider(options: Pkcs11Options): Pkcs11KeyProvider {
-  if (typeof (options as unknown) !== 'object' || (options as unknown) === null) {
-    throw argumentError('options', 'an object', options);
-  }
-  checkOptionNames(options, OPTIONS, 'pkcs11KeyProvider');
-  const { module, pin, tokenLabel, slot, name = 'pkcs11', priority = PROVIDER_PRIORITY.native, timeoutMs } = options;
-  if (typeof (module as unknown) !== 'string' || module === '') {
+  const own = ownOptions<Pkcs11Options>(options, OPTIONS, 'pkcs11KeyProvider');
+  const { module, pin, tokenLabel, slot, name = 'pkcs11', priority = PROVIDER_PRIORITY.native, timeoutMs } = own;
+  if (typeof module !== 'string' || module === '') {
     throw argumentError('options.module', 'the path of a PKCS#11 library', module);
   }
   if (pin !== undefined && typeof pin !== 'function' && typeof (pin as unknown) !== 'string') {
@@ -96,7 +94,7 @@ export function pkcs11KeyProvider(options: Pkcs11Options): Pkcs11KeyProvider {
         return Promise.resolve(findKeys(token, session, selector));
       }),
     dispose,
-    [Symbol.dispose]: dispose,
+    [DISPOSE]: dispose,
   };
 }
 

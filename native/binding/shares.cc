@@ -11,10 +11,13 @@ std::string token_argument(const Napi::Value& value) {
   return value.As<Napi::String>().Utf8Value();
 }
 
-// source or null, table. Returns { token, publication }: what is shared is withdrawn when the handle is closed or collected,
+// source or null, table, facts. Returns { token, publication }: what is shared is withdrawn when the handle is closed or collected,
 // or with its environment.
 Napi::Value share(const Napi::CallbackInfo& info) {
-  Share share{.source = nullptr, .table = open_argument<Table>(info[1], "table")};
+  const ByteSpan facts = bytes_argument(info[2], "facts");
+  Share share{.source = nullptr,
+              .table = open_argument<Table>(info[1], "table"),
+              .facts = std::make_shared<const std::vector<uint8_t>>(facts.begin(), facts.end())};
   if (!info[0].IsNull()) {
     const Handle<Source>& source = handle_argument<Source>(info[0], "source");
     // JavaScript memory goes with its environment.
@@ -29,7 +32,7 @@ Napi::Value share(const Napi::CallbackInfo& info) {
   return result;
 }
 
-// token. Returns { source: handle or null, table: handle }.
+// token. Returns { source: handle or null, table: handle, facts: a copy }.
 Napi::Value attach(const Napi::CallbackInfo& info) {
   Share share = find_share(token_argument(info[0]));
   if (!share.table) {
@@ -38,6 +41,7 @@ Napi::Value attach(const Napi::CallbackInfo& info) {
   Napi::Object result = Napi::Object::New(info.Env());
   result.Set("source", share.source ? Napi::Value(make_handle(info.Env(), std::move(share.source))) : info.Env().Null());
   result.Set("table", make_handle(info.Env(), std::move(share.table)));
+  result.Set("facts", to_bytes(info.Env(), *share.facts));
   return result;
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "file.h"
 #include "table.h"
@@ -14,6 +15,8 @@ struct Share {
   // Null for a file in memory: each thread opens that for itself.
   std::shared_ptr<Source> source;
   std::shared_ptr<Table> table;
+  // What its opening found out and decided, for JavaScript to read back. In here nobody can change it.
+  std::shared_ptr<const std::vector<uint8_t>> facts;
 };
 
 // Keeps what is shared until it is withdrawn or goes away itself.

@@ -1,3 +1,4 @@
+import { isErrorOfKind } from '../options.js';
 import { AbortError, CryptoTensorsError } from '../errors.js';
 import type { ErrorCode } from '../errors.js';
 import { CliError } from './cli-error.js';
@@ -37,7 +38,7 @@ export function exitCodeOf(error: unknown): number {
     if (REFUSALS.has(error.code)) return ExitCode.refused;
     return error.code === 'InvalidOption' ? ExitCode.usage : ExitCode.failed;
   }
-  return error instanceof TypeError ? ExitCode.usage : ExitCode.failed;
+  return isErrorOfKind(error, 'TypeError') ? ExitCode.usage : ExitCode.failed;
 }
 
 /** For the end of the help texts. */

@@ -1,3 +1,5 @@
+import { isErrorOfKind } from '../options.js';
+import { isNativeError } from 'node:util/types';
 import { CommanderError } from 'commander';
 import type { Command } from 'commander';
 import { AbortError, CryptoTensorsError } from '../errors.js';
@@ -24,7 +26,7 @@ export function describeFailure(thrown: unknown, command?: Command): Failure {
 
 function messageOf(error: unknown, command: Command | undefined): string {
   if (error instanceof AbortError) return 'interrupted; nothing was left behind';
-  return inCliWords(error instanceof Error ? error.message : String(error), command);
+  return inCliWords(isNativeError(error) ? error.message : String(error), command);
 }
 
 /** Commander's own prefix goes: every failure gets the same one. */
@@ -33,8 +35,8 @@ function usageFromCommander({ message }: CommanderError): CliError {
 }
 
 function codeOf(error: unknown): string {
-  if (error instanceof TypeError) return 'UsageError';
-  if (!(error instanceof Error)) return 'Error';
+  if (isErrorOfKind(error, 'TypeError')) return 'UsageError';
+  if (!isNativeError(error)) return 'Error';
   const { code } = error as Error & { code?: unknown };
   return typeof code === 'string' ? code : 'Error';
 }

@@ -1,3 +1,4 @@
+import { isErrorOfKind } from '../options.js';
 import type { Command } from 'commander';
 import type { OpenOptions } from '../index.js';
 import { keyInputs } from './key-inputs.js';
@@ -66,7 +67,7 @@ export function parseClaims(text: string): NonNullable<OpenOptions['claims']> {
   try {
     claims = JSON.parse(fromFile ? readText(text.slice(1)) : text);
   } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
+    if (!isErrorOfKind(error, 'SyntaxError')) throw error;
     throw usageError(
       `--claims: ${fromFile ? 'the file' : 'the text'} is not JSON. Give an object, such as '{"customer":"acme"}'`,
     );

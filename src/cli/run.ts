@@ -1,3 +1,4 @@
+import { isNativeError } from 'node:util/types';
 import { CommanderError } from 'commander';
 import type { Command } from 'commander';
 import { ResultExit, usageError } from './cli-error.js';
@@ -35,7 +36,7 @@ function report(error: unknown, args: readonly string[], program: Command): numb
     output.failure(failure, failure.exitCode === ExitCode.usage ? helpHint(command) : null);
   }
   const debug = process.env['CRYPTOTENSORS_DEBUG'];
-  if (debug !== undefined && debug !== '' && error instanceof Error) complain(visibleLines(error.stack ?? ''));
+  if (debug !== undefined && debug !== '' && isNativeError(error)) complain(visibleLines(error.stack ?? ''));
   return failure.exitCode;
 }
 

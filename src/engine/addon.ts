@@ -102,9 +102,13 @@ export interface Addon {
   exportDeks(table: TableHandle): SecretHandle;
   disposeTable(table: TableHandle): void;
 
-  share(source: SourceHandle | null, table: TableHandle): { token: string; publication: PublicationHandle };
+  share(
+    source: SourceHandle | null,
+    table: TableHandle,
+    facts: Uint8Array,
+  ): { token: string; publication: PublicationHandle };
   unshare(publication: PublicationHandle): void;
-  attach(token: string): { source: SourceHandle | null; table: TableHandle };
+  attach(token: string): { source: SourceHandle | null; table: TableHandle; facts: Uint8Array };
 
   readJob(
     table: TableHandle,

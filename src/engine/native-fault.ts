@@ -1,3 +1,4 @@
+import { isNativeError } from 'node:util/types';
 import { EngineFault } from './fault.js';
 import { systemCodeOf } from './system-codes.js';
 import type { JobFault } from './types.js';
@@ -33,5 +34,5 @@ export function promised<Result>(call: () => Result): Promise<Result> {
 }
 
 function isNativeFault(error: unknown): error is NativeFault {
-  return error instanceof Error && 'code' in error && 'tensor' in error && 'errno' in error;
+  return isNativeError(error) && 'code' in error && 'tensor' in error && 'errno' in error;
 }

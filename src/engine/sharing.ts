@@ -26,18 +26,22 @@ export class NativeSharing implements EngineSharing {
     this.#addon = addon;
   }
 
-  share(source: Source | null, table: TensorTable): Publication {
+  share(source: Source | null, table: TensorTable, facts: Uint8Array): Publication {
     const { token, publication } = guarded(() =>
-      this.#addon.share(source && handleOf(source, 'source'), handleOf(table, 'table')),
+      this.#addon.share(source && handleOf(source, 'source'), handleOf(table, 'table'), facts),
     );
     return new NativePublication(this.#addon, publication, token);
   }
 
-  attach(token: string, path: string | undefined): { source: Source | null; table: TensorTable } {
-    const { source, table } = guarded(() => this.#addon.attach(token));
+  attach(
+    token: string,
+    pathOf: (facts: Uint8Array) => string | undefined,
+  ): { source: Source | null; table: TensorTable; facts: Uint8Array } {
+    const { source, table, facts } = guarded(() => this.#addon.attach(token));
     return {
-      source: source && new NativeSource(this.#addon, source, path),
+      source: source && new NativeSource(this.#addon, source, pathOf(facts)),
       table: new NativeTable(this.#addon, table),
+      facts,
     };
   }
 }

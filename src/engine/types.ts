@@ -245,10 +245,16 @@ export interface Publication {
  * from thread to thread is a token, never a key.
  */
 export interface EngineSharing {
-  /** `source` may be null for a file in memory, which each thread opens for itself. */
-  share(source: Source | null, table: TensorTable): Publication;
-  /** Throws a JobFault with `Closed` if there is no such token (any more). */
-  attach(token: string, path: string | undefined): { source: Source | null; table: TensorTable };
+  /**
+   * `source` may be null for a file in memory, which each thread opens for itself. A copy of `facts` is kept with them: what
+   * decides what may be read must not come from whoever attaches.
+   */
+  share(source: Source | null, table: TensorTable, facts: Uint8Array): Publication;
+  /** The same, with a copy of the facts. Throws a JobFault with `Closed` if there is no such token (any more). */
+  attach(
+    token: string,
+    pathOf: (facts: Uint8Array) => string | undefined,
+  ): { source: Source | null; table: TensorTable; facts: Uint8Array };
 }
 
 /** A message of AES-256-GCM with additional data. `iv` is 12 bytes, `tag` 16. */

@@ -25,6 +25,13 @@ export interface CryptoKeys {
   sign: KeyReference & { algText: string };
 }
 
+/** The same as plain data that `JSON.stringify` takes. */
+export type CryptoKeysInfo = Omit<CryptoKeys, 'exactChunkSize'>;
+
+export function cryptoKeysInfo({ version, chunkSize, enc, sign }: CryptoKeys): CryptoKeysInfo {
+  return { version, chunkSize, enc, sign };
+}
+
 /** What a writer says in `__crypto_keys__`. */
 export interface CryptoKeysToWrite {
   version: 1 | 2;

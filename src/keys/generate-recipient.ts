@@ -1,4 +1,4 @@
-import { checkOneOf, checkOptionNames, checkString } from '../options.js';
+import { checkOneOf, checkString, ownOptions } from '../options.js';
 import { AGREEMENT_PUBLIC_BYTES, AGREEMENT_SECRET_BYTES } from '../format/vocabulary.js';
 import type { Engine, Secret } from '../engine/types.js';
 import type { AgreementCurve } from '../format/vocabulary.js';
@@ -20,8 +20,8 @@ export interface GenerateRecipientKeysOptions {
  * @throws TypeError, InvalidOption
  */
 export function generateRecipientKeys(options: GenerateRecipientKeysOptions = {}, engine: Engine): JwkSet {
-  checkOptionNames(options, ['curve', 'kid'], 'generateRecipientKeys');
-  const { curve = 'X25519', kid } = options;
+  const own = ownOptions<GenerateRecipientKeysOptions>(options, ['curve', 'kid'], 'generateRecipientKeys');
+  const { curve = 'X25519', kid } = own;
   checkOneOf(curve, 'options.curve', Object.keys(AGREEMENT_PUBLIC_BYTES));
   checkString(kid, 'options.kid');
   const { secret, publicKey } = freshKey(curve, engine);

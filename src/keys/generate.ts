@@ -1,10 +1,10 @@
 import { AEAD_KEY_BYTES } from '../format/vocabulary.js';
 import type { Engine, Secret } from '../engine/types.js';
 import type { AeadAlgorithm } from '../format/vocabulary.js';
-import { checkOneOf, checkOptionNames, checkString } from '../options.js';
+import { checkOneOf, checkString, ownMembers, ownOptions } from '../options.js';
 import { ED25519_BYTES, parseJwks } from './jwk.js';
 import { publicRecipientJwk } from './generate-recipient.js';
-import { jwksFromObject } from './jwk-object.js';
+import { isJwkSet, jwksFromObject } from './jwk-object.js';
 import { ed25519Thumbprint } from './thumbprint.js';
 import { disposeKeys } from './types.js';
 import type { Jwk, JwkSet, RecipientKey, SigningKey } from './types.js';
@@ -42,8 +42,8 @@ const RFC_NAMES: Readonly<Record<AeadAlgorithm, string>> = {
  * @throws TypeError, InvalidOption
  */
 export function generateKeys(options: GenerateKeysOptions = {}, engine: Engine): JwkSet {
-  checkOptionNames(options, ['algorithm', 'encKid', 'signKid', 'format'], 'generateKeys');
-  const { algorithm = 'aes256gcm', encKid, signKid, format = 'reference' } = options;
+  const own = ownOptions<GenerateKeysOptions>(options, ['algorithm', 'encKid', 'signKid', 'format'], 'generateKeys');
+  const { algorithm = 'aes256gcm', encKid, signKid, format = 'reference' } = own;
   checkOneOf(algorithm, 'options.algorithm', Object.keys(AEAD_KEY_BYTES));
   checkOneOf(format, 'options.format', ['reference', 'rfc7517']);
   checkString(encKid, 'options.encKid');
@@ -114,8 +114,11 @@ function publicHalfOf(key: RecipientKey): Jwk {
 }
 
 function usesRfcForm(jwks: Jwk | JwkSet): boolean {
-  const keys = 'keys' in jwks ? (jwks as JwkSet).keys : [jwks];
-  return keys.some(({ kty, crv }) => kty === 'OKP' && crv !== 'X25519');
+  const keys = isJwkSet(jwks) ? jwks.keys : [jwks];
+  return keys.some((jwk) => {
+    const { kty, crv } = ownMembers<Jwk>(jwk, ['kty', 'crv']);
+    return kty === 'OKP' && crv !== 'X25519';
+  });
 }
 
 export function randomKid(engine: Engine): string {

@@ -1,3 +1,4 @@
+import { isMap } from 'node:util/types';
 import { CryptoTensorsError, quote } from '../errors.js';
 import { JSON_TEXT, JWK, SHARD_INDEX, recogniseFile } from '../format/file-kind.js';
 import { JsonRange, describeJson, parseJsonDocument } from '../format/json.js';
@@ -54,7 +55,7 @@ export function readJwkDocument(bytes: Uint8Array, origin: KeyOrigin): JwkDocume
     throw new CryptoTensorsError('InvalidKey', `${origin.where}: "keys" of a JWK set must be an array`, pathOf(origin));
   }
   const jwks = keys.map((jwk, index) => {
-    if (jwk instanceof Map) return readMembers(jwk, `key ${index}`, origin);
+    if (isMap(jwk)) return readMembers(jwk, `key ${index}`, origin);
     throw new CryptoTensorsError('InvalidKey', `key ${index} in ${origin.where} must be a JSON object`, pathOf(origin));
   });
   return { jwks, isSet: true };
@@ -84,11 +85,11 @@ function parseObject(bytes: Uint8Array, origin: KeyOrigin): JsonObject {
       ...pathOf(origin),
     });
   }
-  if (document instanceof Map && !document.has('kty') && !document.has('keys')) {
+  if (isMap(document) && !document.has('kty') && !document.has('keys')) {
     const kind = recogniseFile(bytes);
     if (kind === SHARD_INDEX) throw otherFile(origin, kind);
   }
-  if (document instanceof Map) return document;
+  if (isMap(document)) return document;
   throw new CryptoTensorsError(
     'InvalidKey',
     `${origin.where} must be a JWK or a JWK set {"keys":[…]}, but is ${describeJson(document)}`,

@@ -1,3 +1,4 @@
+import { DISPOSE } from '../disposal.js';
 import { CryptoTensorsError } from '../errors.js';
 import type { Secret } from '../engine/types.js';
 import type { AeadAlgorithm, AgreementCurve } from '../format/vocabulary.js';
@@ -147,7 +148,7 @@ export class KeyRing implements AnyRing {
     for (const secret of this.#adopted.splice(0)) secret.dispose();
   }
 
-  [Symbol.dispose](): void {
+  [DISPOSE](): void {
     this.dispose();
   }
 

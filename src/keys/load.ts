@@ -1,8 +1,9 @@
+import { isUint8Array } from 'node:util/types';
 import { argumentError, quote } from '../errors.js';
 import { isDetached } from '../engine/memory.js';
 import { detachedError } from '../engine/own.js';
 import type { Engine, Secret } from '../engine/types.js';
-import { resolvePath } from '../options.js';
+import { isUrl, resolvePath } from '../options.js';
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import type { KeyOrigin } from './jwk-document.js';
@@ -96,11 +97,11 @@ class Gathered {
 }
 
 function* gather(input: unknown, name: string, gathered: Gathered): Twin<void> {
-  if (typeof input === 'string' || input instanceof URL) {
+  if (typeof input === 'string' || isUrl(input)) {
     const path = checkKeyPath(input, name);
     const bytes = yield* readKeyFile(path, gathered.engine, { pipes: true });
     gathered.addAndWipe(bytes, { where: quote(path), path });
-  } else if (input instanceof Uint8Array) {
+  } else if (isUint8Array(input)) {
     if (isDetached(input)) throw detachedError('a key text');
     gathered.addText(input, { where: `the ${name} option` });
   } else if (input instanceof KeyRing) {

@@ -1,3 +1,4 @@
+import { isUint8Array } from 'node:util/types';
 import { CryptoTensorsError, quote } from '../errors.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
@@ -57,7 +58,7 @@ async function signRemotely(
 }
 
 function isSignature(value: unknown): value is Uint8Array {
-  return value instanceof Uint8Array && value.byteLength === SIGNATURE_BYTES;
+  return isUint8Array(value) && value.byteLength === SIGNATURE_BYTES;
 }
 
 function nameOf({ kid }: SigningKey): string {

@@ -1,3 +1,4 @@
+import { isUint8Array } from 'node:util/types';
 import { CryptoTensorsError, quote } from '../errors.js';
 import { AEAD_KEY_BYTES, IV_BYTES, TAG_BYTES, wrappedDekBytes } from '../format/vocabulary.js';
 import type { Engine, Secret, TensorTable } from '../engine/types.js';
@@ -231,7 +232,7 @@ function checkList(answer: unknown, count: number, key: MasterKey, what: string)
 }
 
 function checkBytes(value: unknown, length: number, key: MasterKey, what: string): Uint8Array {
-  if (!(value instanceof Uint8Array)) throw wrongAnswer(key, `${what} must be a Uint8Array`);
+  if (!isUint8Array(value)) throw wrongAnswer(key, `${what} must be a Uint8Array`);
   if (value.byteLength !== length) {
     throw wrongAnswer(key, `${what} must be ${length} bytes, but is ${value.byteLength}`);
   }
@@ -240,7 +241,7 @@ function checkBytes(value: unknown, length: number, key: MasterKey, what: string
 
 function wipeAll(answer: unknown, engine: Engine): void {
   if (!Array.isArray(answer)) return;
-  for (const part of answer as unknown[]) if (part instanceof Uint8Array) engine.wipe(part);
+  for (const part of answer as unknown[]) if (isUint8Array(part)) engine.wipe(part);
 }
 
 /** Memory that V8 does not move about: it would leave copies behind. */

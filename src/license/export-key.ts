@@ -1,11 +1,10 @@
-import { checkFunction, checkOptionNames, checkSignal, checkString } from '../options.js';
 import type { JwkSet } from '../keys/types.js';
 import { licensedKey } from '../open/license.js';
 import { runAsync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { readLicense } from './inspect.js';
 import type { LicenseInput } from './inspect.js';
-import { licenseAccess, verifyTerms } from './verify.js';
+import { licenseAccess, ownVerifyOptions, verifyTerms } from './verify.js';
 import type { VerifyLicenseOptions } from './verify.js';
 
 /** Options of `exportLicenseKey`. `keys` holds the customer's private key, `trust` the vendor's public signing key. */
@@ -21,11 +20,7 @@ const OPTIONS: readonly (keyof ExportLicenseKeyOptions)[] = ['trust', 'keys', 's
  * @throws {CryptoTensorsError} what `verifyLicense` throws; `KeyNotFound` if it was issued to another key
  */
 export async function exportLicenseKey(license: LicenseInput, options: ExportLicenseKeyOptions): Promise<JwkSet> {
-  checkOptionNames(options, OPTIONS, 'exportLicenseKey');
-  checkString(options.signKid, 'options.signKid');
-  checkFunction(options.now, 'options.now');
-  checkSignal(options.signal);
-  return runAsync(exportKey(license, options));
+  return runAsync(exportKey(license, ownVerifyOptions(options, OPTIONS, 'exportLicenseKey')));
 }
 
 function* exportKey(input: LicenseInput, options: ExportLicenseKeyOptions): Twin<JwkSet> {

@@ -1,6 +1,6 @@
 import { LENGTH_BYTES } from '../format/canonical.js';
-import { parseCryptoKeys, parsePolicy, parseSignature } from '../format/crypto-metadata.js';
-import type { CryptoKeys, PolicyTexts } from '../format/crypto-metadata.js';
+import { cryptoKeysInfo, parseCryptoKeys, parsePolicy, parseSignature } from '../format/crypto-metadata.js';
+import type { CryptoKeys, CryptoKeysInfo, PolicyTexts } from '../format/crypto-metadata.js';
 import type { Header } from '../format/header.js';
 import { parseLicense } from '../format/license.js';
 import type { License } from '../format/license.js';
@@ -30,7 +30,7 @@ export interface LicenseInspection extends LicenseInfo {
   /** The customer's key: the RFC 7638 thumbprint and the curve. */
   recipient: { thumbprint: string; curve: AgreementCurve };
   /** The keys that it names: the licence's own master key, and the signer. */
-  keys: CryptoKeys;
+  keys: CryptoKeysInfo;
   policy: PolicyTexts;
   tensors: number;
   /** Size of the licence. */
@@ -55,7 +55,7 @@ export async function inspectLicense(license: LicenseInput): Promise<LicenseInsp
     ...licenseInfo(terms),
     body,
     recipient: { thumbprint: terms.key.recipient, curve: terms.key.curve },
-    keys,
+    keys: cryptoKeysInfo(keys),
     policy: parsePolicy(header.metadata!.get(Reserved.policy)!),
     tensors: header.count,
     bytes: LENGTH_BYTES + header.length,

@@ -1,3 +1,4 @@
+import { DISPOSE } from '../disposal.js';
 import { CryptoTensorsError } from '../errors.js';
 import type { PolicyTexts } from '../format/crypto-metadata.js';
 import { encodeLicense } from '../format/license.js';
@@ -19,11 +20,11 @@ import { closeModel } from '../model/model.js';
 import { openHeaderOnly } from '../open/open-model.js';
 import type { Encryption, Model } from '../model/model.js';
 import { DETACHED_PADDING, HeaderTemplate } from '../rewrap/header.js';
-import { checkOptionNames } from '../options.js';
+import { pickOptions } from '../options.js';
 import { NOT_CLONEABLE, notCloneable } from '../not-cloneable.js';
 import { runAsync } from '../twin.js';
 import type { Twin } from '../twin.js';
-import { ISSUER_OPTIONS, LICENSE_OPTIONS, checkIssuerOptions, readTerms } from './options.js';
+import { LICENSE_OPTIONS, ownIssuerOptions, ownLicenseOptions, readTerms } from './options.js';
 import type { IssueOptions, LicenseIssuerOptions, LicenseOptions } from './options.js';
 import { openRecipient } from './recipient.js';
 import { sealKey } from './seal-key.js';
@@ -69,15 +70,15 @@ export class LicenseIssuer implements Disposable {
    * `HeaderTooLarge`; `Closed`
    */
   async issue(options: LicenseOptions): Promise<Uint8Array> {
-    const parts = this.#open();
-    const { engine, encryption, signal } = parts;
-    const terms = readTerms(options, 'issue', () => randomId(engine));
-    const policy = { ...encryption.policy, ...options.policy };
-    if (options.policy?.local !== undefined && policy.local !== this.#checkedPolicy) {
+    const { engine, encryption, signal } = this.#open();
+    const own = ownLicenseOptions(options, 'issue');
+    const terms = readTerms(own, () => randomId(engine));
+    const policy = { ...encryption.policy, ...own.policy };
+    if (own.policy?.local !== undefined && policy.local !== this.#checkedPolicy) {
       await runAsync(checkPolicy(policy.local, 'options.policy.local', { signal }));
       this.#checkedPolicy = policy.local;
     }
-    const to = await runAsync(openRecipient(options, engine));
+    const to = await runAsync(openRecipient(own, engine));
     const { algorithm } = encryption.keys.enc;
     const key = { kid: terms.id, algorithm, secret: engine.randomSecret(AEAD_KEY_BYTES[algorithm]) };
     try {
@@ -98,7 +99,7 @@ export class LicenseIssuer implements Disposable {
     parts?.ring.dispose();
   }
 
-  [Symbol.dispose](): void {
+  [DISPOSE](): void {
     this.dispose();
   }
 
@@ -153,9 +154,7 @@ function* buildHeader(parts: IssuerParts, { kid, rows, license, policy }: Licens
  * @throws {CryptoTensorsError} what `safeOpen` throws but for the policy; `InvalidOption` for a body that is a licensed copy
  */
 export async function openLicenseIssuer(body: OpenInput, options: LicenseIssuerOptions): Promise<LicenseIssuer> {
-  checkOptionNames(options, ISSUER_OPTIONS, 'openLicenseIssuer');
-  checkIssuerOptions(options);
-  return runAsync(openIssuer(body, options));
+  return runAsync(openIssuer(body, ownIssuerOptions(options, 'openLicenseIssuer')));
 }
 
 /**
@@ -171,24 +170,16 @@ export async function openLicenseIssuer(body: OpenInput, options: LicenseIssuerO
  * @throws the same as `openLicenseIssuer` and `LicenseIssuer.issue`
  */
 export async function issueLicense(body: OpenInput, options: IssueOptions): Promise<Uint8Array> {
-  checkOptionNames(options, [...ISSUER_OPTIONS, ...LICENSE_OPTIONS], 'issueLicense');
-  checkIssuerOptions(options);
-  const license = licenseOptions(options);
+  const own = ownIssuerOptions<IssueOptions>(options, 'issueLicense', LICENSE_OPTIONS);
+  const license = ownLicenseOptions(pickOptions(own, LICENSE_OPTIONS), 'issueLicense');
   // Before the body is opened: what is wrong with them shows at once.
-  readTerms(license, 'issueLicense', () => 'checked only');
-  const issuer = await runAsync(openIssuer(body, options));
+  readTerms(license, () => 'checked only');
+  const issuer = await runAsync(openIssuer(body, own));
   try {
     return await issuer.issue(license);
   } finally {
     issuer.dispose();
   }
-}
-
-function licenseOptions(options: IssueOptions): LicenseOptions {
-  const own: readonly string[] = LICENSE_OPTIONS;
-  return Object.fromEntries(
-    Object.entries(options).filter(([name]) => own.includes(name)),
-  ) as unknown as LicenseOptions;
 }
 
 function* openIssuer(
@@ -201,16 +192,7 @@ function* openIssuer(
   const ring = yield* openKeyRing(keys, engine);
   try {
     const signer = yield* lookUpSigningKey(ring, signKid, { engine, signal });
-    const access = yield* createAccess(
-      {
-        keys: ring,
-        ...(trust === undefined ? {} : { trust }),
-        ...(encKid === undefined ? {} : { encKid }),
-        ...(signal === undefined ? {} : { signal }),
-        policy: { evaluate: () => true },
-      },
-      engine,
-    );
+    const access = yield* createAccess({ keys: ring, trust, encKid, signal, policy: { evaluate: () => true } }, engine);
     let model: Model;
     try {
       model = yield* openHeaderOnly(input, engine, access);

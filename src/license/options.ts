@@ -2,10 +2,10 @@ import { CryptoTensorsError, argumentError } from '../errors.js';
 import { checkLicenseId, isLicenseTime } from '../format/license.js';
 import type { LicenseTerms } from '../format/license.js';
 import type { KeysInput } from '../keys/keyring.js';
-import { checkOptionNames, checkSignal, checkString } from '../options.js';
+import { checkSignal, checkString, ownOptions, readDate } from '../options.js';
 import { copyClaims } from '../policy/claims.js';
 import type { JsonValue } from '../policy/claims.js';
-import { checkPolicyTexts } from '../writer/options.js';
+import { ownPolicyTexts } from '../writer/options.js';
 
 /** How an issuer is opened: the vendor's side, the same for all licences. */
 export interface LicenseIssuerOptions {
@@ -49,20 +49,32 @@ export const LICENSE_OPTIONS: readonly (keyof LicenseOptions)[] = [
   'to', 'toKid', 'claims', 'policy', 'expires', 'notBefore', 'id',
 ]; // prettier-ignore
 
-export function checkIssuerOptions(options: LicenseIssuerOptions): void {
-  checkString(options.encKid, 'options.encKid');
-  checkString(options.signKid, 'options.signKid');
-  checkSignal(options.signal);
+/** The options of an issuer as own properties. @param more names of options that the function has beside these. @throws TypeError */
+export function ownIssuerOptions<Options extends LicenseIssuerOptions = LicenseIssuerOptions>(
+  options: unknown,
+  where: string,
+  more: readonly (keyof Options & string)[] = [],
+): Options {
+  const own = ownOptions<Options>(options, [...ISSUER_OPTIONS, ...more], where);
+  const { encKid, signKid, signal } = own as Partial<LicenseIssuerOptions>;
+  checkString(encKid, 'options.encKid');
+  checkString(signKid, 'options.signKid');
+  checkSignal(signal);
+  return own as Options;
+}
+
+/** The options of one licence as own properties. @throws TypeError */
+export function ownLicenseOptions(options: unknown, where: string): LicenseOptions {
+  const own = ownOptions<LicenseOptions>(options, LICENSE_OPTIONS, where);
+  const { to } = own;
+  if (to === undefined) throw argumentError('options.to', "the customer's public key", undefined);
+  checkString(own.toKid, 'options.toKid');
+  checkString(own.id, 'options.id');
+  return Object.assign(own, { to, policy: ownPolicyTexts(own.policy) });
 }
 
 /** What the options say of a licence. @throws TypeError, InvalidOption */
-export function readTerms(options: LicenseOptions, where: string, freshId: () => string): LicenseTerms {
-  checkOptionNames(options, [...LICENSE_OPTIONS], where);
-  const given = options as Partial<LicenseOptions>;
-  if (given.to === undefined) throw argumentError('options.to', "the customer's public key", undefined);
-  checkString(given.toKid, 'options.toKid');
-  checkString(given.id, 'options.id');
-  checkPolicyTexts(given.policy);
+export function readTerms(given: LicenseOptions, freshId: () => string): LicenseTerms {
   const terms = {
     id: given.id === undefined ? freshId() : checkLicenseId(given.id, (problem) => invalid(`options.id: ${problem}`)),
     issued: Date.now(),
@@ -78,8 +90,7 @@ export function readTerms(options: LicenseOptions, where: string, freshId: () =>
 
 function readTime(time: unknown, name: string): number | null {
   if (time === undefined) return null;
-  if (!(time instanceof Date)) throw argumentError(name, 'a Date', time);
-  const milliseconds = time.getTime();
+  const milliseconds = readDate(time, name);
   if (isLicenseTime(milliseconds)) return milliseconds;
   throw invalid(`${name} must be a time between the years 1678 and 2261`);
 }

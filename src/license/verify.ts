@@ -1,7 +1,7 @@
 import { parseSignature } from '../format/crypto-metadata.js';
 import type { KeysInput } from '../keys/keyring.js';
 import type { SigningKey } from '../keys/types.js';
-import { checkFunction, checkOptionNames, checkSignal, checkString } from '../options.js';
+import { checkFunction, checkSignal, checkString, ownOptions } from '../options.js';
 import { createAccess } from '../open/access.js';
 import type { Access } from '../open/access.js';
 import { naming, publicError } from '../model/faults.js';
@@ -57,12 +57,22 @@ export async function verifyLicense(
   license: LicenseInput,
   options: VerifyLicenseOptions = {},
 ): Promise<LicenseVerification> {
-  checkOptionNames(options, OPTIONS, 'verifyLicense');
-  checkString(options.signKid, 'options.signKid');
-  checkFunction(options.now, 'options.now');
-  checkSignal(options.signal);
-  if (options.body !== undefined) resolveModel(options.body, 'options.body');
-  return runAsync(verify(license, options));
+  const own = ownVerifyOptions(options, OPTIONS, 'verifyLicense');
+  if (own.body !== undefined) resolveModel(own.body, 'options.body');
+  return runAsync(verify(license, own));
+}
+
+/** As own properties. @throws TypeError */
+export function ownVerifyOptions(
+  options: unknown,
+  names: readonly (keyof VerifyLicenseOptions)[],
+  where: string,
+): VerifyLicenseOptions {
+  const own = ownOptions<VerifyLicenseOptions>(options, names, where);
+  checkString(own.signKid, 'options.signKid');
+  checkFunction(own.now, 'options.now');
+  checkSignal(own.signal);
+  return own;
 }
 
 function* verify(input: LicenseInput, options: VerifyLicenseOptions): Twin<LicenseVerification> {
@@ -82,16 +92,7 @@ export function* licenseAccess(
   { keys, trust, signKid, now, signal }: Omit<VerifyLicenseOptions, 'body'>,
   { engine }: Pick<ReadLicense, 'engine'>,
 ): Twin<Access> {
-  return yield* createAccess(
-    {
-      ...(keys === undefined ? {} : { keys }),
-      ...(trust === undefined ? {} : { trust }),
-      ...(signKid === undefined ? {} : { signKid }),
-      ...(signal === undefined ? {} : { signal }),
-      ...(now === undefined ? {} : { policy: { now } }),
-    },
-    engine,
-  );
+  return yield* createAccess({ keys, trust, signKid, signal, policy: { now } }, engine);
 }
 
 /** The signature, then the times. Returns the signer's key id. */

@@ -1,4 +1,6 @@
+import { isPromise } from 'node:util/types';
 import { CryptoTensorsError } from '../errors.js';
+import { isThenable } from '../options.js';
 import type { ErrorCode } from '../errors.js';
 import { copiedBytes, copiedTensors } from '../format/plan.js';
 import type { ReadRequest } from '../engine/types.js';
@@ -142,12 +144,12 @@ export class Audit {
     // Its type says that there is none, which nobody enforces.
     const listener: (event: AuditEvent) => unknown = this.#listener;
     const answer = listener({ time: new Date(), ...event });
-    if (!(answer instanceof Promise)) return;
-    // Nobody waits for it, and it may fail.
-    answer.catch(() => undefined);
+    if (!isThenable(answer)) return;
+    // Nobody waits for it, and it may fail. What is no promise and begins its work when it is awaited (query builders) stays undone.
+    if (isPromise(answer)) answer.catch(() => undefined);
     throw new CryptoTensorsError(
       'InvalidOption',
-      'options.onEvent returned a promise, which could refuse nothing any more: it must be done when it returns',
+      'options.onEvent returned a promise or something else to be awaited, which could refuse nothing any more: it must be done when it returns',
     );
   }
 }

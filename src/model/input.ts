@@ -1,10 +1,10 @@
-import { Blob } from 'node:buffer';
+import type { Blob } from 'node:buffer';
 import { types } from 'node:util';
 import { argumentError } from '../errors.js';
 import { bytesOf, isDetached } from '../engine/memory.js';
 import type { Memory } from '../engine/memory.js';
 import { detachedError } from '../engine/own.js';
-import { resolvePath } from '../options.js';
+import { isUrl, resolvePath } from '../options.js';
 
 /** A file's bytes in memory. */
 export type BytesInput = ArrayBufferLike | Uint8Array | DataView;
@@ -19,7 +19,7 @@ export type OpenInput = string | URL | BytesInput | Blob;
  */
 export function resolveInput(input: unknown, name = 'input'): string | Uint8Array {
   if (isBytes(input)) return inputBytes(input, name);
-  if (typeof input !== 'string' && !(input instanceof URL)) {
+  if (typeof input !== 'string' && !isUrl(input)) {
     throw argumentError(name, 'a path (string or file: URL) or bytes (a Uint8Array, an ArrayBuffer)', input);
   }
   return resolvePath(input, name);
@@ -27,7 +27,13 @@ export function resolveInput(input: unknown, name = 'input'): string | Uint8Arra
 
 /** The same, of what may be a `Blob` too. */
 export function resolveModel(input: unknown, name = 'input'): string | Uint8Array | Blob {
-  return input instanceof Blob ? input : resolveInput(input, name);
+  return isBlob(input) ? input : resolveInput(input, name);
+}
+
+/** By what it does: that of another realm is one too. */
+export function isBlob(value: unknown): value is Blob {
+  const { arrayBuffer, slice, size } = (typeof value === 'object' && value !== null ? value : {}) as Partial<Blob>;
+  return typeof arrayBuffer === 'function' && typeof slice === 'function' && typeof size === 'number';
 }
 
 /** Whether it is memory that holds bytes. Arrays of other elements are not: what their bytes mean depends on the machine. */

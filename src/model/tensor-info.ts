@@ -8,8 +8,8 @@ export interface TensorInfo {
   dtype: Dtype;
   /** One entry per dimension. A dimension above 2^53 (possible in an empty tensor only) is rounded here. */
   shape: number[];
-  /** The same without rounding. */
-  exactShape: bigint[];
+  /** The same without rounding, in digits. */
+  exactShape: string[];
   /** `[begin, end)` in the data section of its file, in bytes. */
   dataOffsets: [begin: number, end: number];
   byteLength: number;
@@ -28,7 +28,7 @@ export function tensorInfo({ model, index }: TensorRef): TensorInfo {
     name: header.names[index]!,
     dtype: header.dtype(index),
     shape: header.shape(index),
-    exactShape: header.exactShape(index),
+    exactShape: header.exactShape(index).map(String),
     dataOffsets: [begin, end],
     byteLength: end - begin,
     encrypted: check === 'tag',

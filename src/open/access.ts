@@ -10,7 +10,9 @@ import type { PolicyAction, PolicyLicense } from '../policy/input.js';
 import type { Twin } from '../twin.js';
 import { auditOf } from '../model/audit.js';
 import type { Audit } from '../model/audit.js';
-import type { OpenOptions } from './options.js';
+import { pickOptions } from '../options.js';
+import { OPEN_OPTIONS, POLICY_OPTIONS } from './options.js';
+import type { OpenOptions, PolicyOptions } from './options.js';
 import { parsePins } from '../model/pin.js';
 import type { Pins } from '../model/pin.js';
 
@@ -37,8 +39,16 @@ export interface Access {
   dispose(): void;
 }
 
+/** What an access is made of. */
+type AccessOptions = { [Name in keyof Omit<OpenOptions, 'policy'>]: OpenOptions[Name] | undefined } & {
+  policy?: { [Name in keyof PolicyOptions]: PolicyOptions[Name] | undefined } | undefined;
+};
+
 /** Loads the keys that the options name. @param action what the file's policy is asked about */
-export function* createAccess(options: OpenOptions, engine: Engine, action: PolicyAction = 'open'): Twin<Access> {
+export function* createAccess(given: AccessOptions, engine: Engine, action: PolicyAction = 'open'): Twin<Access> {
+  // Those that are made within the library name only what they need.
+  const options = pickOptions(given as OpenOptions, OPEN_OPTIONS);
+  if (options.policy !== undefined) options.policy = pickOptions(options.policy, POLICY_OPTIONS);
   const ring = yield* openKeyRing(options.keys, engine);
   let trust: KeyRing;
   try {

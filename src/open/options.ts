@@ -1,6 +1,6 @@
-import type { JsonValue, PolicyInput } from '../policy/input.js';
+import type { JsonValue, PlainPolicyInput } from '../policy/input.js';
 import type { KeysInput } from '../keys/keyring.js';
-import { checkBoolean, checkFunction, checkInteger, checkOptionNames, checkSignal, checkString } from '../options.js';
+import { checkBoolean, checkFunction, checkInteger, ownOptions, checkSignal, checkString } from '../options.js';
 import { CryptoTensorsError } from '../errors.js';
 import type { AuditListener } from '../model/audit.js';
 import { resolveInput } from '../model/input.js';
@@ -66,48 +66,56 @@ export interface PolicyOptions {
    * Asks another engine (a real OPA, a key service) instead of the built-in one. The file opens on exactly `true`; the `Sync`
    * forms need an answer that is no promise.
    */
-  evaluate?: (policy: string, input: PolicyInput) => boolean | Promise<boolean>;
+  evaluate?: (policy: string, input: PlainPolicyInput) => boolean | Promise<boolean>;
 }
 
 export const MAX_THREADS = 1024;
 /** Some minutes' work, which is more than anybody can mean. */
 const MAX_FUEL = 10_000_000_000_000;
 
-const OPEN_OPTIONS: readonly (keyof OpenOptions)[] = [
+export const OPEN_OPTIONS: readonly (keyof OpenOptions)[] = [
   'keys', 'trust', 'encKid', 'signKid', 'allowPlain', 'header', 'license', 'pin', 'claims', 'policy', 'onEvent',
   'threads', 'signal',
 ]; // prettier-ignore
 
-/** The names and types of open options; what is in `keys`, `claims` and `policy` is checked where it is used. */
-export function checkOpenOptions(options: OpenOptions | undefined, where: string, more: readonly string[] = []): void {
-  checkOptionNames(options, [...OPEN_OPTIONS, ...more], where);
-  checkString(options?.encKid, 'options.encKid');
-  checkString(options?.signKid, 'options.signKid');
-  checkBoolean(options?.allowPlain, 'options.allowPlain');
-  checkHeader(options?.header);
-  if (options?.license !== undefined) {
-    resolveInput(options.license, 'options.license');
-    if (options.header !== undefined) {
+export const POLICY_OPTIONS: readonly (keyof PolicyOptions)[] = ['env', 'now', 'fuel', 'evaluate'];
+
+/**
+ * Open options as own properties, their names and types checked; what is in `keys` and `claims` is checked where it is used.
+ *
+ * @param more names of options that the function has beside those of opening
+ */
+export function ownOpenOptions<Options extends OpenOptions = OpenOptions>(
+  options: unknown,
+  where: string,
+  more: readonly (keyof Options & string)[] = [],
+): Options {
+  const own = ownOptions<Options>(options, [...OPEN_OPTIONS, ...more], where);
+  const { encKid, signKid, allowPlain, header, license, pin, policy, onEvent, threads, signal } = own as OpenOptions;
+  checkString(encKid, 'options.encKid');
+  checkString(signKid, 'options.signKid');
+  checkBoolean(allowPlain, 'options.allowPlain');
+  if (header !== undefined) resolveInput(header, 'options.header');
+  if (license !== undefined) {
+    resolveInput(license, 'options.license');
+    if (header !== undefined) {
       throw new CryptoTensorsError(
         'InvalidOption',
         'options.license is a header by itself: it goes without options.header',
       );
     }
   }
-  parsePins(options?.pin);
-  checkFunction(options?.onEvent, 'options.onEvent');
-  checkInteger(options?.threads, 'options.threads', 1, MAX_THREADS);
-  checkSignal(options?.signal);
-  checkPolicyOptions(options?.policy);
+  parsePins(pin);
+  checkFunction(onEvent, 'options.onEvent');
+  checkInteger(threads, 'options.threads', 1, MAX_THREADS);
+  checkSignal(signal);
+  return (policy === undefined ? own : Object.assign(own, { policy: ownPolicyOptions(policy) })) as Options;
 }
 
-export function checkHeader(header: unknown): void {
-  if (header !== undefined) resolveInput(header, 'options.header');
-}
-
-function checkPolicyOptions(policy: PolicyOptions | undefined): void {
-  checkOptionNames(policy, ['env', 'now', 'fuel', 'evaluate'], 'options.policy');
-  checkFunction(policy?.now, 'options.policy.now');
-  checkFunction(policy?.evaluate, 'options.policy.evaluate');
-  checkInteger(policy?.fuel, 'options.policy.fuel', 1, MAX_FUEL);
+function ownPolicyOptions(policy: unknown): PolicyOptions {
+  const own = ownOptions<PolicyOptions>(policy, POLICY_OPTIONS, 'options.policy', 'options.policy');
+  checkFunction(own.now, 'options.policy.now');
+  checkFunction(own.evaluate, 'options.policy.evaluate');
+  checkInteger(own.fuel, 'options.policy.fuel', 1, MAX_FUEL);
+  return own;
 }

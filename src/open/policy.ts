@@ -1,11 +1,13 @@
+import { isPromise } from 'node:util/types';
 import { AbortError, CryptoTensorsError, quote } from '../errors.js';
 import type { PolicyTexts } from '../format/crypto-metadata.js';
 import type { Header } from '../format/header.js';
 import { askPolicy, judgeTensors, mayRestrictTensors } from '../policy/evaluate.js';
-import { buildPolicyInput } from '../policy/input.js';
+import { buildPolicyInput, toPlain } from '../policy/input.js';
 import type { PolicyAction, PolicyInput } from '../policy/input.js';
 import { enforce } from '../policy/verdict.js';
 import type { Verdict } from '../policy/verdict.js';
+import { isThenable } from '../options.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import type { Access } from './access.js';
@@ -90,15 +92,15 @@ export function* askOther(evaluate: Evaluate, policy: string, input: PolicyInput
   try {
     const answer = yield* step<unknown>(
       () => {
-        const result: unknown = evaluate(policy, input);
-        if (result instanceof Promise) {
+        const result: unknown = evaluate(policy, toPlain(input));
+        if (isThenable(result)) {
           // Nobody waits for it.
-          result.catch(() => undefined);
+          if (isPromise(result)) result.catch(() => undefined);
           throw new CryptoTensorsError('PolicyError', 'it returned a promise; the Sync forms need an answer');
         }
         return result;
       },
-      async () => evaluate(policy, input),
+      async () => evaluate(policy, toPlain(input)),
     );
     return answer === true;
   } catch (cause) {

@@ -1,10 +1,11 @@
+import { isUint8Array } from 'node:util/types';
+import { deserialize, serialize } from 'node:v8';
 import { CryptoTensorsError, argumentError } from '../errors.js';
 import { LENGTH_BYTES } from '../format/canonical.js';
 import { parseHeader } from '../format/header.js';
 import { isShared } from '../engine/memory.js';
-import { ownCopy } from '../engine/own.js';
 import type { Engine, EngineSharing, Publication } from '../engine/types.js';
-import { checkFunction, checkInteger, checkOptionNames } from '../options.js';
+import { checkFunction, checkInteger, ownMembers, ownOptions } from '../options.js';
 import { runSync } from '../twin.js';
 import type { Audit, AuditListener } from '../model/audit.js';
 import { publicError } from '../model/faults.js';
@@ -20,13 +21,14 @@ import type { TensorIndex } from '../model/tensor-index.js';
 const KIND = 'cryptotensors-model';
 
 /**
- * A token for an open model, to be sent to other threads of this process with `postMessage` or as `workerData`. It holds the
- * verified header in shared memory and names of native objects; no key is in it. It means nothing in another process.
+ * A token for an open model, to be sent to other threads of this process with `postMessage` or as `workerData`. It is a name and
+ * no more: what was verified and decided lies in native memory under it, out of reach. It means nothing in another process.
  */
 export interface SharedModel {
   readonly kind: typeof KIND;
-  readonly files: readonly SharedFile[];
-  readonly shards: ShardIndex | null;
+  readonly name: string;
+  /** Per file: its bytes, where it was opened from shared memory. */
+  readonly memories: readonly (Uint8Array | null)[];
 }
 
 /** A token, and what it stands for: to be kept for as long as the token shall be good. */
@@ -35,24 +37,23 @@ export interface Sharing {
   readonly publications: readonly Publication[];
 }
 
-interface SharedFile {
+/** What lies under the name of a file, beside its descriptor and its data keys. Nobody who holds a token can change it. */
+interface FileFacts {
   readonly path: string | undefined;
-  readonly token: string;
-  /** The header, as verified, in a SharedArrayBuffer. */
-  readonly header: Uint8Array;
   readonly byteLength: number;
   /** Where the data begins in the file: not behind this header, if it is a detached one. */
   readonly dataStart: number;
-  /** The file's bytes, for a file that was opened from shared memory. */
-  readonly memory: Uint8Array | null;
+  readonly inMemory: boolean;
   readonly encryption: Encryption | null;
   /**
    * What the file's policy says of each tensor, null if it says nothing about them. The decisions alone: what they follow from
-   * (claims, variables of the environment) can be confidential, and a token is easily logged.
+   * (claims, variables of the environment) can be confidential.
    */
   readonly decisions: Uint8Array | null;
   readonly checks: readonly Check[];
   readonly chunkSizes: Float64Array;
+  /** Of the last file of a model, whose name the token is: the names of the others, and what makes them one model. */
+  readonly model: { readonly others: readonly string[]; readonly shards: ShardIndex | null } | null;
 }
 
 /**
@@ -61,47 +62,66 @@ interface SharedFile {
  */
 export function shareModels(engine: Engine, models: readonly Model[], shards: ShardIndex | null): Sharing {
   const sharing = sharingOf(engine);
+  for (const { memory } of models) checkMemory(memory);
   // All of them before anything is registered.
   const decisions = models.map(({ guard }) => (guard === null ? null : runSync(guard.decisions(undefined))));
   const publications: Publication[] = [];
   try {
-    const files = models.map((model, i) => shareFile(sharing, model, decisions[i] ?? null, publications));
-    return { shared: { kind: KIND, shards, files }, publications };
+    for (const [i, model] of models.entries()) {
+      const others = publications.map(({ token }) => token);
+      const together = i === models.length - 1 ? { others, shards } : null;
+      publications.push(shareFile(sharing, model, decisions[i] ?? null, together));
+    }
+    const memories = models.map(({ memory }) => memory);
+    return { shared: { kind: KIND, name: publications.at(-1)!.token, memories }, publications };
   } catch (error) {
     for (const publication of publications) publication.withdraw();
     throw error;
   }
 }
 
+function checkMemory(memory: Uint8Array | null): void {
+  if (memory === null || isShared(memory)) return;
+  throw new CryptoTensorsError(
+    'InvalidOption',
+    'a model that was opened from bytes can be shared only if they are in a SharedArrayBuffer: open it from such, or from its file',
+  );
+}
+
 function shareFile(
   sharing: EngineSharing,
   model: Model,
   decisions: Uint8Array | null,
-  publications: Publication[],
-): SharedFile {
+  together: FileFacts['model'],
+): Publication {
   const { path, header, dataStart, source, memory, table, encryption, checks, chunkSizes } = model;
-  if (memory !== null && !isShared(memory)) {
-    throw new CryptoTensorsError(
-      'InvalidOption',
-      'a model that was opened from bytes can be shared only if they are in a SharedArrayBuffer: open it from such, or from its file',
-    );
-  }
-  const bytes = new Uint8Array(new SharedArrayBuffer(header.bytes.byteLength));
-  bytes.set(header.bytes);
-  const publication = sharing.share(memory === null ? source : null, table);
-  publications.push(publication);
-  return {
+  const facts: FileFacts = {
     path,
-    token: publication.token,
-    header: bytes,
     byteLength: source.size,
     dataStart,
-    memory,
+    inMemory: memory !== null,
     encryption,
     decisions,
     checks,
     chunkSizes,
+    model: together,
   };
+  return sharing.share(memory === null ? source : null, table, encodeFacts(facts, header.bytes));
+}
+
+/** The length of the facts, the facts, the header as it was verified. */
+function encodeFacts(facts: FileFacts, header: Uint8Array): Uint8Array {
+  const text = serialize(facts);
+  const bytes = new Uint8Array(4 + text.length + header.length);
+  new DataView(bytes.buffer).setUint32(0, text.length, true);
+  bytes.set(text, 4);
+  bytes.set(header, 4 + text.length);
+  return bytes;
+}
+
+function decodeFacts(bytes: Uint8Array): { facts: FileFacts; header: Uint8Array } {
+  const end = 4 + new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
+  return { facts: deserialize(bytes.subarray(4, end)) as FileFacts, header: bytes.subarray(end) };
 }
 
 /** Options of `SafeFile.attach`. */
@@ -112,10 +132,11 @@ export interface AttachOptions {
   onEvent?: AuditListener;
 }
 
-export function checkAttachOptions(options: AttachOptions): void {
-  checkOptionNames(options, ['threads', 'onEvent'], 'SafeFile.attach');
-  checkInteger(options.threads, 'options.threads', 1, MAX_THREADS);
-  checkFunction(options.onEvent, 'options.onEvent');
+export function ownAttachOptions(options: unknown): AttachOptions {
+  const own = ownOptions<AttachOptions>(options, ['threads', 'onEvent'], 'SafeFile.attach');
+  checkInteger(own.threads, 'options.threads', 1, MAX_THREADS);
+  checkFunction(own.onEvent, 'options.onEvent');
+  return own;
 }
 
 /** The models behind a token, for this thread. @throws {CryptoTensorsError} `Closed` if the model was closed meanwhile */
@@ -123,50 +144,56 @@ export function attachModels(
   shared: unknown,
   engine: Engine,
   audit: Audit | null,
-): { models: Model[]; index: TensorIndex } {
-  if (!isSharedModel(shared)) throw argumentError('token', 'what SafeFile.share() returned', shared);
+): { models: Model[]; index: TensorIndex; shards: ShardIndex | null } {
+  const { name, memories } = readToken(shared);
   const sharing = sharingOf(engine);
   const models: Model[] = [];
+  const place: { path: string | undefined; files: (string | undefined)[] } = { path: undefined, files: [] };
   try {
-    for (const file of shared.files) models.push(attachFile(engine, sharing, file));
-    const [first] = models;
-    const index =
-      shared.shards === null && first !== undefined ? indexFile(first) : runSync(indexShards(models, shared.shards!));
+    const last = attachFile(engine, sharing, name, memories.at(-1));
+    models.push(last.model);
+    const { others, shards } = last.facts.model ?? { others: [], shards: null };
+    place.path = shards?.path ?? last.facts.path;
+    models.unshift(...others.map((other, i) => attachFile(engine, sharing, other, memories[i]).model));
+    place.files = models.map(({ path }) => path);
+    const index = shards === null ? indexFile(last.model) : runSync(indexShards(models, shards));
     for (const model of models) audit?.opened(model);
-    return { models, index };
+    return { models, index, shards };
   } catch (error) {
     for (const model of models) closeModel(model);
     const refusal = publicError(error, { path: undefined, names: [] });
-    const files = shared.files.map(({ path }) => path);
-    audit?.denied(refusal, { path: shared.shards?.path ?? files[0], files });
+    audit?.denied(refusal, place);
     throw refusal;
   }
 }
 
-function attachFile(engine: Engine, sharing: EngineSharing, file: SharedFile): Model {
-  const { path, dataStart, memory, encryption, decisions, checks, chunkSizes } = file;
-  // A copy: the parsed header must not change under us.
-  const text = Uint8Array.from(file.header);
-  const header = parseHeader(text, LENGTH_BYTES + text.length + file.byteLength - dataStart);
-  const { source, table } = sharing.attach(file.token, path);
-  return {
-    engine,
-    path,
-    header,
-    dataStart,
-    memory,
-    encryption,
-    checks,
-    chunkSizes,
-    table,
-    guard: decisions === null ? null : new TensorGuard(header, null, decisions),
-    // Out of a token: anything can be in it. What is not shared is copied.
-    source: source ?? engine.openBytes(isShared(memory!) ? memory! : ownCopy(memory!)),
-  };
+function attachFile(
+  engine: Engine,
+  sharing: EngineSharing,
+  name: string,
+  memory: Uint8Array | null | undefined,
+): { model: Model; facts: FileFacts } {
+  const { source, table, facts: bytes } = sharing.attach(name, (bytes) => decodeFacts(bytes).facts.path);
+  const { facts, header: text } = decodeFacts(bytes);
+  const { path, byteLength, dataStart, inMemory, encryption, decisions, checks, chunkSizes } = facts;
+  const header = parseHeader(text, LENGTH_BYTES + text.length + byteLength - dataStart);
+  const attached = { engine, path, header, dataStart, encryption, checks, chunkSizes, table };
+  const guard = decisions === null ? null : new TensorGuard(header, null, decisions);
+  if (!inMemory) return { model: { ...attached, guard, memory: null, source: source! }, facts };
+  if (!isUint8Array(memory) || !isShared(memory) || memory.byteLength !== byteLength) {
+    table.dispose();
+    throw argumentError('token.memories', `the ${byteLength} bytes of shared memory that share() put there`, memory);
+  }
+  return { model: { ...attached, guard, memory, source: engine.openBytes(memory) }, facts };
 }
 
-function isSharedModel(value: unknown): value is SharedModel {
-  return typeof value === 'object' && value !== null && (value as Partial<SharedModel>).kind === KIND;
+function readToken(value: unknown): SharedModel {
+  const expected = 'what SafeFile.share() returned';
+  if (typeof value !== 'object' || value === null) throw argumentError('token', expected, value);
+  const { kind, name, memories } = ownMembers<SharedModel>(value, ['kind', 'name', 'memories']);
+  if (kind !== KIND || typeof name !== 'string' || !Array.isArray(memories))
+    throw argumentError('token', expected, value);
+  return { kind, name, memories: memories as SharedModel['memories'] };
 }
 
 function sharingOf(engine: Engine): EngineSharing {

@@ -1,4 +1,5 @@
 import { CryptoTensorsError, argumentError } from '../errors.js';
+import { readDate } from '../options.js';
 import { copyClaims } from './claims.js';
 import type { JsonValue } from './claims.js';
 
@@ -51,6 +52,32 @@ export interface PolicyTensor {
   readonly shape: readonly (number | bigint)[];
 }
 
+/** The same as plain data that `JSON.stringify` takes: 64-bit integers are the nearest numbers. */
+export type Plain<Value> = Value extends bigint
+  ? number
+  : Value extends readonly (infer Item)[]
+    ? readonly Plain<Item>[]
+    : Value extends object
+      ? { readonly [Name in keyof Value]: Plain<Value[Name]> }
+      : Value;
+
+/** A copy. Objects in it have no prototype. */
+export function toPlain<Value>(value: Value): Plain<Value>;
+export function toPlain(value: unknown): unknown {
+  if (typeof value === 'bigint') return Number(value);
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map((item: unknown) => toPlain(item));
+  const copy = Object.create(null) as Record<string, unknown>;
+  for (const [name, field] of Object.entries(value)) copy[name] = toPlain(field as unknown);
+  return copy;
+}
+
+/**
+ * What a policy sees as `input`, as it is shown and given to other engines than the built-in one, which gets all digits. Of
+ * `now_ns`, rounded to 256 nanoseconds here, `rfc3339` has them too.
+ */
+export type PlainPolicyInput = Plain<PolicyInput>;
+
 /** What {@link buildPolicyInput} adds the host's own facts to. */
 export interface PolicyFacts {
   action: PolicyAction;
@@ -99,12 +126,10 @@ export function readClock(now: (() => Date | bigint) | undefined): bigint {
     if (moment < MIN_NS || moment > MAX_NS) throw timeError(`${moment} ns`);
     return moment;
   }
-  if (!(moment instanceof Date))
-    throw argumentError('the result of options.policy.now', 'a Date or a bigint of nanoseconds', moment);
-  const milliseconds = moment.getTime();
+  const milliseconds = readDate(moment, 'the result of options.policy.now', 'a Date or a bigint of nanoseconds');
   if (Number.isNaN(milliseconds)) throw timeError('an invalid Date');
   const nanoseconds = BigInt(milliseconds) * 1_000_000n;
-  if (nanoseconds < MIN_NS || nanoseconds > MAX_NS) throw timeError(moment.toISOString());
+  if (nanoseconds < MIN_NS || nanoseconds > MAX_NS) throw timeError(`${milliseconds} ms`);
   return nanoseconds;
 }
 

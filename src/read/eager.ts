@@ -1,9 +1,10 @@
 import type { Blob } from 'node:buffer';
 import { runAsync, runSync } from '../twin.js';
+import { pickOptions } from '../options.js';
 import { INPUT_OPTIONS, open } from './safe-open.js';
 import type { SafeOpenOptions } from './safe-open.js';
 import type { BytesInput, OpenInput } from '../model/input.js';
-import { checkOpenOptions } from '../open/options.js';
+import { ownOpenOptions } from '../open/options.js';
 import type { ReadOptions } from './options.js';
 import type { Tensor } from './tensor.js';
 
@@ -11,16 +12,8 @@ import type { Tensor } from './tensor.js';
 export interface LoadOptions extends SafeOpenOptions, Omit<ReadOptions, 'signal' | 'threads'> {}
 
 const READ_OPTIONS = ['shared', 'into', 'map', 'onProgress'] as const;
-
-function split(options: LoadOptions): { openOptions: SafeOpenOptions; readOptions: ReadOptions } {
-  const { shared, into, map, onProgress, ...openOptions } = options;
-  const readOptions = Object.fromEntries(
-    Object.entries({ shared, into, map, onProgress, signal: openOptions.signal }).filter(
-      ([, value]) => value !== undefined,
-    ),
-  ) as ReadOptions;
-  return { openOptions, readOptions };
-}
+/** What the read gets: the opening's own signal ended with it. */
+const PASSED_ON = [...READ_OPTIONS, 'signal'] as const;
 
 /**
  * Reads every tensor of a file, of a sharded model or of bytes, as `safeOpen(…)` and `getTensors()` would.
@@ -50,20 +43,22 @@ export function loadSync(bytes: BytesInput, options: LoadOptions = {}): Map<stri
   return loadAnySync(bytes, options, 'loadSync');
 }
 
-async function loadAny(input: OpenInput, options: LoadOptions, where: string): Promise<Map<string, Tensor>> {
-  checkOpenOptions(options, where, [...READ_OPTIONS, ...INPUT_OPTIONS]);
-  const { openOptions, readOptions } = split(options);
-  const file = await runAsync(open(input, openOptions, { lasting: false }));
+async function loadAny(input: OpenInput, options: unknown, where: string): Promise<Map<string, Tensor>> {
+  const own = ownOpenOptions<LoadOptions>(options, where, [...READ_OPTIONS, ...INPUT_OPTIONS]);
+  const file = await runAsync(open(input, own, { lasting: false }));
   try {
-    return await file.getTensors(readOptions);
+    return await file.getTensors(pickOptions(own, PASSED_ON));
   } finally {
     await file.close();
   }
 }
 
-function loadAnySync(input: OpenInput, options: LoadOptions, where: string): Map<string, Tensor> {
-  checkOpenOptions(options, where, [...READ_OPTIONS, ...INPUT_OPTIONS]);
-  const { openOptions, readOptions } = split(options);
-  using file = runSync(open(input, openOptions, { lasting: false }));
-  return file.getTensorsSync(readOptions);
+function loadAnySync(input: OpenInput, options: unknown, where: string): Map<string, Tensor> {
+  const own = ownOpenOptions<LoadOptions>(options, where, [...READ_OPTIONS, ...INPUT_OPTIONS]);
+  const file = runSync(open(input, own, { lasting: false }));
+  try {
+    return file.getTensorsSync(pickOptions(own, PASSED_ON));
+  } finally {
+    file.closeNow();
+  }
 }

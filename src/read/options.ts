@@ -4,7 +4,7 @@ import { CryptoTensorsError, argumentError } from '../errors.js';
 import { bytesOf, isDetached, isResizable } from '../engine/memory.js';
 import { detachedError } from '../engine/own.js';
 import { MAX_THREADS } from '../open/options.js';
-import { checkBoolean, checkFunction, checkInteger, checkOptionNames, checkSignal } from '../options.js';
+import { checkBoolean, checkFunction, checkInteger, checkSignal, ownOptions } from '../options.js';
 
 /** Options of one read. */
 export interface ReadOptions {
@@ -38,20 +38,27 @@ export interface ReadOptions {
 
 const READ_OPTIONS: readonly (keyof ReadOptions)[] = ['shared', 'into', 'map', 'threads', 'signal', 'onProgress'];
 
-export function checkReadOptions(options: ReadOptions | undefined, where: string, more: readonly string[] = []): void {
-  checkOptionNames(options, [...READ_OPTIONS, ...more], where);
-  checkBoolean(options?.shared, 'options.shared');
-  checkBoolean(options?.map, 'options.map');
-  if (options?.map === true && (options.shared === true || options.into !== undefined)) {
+/** Read options as own properties, checked. @param more names of options that the function has beside those of a read */
+export function ownReadOptions<Options extends ReadOptions = ReadOptions>(
+  options: unknown,
+  where: string,
+  more: readonly (keyof Options & string)[] = [],
+): Options {
+  const own = ownOptions<Options>(options, [...READ_OPTIONS, ...more], where);
+  const { shared, into, map, threads, signal, onProgress } = own as ReadOptions;
+  checkBoolean(shared, 'options.shared');
+  checkBoolean(map, 'options.map');
+  if (map === true && (shared === true || into !== undefined)) {
     throw new CryptoTensorsError(
       'InvalidOption',
       'options.map gives views of the file itself: it goes with neither shared nor into',
     );
   }
-  checkInteger(options?.threads, 'options.threads', 1, MAX_THREADS);
-  checkSignal(options?.signal);
-  checkFunction(options?.onProgress, 'options.onProgress');
-  if (options?.into !== undefined) intoBytes(options.into);
+  checkInteger(threads, 'options.threads', 1, MAX_THREADS);
+  checkSignal(signal);
+  checkFunction(onProgress, 'options.onProgress');
+  if (into !== undefined) intoBytes(into);
+  return own as Options;
 }
 
 /**

@@ -22,8 +22,8 @@ export interface ReadContext {
   threads: number;
   signal: AbortSignal | undefined;
   onProgress: ReadOptions['onProgress'];
-  /** Whom to tell of what was read. Default: nobody. */
-  audit?: Audit | null;
+  /** Whom to tell of what was read; null: nobody. */
+  audit: Audit | null;
 }
 
 /**

@@ -1,3 +1,4 @@
+import { ASYNC_DISPOSE, DISPOSE } from '../disposal.js';
 import { inspect } from 'node:util';
 import { CryptoTensorsError, argumentError, quote } from '../errors.js';
 import { compareUtf8 } from '../format/canonical.js';
@@ -14,12 +15,12 @@ import { isReserved, metadataOf } from '../model/metadata.js';
 import type { OpenedFiles } from '../open/open-files.js';
 import { closeModel } from '../model/model.js';
 import type { Model } from '../model/model.js';
-import { checkReadOptions } from './options.js';
+import { ownReadOptions } from './options.js';
 import type { ReadOptions } from './options.js';
 import { pinOf } from '../model/pin.js';
 import { readTensors } from './read-tensors.js';
 import type { ReadContext } from './read-tensors.js';
-import { attachModels, checkAttachOptions, shareModels } from '../open/share.js';
+import { attachModels, ownAttachOptions, shareModels } from '../open/share.js';
 import type { AttachOptions, SharedModel, Sharing } from '../open/share.js';
 import type { ShardIndex } from '../model/shards.js';
 import type { TensorRef } from '../model/tensor-index.js';
@@ -166,14 +167,14 @@ export class SafeFile implements Disposable, AsyncDisposable {
    * @throws {AbortError} when `signal` fires or the file is closed meanwhile
    */
   async getTensor(name: string, options: ReadOptions = {}): Promise<Tensor> {
-    checkReadOptions(options, 'getTensor');
-    return (await this.#read([this.#findToRead(name)], options))[0]!;
+    const own = ownReadOptions(options, 'getTensor');
+    return (await this.#read([this.#findToRead(name)], own))[0]!;
   }
 
   /** The same, blocking the calling thread. */
   getTensorSync(name: string, options: ReadOptions = {}): Tensor {
-    checkReadOptions(options, 'getTensorSync');
-    return this.#readSync([this.#findToRead(name)], options)[0]!;
+    const own = ownReadOptions(options, 'getTensorSync');
+    return this.#readSync([this.#findToRead(name)], own)[0]!;
   }
 
   /**
@@ -184,14 +185,14 @@ export class SafeFile implements Disposable, AsyncDisposable {
    * @throws the same as `getTensor`; when one tensor fails or is refused, none is returned
    */
   async getTensors(options: GetTensorsOptions = {}): Promise<Map<string, Tensor>> {
-    checkReadOptions(options, 'getTensors', ['names']);
-    return this.#reads.run(options, (context) => this.#getTensors(options, context));
+    const own = ownReadOptions<GetTensorsOptions>(options, 'getTensors', ['names']);
+    return this.#reads.run(own, (context) => this.#getTensors(own, context));
   }
 
   /** The same, blocking the calling thread. */
   getTensorsSync(options: GetTensorsOptions = {}): Map<string, Tensor> {
-    checkReadOptions(options, 'getTensorsSync', ['names']);
-    return this.#reads.runSync(options, (context) => this.#getTensors(options, context));
+    const own = ownReadOptions<GetTensorsOptions>(options, 'getTensorsSync', ['names']);
+    return this.#reads.runSync(own, (context) => this.#getTensors(own, context));
   }
 
   *#getTensors(options: GetTensorsOptions, context: ReadContext): Twin<Map<string, Tensor>> {
@@ -238,11 +239,11 @@ export class SafeFile implements Disposable, AsyncDisposable {
    * @throws {TypeError} if it is no token
    */
   static attach(token: SharedModel, options: AttachOptions = {}): SafeFile {
-    checkAttachOptions(options);
+    const own = ownAttachOptions(options);
     const engine = getEngine();
-    const audit = auditOf(options);
+    const audit = auditOf(own);
     const attached = attachModels(token, engine, audit);
-    return new SafeFile({ engine, shards: token.shards, audit, ...attached }, options);
+    return new SafeFile({ engine, audit, ...attached }, own);
   }
 
   /**
@@ -251,19 +252,24 @@ export class SafeFile implements Disposable, AsyncDisposable {
    * @returns a promise that settles once no thread works for this file any more
    */
   async close(): Promise<void> {
-    this[Symbol.dispose]();
+    this.closeNow();
     await this.#reads.settled();
   }
 
   /** Closes without waiting for reads that are under way. */
-  [Symbol.dispose](): void {
+  [DISPOSE](): void {
+    this.closeNow();
+  }
+
+  /** @internal The same, for whole-file work. */
+  closeNow(): void {
     if (this.#reads.closed) return;
     this.#reads.close();
     for (const publication of this.#sharing?.publications ?? []) publication.withdraw();
     for (const model of this.#models) closeModel(model);
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
+  [ASYNC_DISPOSE](): Promise<void> {
     return this.close();
   }
 

@@ -8,7 +8,7 @@ import type { OpenInput } from '../model/input.js';
 import { readBlob } from '../model/source.js';
 import { openFiles } from '../open/open-files.js';
 import type { OpenedFiles } from '../open/open-files.js';
-import { checkOpenOptions } from '../open/options.js';
+import { ownOpenOptions } from '../open/options.js';
 import type { OpenOptions } from '../open/options.js';
 import { checkBoolean } from '../options.js';
 import { runAsync, runSync } from '../twin.js';
@@ -51,25 +51,25 @@ export function checkInputOptions(options: InputOptions): void {
  * @throws {TypeError} for an argument or option of the wrong type or an unknown option
  */
 export async function safeOpen(input: OpenInput, options: SafeOpenOptions = {}): Promise<SafeFile> {
-  checkOpenOptions(options, 'safeOpen', INPUT_OPTIONS);
-  return runAsync(open(input, options, { lasting: true }));
+  const own = ownOpenOptions<SafeOpenOptions>(options, 'safeOpen', INPUT_OPTIONS);
+  return runAsync(open(input, own, { action: undefined, lasting: true }));
 }
 
 /** `safeOpen`, blocking the calling thread. */
 export function safeOpenSync(input: OpenInput, options: SafeOpenOptions = {}): SafeFile {
-  checkOpenOptions(options, 'safeOpenSync', INPUT_OPTIONS);
-  return runSync(open(input, options, { lasting: true }));
+  const own = ownOpenOptions<SafeOpenOptions>(options, 'safeOpenSync', INPUT_OPTIONS);
+  return runSync(open(input, own, { action: undefined, lasting: true }));
 }
 
 /** What is opened, and for how long. */
 export interface Opening {
   /** What the file's policy is asked about. Default: `open`. */
-  action?: PolicyAction;
+  action?: PolicyAction | undefined;
   /** Whether the file may be read after the call that opens it. */
   lasting: boolean;
 }
 
-/** The procedure behind both; the caller has checked the names of the options. */
+/** The procedure behind both. @param options as `ownOpenOptions` returns them */
 export function* open(input: OpenInput, options: SafeOpenOptions, opening: Opening): Twin<SafeFile> {
   checkInputOptions(options);
   const target = resolveModel(input);

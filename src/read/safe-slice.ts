@@ -8,7 +8,7 @@ import { naming } from '../model/faults.js';
 import type { SliceIndex } from '../format/slice.js';
 import { NOT_CLONEABLE, notCloneable } from '../not-cloneable.js';
 import type { Twin } from '../twin.js';
-import { checkReadOptions } from './options.js';
+import { ownReadOptions } from './options.js';
 import type { ReadOptions } from './options.js';
 import { demandTensors, destinationOf, readPlans } from './read-tensors.js';
 import type { ReadContext } from './read-tensors.js';
@@ -93,8 +93,7 @@ export class SafeSlice {
 function splitArguments(args: SliceArguments): { ranges: SliceIndex[]; options: ReadOptions } {
   const last = args.at(-1);
   const hasOptions = typeof last === 'object' && last !== null && !Array.isArray(last);
-  const options = hasOptions ? (last as ReadOptions) : {};
-  checkReadOptions(options, 'SafeSlice.read');
+  const options = ownReadOptions(hasOptions ? last : undefined, 'SafeSlice.read');
   if (options.map === true) {
     throw new CryptoTensorsError(
       'InvalidOption',

@@ -1,4 +1,6 @@
+import { DISPOSE } from '../disposal.js';
 import { inspect } from 'node:util';
+import { isFloat32Array, isUint16Array, isUint8Array } from 'node:util/types';
 import { CryptoTensorsError, quote } from '../errors.js';
 import type { Dtype } from '../format/dtype.js';
 import { isDetached } from '../engine/memory.js';
@@ -7,21 +9,41 @@ import { FLOAT32_CONVERTIBLE, toFloat32 } from './float.js';
 import type { TensorMemory } from './tensor-memory.js';
 
 /** The typed array that fits each dtype. Formats that JavaScript has no array for come as their codes. */
-export type TensorData =
-  | Uint8Array
-  | Int8Array
-  | Uint16Array
-  | Int16Array
-  | Uint32Array
-  | Int32Array
-  | Float32Array
-  | Float64Array
-  | BigInt64Array
-  | BigUint64Array;
+interface DataByDtype {
+  BOOL: Uint8Array;
+  F4: Uint8Array;
+  F6_E2M3: Uint8Array;
+  F6_E3M2: Uint8Array;
+  U8: Uint8Array;
+  I8: Int8Array;
+  F8_E5M2: Uint8Array;
+  F8_E4M3: Uint8Array;
+  F8_E8M0: Uint8Array;
+  F8_E4M3FNUZ: Uint8Array;
+  F8_E5M2FNUZ: Uint8Array;
+  I16: Int16Array;
+  U16: Uint16Array;
+  F16: Uint16Array;
+  BF16: Uint16Array;
+  I32: Int32Array;
+  U32: Uint32Array;
+  F32: Float32Array;
+  C64: Float32Array;
+  F64: Float64Array;
+  I64: BigInt64Array;
+  U64: BigUint64Array;
+}
 
-type DataConstructor = new (buffer: ArrayBufferLike, byteOffset: number, length: number) => TensorData;
+/** What `data` is of a tensor of that dtype. */
+export type TensorData<D extends Dtype = Dtype> = DataByDtype[D];
 
-const ARRAYS: Record<Dtype, DataConstructor & { BYTES_PER_ELEMENT: number }> = {
+type DataConstructor<D extends Dtype> = new (
+  buffer: ArrayBufferLike,
+  byteOffset: number,
+  length: number,
+) => TensorData<D>;
+
+const ARRAYS: { readonly [D in Dtype]: DataConstructor<D> & { BYTES_PER_ELEMENT: number } } = {
   BOOL: Uint8Array,
   F4: Uint8Array,
   F6_E2M3: Uint8Array,
@@ -61,9 +83,13 @@ export function tensorMemory(tensor: Tensor): TensorMemory | null {
  * To send one to another thread, post its `data` (over a `SharedArrayBuffer`, with the option `shared`, nothing is copied), or share the
  * file with `SafeFile.share()`; a `Tensor` itself is refused by `postMessage` and `structuredClone` with a `DataCloneError`.
  */
-export class Tensor implements Disposable {
+class TensorOf<D extends Dtype> implements Disposable {
+  static {
+    Object.defineProperty(this, 'name', { value: 'Tensor' });
+  }
+
   readonly name: string;
-  readonly dtype: Dtype;
+  readonly dtype: D;
   /** One entry per dimension; `[]` for a scalar. */
   readonly shape: readonly number[];
   readonly #memory: TensorMemory;
@@ -75,7 +101,7 @@ export class Tensor implements Disposable {
     memoryOf = (tensor) => (tensor.#bytes === null ? null : tensor.#memory);
   }
 
-  constructor(name: string, dtype: Dtype, shape: readonly number[], bytes: Uint8Array, memory: TensorMemory) {
+  constructor(name: string, dtype: D, shape: readonly number[], bytes: Uint8Array, memory: TensorMemory) {
     this.name = name;
     this.dtype = dtype;
     this.shape = shape;
@@ -116,8 +142,8 @@ export class Tensor implements Disposable {
    *
    * @throws {CryptoTensorsError} `Closed`, `Detached`, as `bytes`
    */
-  get data(): TensorData {
-    const Data = ARRAYS[this.dtype];
+  get data(): TensorData<D> {
+    const Data: DataConstructor<D> & { BYTES_PER_ELEMENT: number } = ARRAYS[this.dtype];
     const aligned = this.bytes.byteOffset % Data.BYTES_PER_ELEMENT === 0;
     const { buffer, byteOffset, byteLength } = aligned ? this.bytes : this.bytes.slice();
     return new Data(buffer, byteOffset, byteLength / Data.BYTES_PER_ELEMENT);
@@ -129,10 +155,9 @@ export class Tensor implements Disposable {
    * @throws {CryptoTensorsError} `InvalidOption` for any other dtype; `Closed`, `Detached`, as `bytes`
    */
   toFloat32(): Float32Array {
-    const data = this.data;
-    if (data instanceof Float32Array && this.dtype === 'F32') return data;
-    const converted =
-      data instanceof Uint8Array || data instanceof Uint16Array ? toFloat32(this.dtype, data) : undefined;
+    const data: TensorData = this.data;
+    if (isFloat32Array(data) && this.dtype === 'F32') return data;
+    const converted = isUint8Array(data) || isUint16Array(data) ? toFloat32(this.dtype, data) : undefined;
     if (converted === undefined) {
       throw new CryptoTensorsError(
         'InvalidOption',
@@ -166,7 +191,7 @@ export class Tensor implements Disposable {
     this.dispose();
   }
 
-  [Symbol.dispose](): void {
+  [DISPOSE](): void {
     this.dispose();
   }
 
@@ -176,7 +201,21 @@ export class Tensor implements Disposable {
     return `Tensor { name: ${JSON.stringify(this.name)}, dtype: ${this.dtype}, shape: [${this.shape.join(', ')}], ${state} }`;
   }
 
-  toJSON(): { name: string; dtype: Dtype; shape: readonly number[] } {
+  toJSON(): { name: string; dtype: D; shape: readonly number[] } {
     return { name: this.name, dtype: this.dtype, shape: this.shape };
   }
 }
+
+/**
+ * A tensor of any dtype: comparing its `dtype` tells the compiler what its `data` is.
+ *
+ * ```ts
+ * if (tensor.dtype === 'F32') tensor.data satisfies Float32Array;
+ * ```
+ */
+export type Tensor<D extends Dtype = Dtype> = D extends Dtype ? TensorOf<D> : never;
+
+export const Tensor = TensorOf as {
+  new (...args: ConstructorParameters<typeof TensorOf<Dtype>>): Tensor;
+  readonly prototype: Tensor;
+};

@@ -1,27 +1,33 @@
-import { Blob } from 'node:buffer';
 import { CryptoTensorsError, argumentError, quote, quoteFile } from '../errors.js';
 import { parseCryptoKeys, parsePolicy, parseSignature, protection } from '../format/crypto-metadata.js';
 import type { Header } from '../format/header.js';
 import { parseLicense } from '../format/license.js';
 import { getEngine } from '../engine/load.js';
 import type { Engine } from '../engine/types.js';
-import { checkBoolean, checkOneOf, checkOptionNames, checkString } from '../options.js';
+import { checkBoolean, checkOneOf, isUrl, ownOptions, pickOptions } from '../options.js';
 import { copyClaims } from '../policy/claims.js';
 import { judgePolicy, mayRestrictTensors } from '../policy/evaluate.js';
-import { buildPolicyInput } from '../policy/input.js';
-import type { PolicyAction, PolicyInput, PolicyLicense, PolicyTensor } from '../policy/input.js';
+import { buildPolicyInput, toPlain } from '../policy/input.js';
+import type {
+  Plain,
+  PlainPolicyInput,
+  PolicyAction,
+  PolicyInput,
+  PolicyLicense,
+  PolicyTensor,
+} from '../policy/input.js';
 import type { PolicyRule } from '../policy/request.js';
 import type { Verdict } from '../policy/verdict.js';
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { createAccess } from '../open/access.js';
 import { naming, publicError } from '../model/faults.js';
-import { isBytes, resolveModel } from '../model/input.js';
+import { isBlob, isBytes, resolveModel } from '../model/input.js';
 import type { OpenInput } from '../model/input.js';
 import { readUnplacedHeader } from '../open/detached.js';
 import { termsForPolicy } from '../open/license.js';
 import { userMetadata } from '../model/metadata.js';
-import { checkOpenOptions } from '../open/options.js';
+import { ownOpenOptions } from '../open/options.js';
 import type { OpenOptions } from '../open/options.js';
 import { askOther, builtInJudge, otherJudge, verdictOfOther } from '../open/policy.js';
 import { isShardIndex } from '../model/shards.js';
@@ -56,7 +62,7 @@ export interface ExplainOptions extends Pick<
   /** What the policy is asked about. Default: `open`. */
   action?: PolicyAction;
   /** What the policy is told of a licence. Default: what the header says, if it is one. */
-  license?: PolicyLicense;
+  license?: PolicyLicense | Plain<PolicyLicense>;
   /** Ask about each tensor too. Default: false. */
   tensors?: boolean;
   /** Show the values of `env` and of claims, which can be confidential. Default: their names only. */
@@ -94,16 +100,17 @@ export interface ExplainedTensor {
 }
 
 /** What the policy saw. Of `env` and of claims the names alone, unless `showValues` asks for more. */
-export type ExplainedInput = Omit<PolicyInput, 'env' | 'claims' | 'license'> & {
-  readonly env: readonly string[] | PolicyInput['env'];
-  readonly claims: readonly string[] | PolicyInput['claims'];
-  readonly license?: Omit<PolicyLicense, 'claims'> & { readonly claims: readonly string[] | PolicyInput['claims'] };
+export type ExplainedInput = Omit<PlainPolicyInput, 'env' | 'claims' | 'license'> & {
+  readonly env: readonly string[] | PlainPolicyInput['env'];
+  readonly claims: readonly string[] | PlainPolicyInput['claims'];
+  readonly license?: Omit<Plain<PolicyLicense>, 'claims'> & {
+    readonly claims: readonly string[] | PlainPolicyInput['claims'];
+  };
 };
 
-const EXPLAIN_OPTIONS = [
-  'keys', 'trust', 'signKid', 'claims', 'policy', 'signal', 'action', 'license', 'tensors', 'showValues',
-] as const; // prettier-ignore
-/** Those of them that are not options of opening. */
+const OPENING_OPTIONS = ['keys', 'trust', 'signKid', 'claims', 'policy', 'signal'] as const;
+const FACTS = ['host', 'runtime', 'env', 'model'] as const;
+/** Those that are not options of opening. */
 const OWN_OPTIONS = ['action', 'license', 'tensors', 'showValues'] as const;
 
 /**
@@ -123,29 +130,53 @@ export async function explainPolicy(
   input: OpenInput | PolicyDraft,
   options: ExplainOptions = {},
 ): Promise<PolicyExplanation> {
-  checkExplainOptions(options, 'explainPolicy');
-  return runAsync(explain(input, options));
+  return runAsync(explain(input, ownExplainOptions(options, 'explainPolicy')));
 }
 
 /** `explainPolicy`, blocking the calling thread. */
 export function explainPolicySync(input: OpenInput | PolicyDraft, options: ExplainOptions = {}): PolicyExplanation {
-  checkExplainOptions(options, 'explainPolicySync');
-  return runSync(explain(input, options));
+  return runSync(explain(input, ownExplainOptions(options, 'explainPolicySync')));
 }
 
-function checkExplainOptions(options: ExplainOptions, where: string): void {
-  checkOptionNames(options, EXPLAIN_OPTIONS, where);
-  checkOpenOptions(openOptions(options), where, OWN_OPTIONS);
-  checkOneOf(options.action, 'options.action', ['open', 'read', 'rewrap']);
-  checkBoolean(options.tensors, 'options.tensors');
-  checkBoolean(options.showValues, 'options.showValues');
+/** The options, read. */
+type Explaining = Omit<ExplainOptions, 'license'> & { license?: PolicyLicense };
+
+function ownExplainOptions(options: unknown, where: string): Explaining {
+  const own = ownOptions<ExplainOptions>(options, [...OPENING_OPTIONS, ...OWN_OPTIONS], where);
+  checkOneOf(own.action, 'options.action', ['open', 'read', 'rewrap']);
+  checkBoolean(own.tensors, 'options.tensors');
+  checkBoolean(own.showValues, 'options.showValues');
+  const read = { license: own.license === undefined ? undefined : readLicense(own.license) };
+  return Object.assign(pickOptions(own, OWN_OPTIONS), openingOptions(own, where), read) as Explaining;
 }
 
-/** Here `license` is what a policy is told; where a file is opened, a licence. */
-function openOptions(options: ExplainOptions): Omit<ExplainOptions, 'license'> {
-  const opening = { ...options };
-  delete opening.license;
-  return opening;
+/** Those of opening: there `license` is a licence, here it is what a policy is told of one. */
+function openingOptions(options: Pick<ExplainOptions, (typeof OPENING_OPTIONS)[number]>, where: string): OpenOptions {
+  return ownOpenOptions(pickOptions(options, OPENING_OPTIONS), where);
+}
+
+function readLicense(license: unknown): PolicyLicense {
+  const name = 'options.license';
+  const own = ownOptions<PolicyLicense>(
+    license,
+    ['id', 'claims', 'issued_ns', 'expires_ns', 'not_before_ns'],
+    name,
+    name,
+  );
+  if (typeof own.id !== 'string') throw argumentError(`${name}.id`, 'a string', own.id);
+  return {
+    id: own.id,
+    claims: copyClaims(own.claims ?? {}, `${name}.claims`),
+    issued_ns: readTime(own.issued_ns, `${name}.issued_ns`),
+    expires_ns: own.expires_ns == null ? null : readTime(own.expires_ns, `${name}.expires_ns`),
+    not_before_ns: own.not_before_ns == null ? null : readTime(own.not_before_ns, `${name}.not_before_ns`),
+  };
+}
+
+function readTime(time: unknown, name: string): bigint {
+  if (typeof time === 'bigint') return time;
+  if (typeof time === 'number' && Number.isInteger(time)) return BigInt(time);
+  throw argumentError(name, 'an integer, of nanoseconds since 1970', time);
 }
 
 /** A policy, what it is told, and how far that is to be trusted. */
@@ -157,7 +188,7 @@ interface Subject {
   signer: string | null;
 }
 
-function* explain(input: OpenInput | PolicyDraft, options: ExplainOptions): Twin<PolicyExplanation> {
+function* explain(input: OpenInput | PolicyDraft, options: Explaining): Twin<PolicyExplanation> {
   const subject = isDraft(input) ? describeDraft(input, options) : yield* describeFile(input, options);
   const verdict = yield* judgeOpening(subject, options);
   const tensors = options.tensors === true ? yield* judgeTensorsOf(subject, options) : null;
@@ -173,24 +204,18 @@ function* explain(input: OpenInput | PolicyDraft, options: ExplainOptions): Twin
   };
 }
 
-function isDraft(input: OpenInput | PolicyDraft): input is PolicyDraft {
-  return (
-    typeof input === 'object' &&
-    (input as unknown) !== null &&
-    !isBytes(input) &&
-    !(input instanceof Blob) &&
-    !(input instanceof URL)
-  );
+function isDraft(input: unknown): input is PolicyDraft {
+  return typeof input === 'object' && input !== null && !isBytes(input) && !isBlob(input) && !isUrl(input);
 }
 
-function describeDraft(draft: PolicyDraft, options: ExplainOptions): Subject {
-  checkOptionNames(draft, ['policy', 'facts', 'tensors'], 'a policy draft');
-  checkString(draft.policy, 'input.policy');
-  if ((draft as Partial<PolicyDraft>).policy === undefined) throw argumentError('input.policy', 'a string', undefined);
-  const { policy, facts = {}, tensors = [] } = draft;
-  checkOptionNames(facts, ['host', 'runtime', 'env', 'model'], 'the facts of a policy draft');
+function describeDraft(draft: PolicyDraft, options: Explaining): Subject {
+  const given = ownOptions<PolicyDraft>(draft, ['policy', 'facts', 'tensors'], 'a policy draft', 'input');
+  const { policy, facts } = given;
+  if (typeof policy !== 'string') throw argumentError('input.policy', 'a string', policy);
+  const drafted = ownOptions<PolicyDraftFacts>(facts, FACTS, 'the facts of a policy draft', 'input.facts');
+  const { host, runtime, env, model } = copyClaims(drafted, 'input.facts') as PolicyDraftFacts;
+  const tensors = readTensors(given.tensors ?? []);
   const own = factsOf({ metadata: {}, tensors: tensors.length, signer: null }, options);
-  const { host, runtime, env, model } = copyClaims(facts, 'input.facts') as PolicyDraftFacts;
   const input: PolicyInput = {
     ...own,
     host: { ...own.host, ...host },
@@ -201,7 +226,23 @@ function describeDraft(draft: PolicyDraft, options: ExplainOptions): Subject {
   return { policy, input, tensors, verified: false, signer: null };
 }
 
-function* describeFile(input: OpenInput, options: ExplainOptions): Twin<Subject> {
+function readTensors(tensors: unknown): PolicyTensor[] {
+  if (!Array.isArray(tensors)) throw argumentError('input.tensors', 'a list of tensors', tensors);
+  return tensors.map((tensor: unknown, i) => {
+    const label = `input.tensors[${i}]`;
+    const { name, dtype, shape } = ownOptions<PolicyTensor>(tensor, ['name', 'dtype', 'shape'], label, label);
+    if (typeof name !== 'string') throw argumentError(`${label}.name`, 'a string', name);
+    if (typeof dtype !== 'string') throw argumentError(`${label}.dtype`, 'a string', dtype);
+    if (!Array.isArray(shape)) throw argumentError(`${label}.shape`, 'a list of dimensions', shape);
+    for (const dimension of shape as unknown[]) {
+      if (typeof dimension === 'bigint' || (typeof dimension === 'number' && Number.isInteger(dimension))) continue;
+      throw argumentError(`a dimension of ${label}.shape`, 'an integer', dimension);
+    }
+    return { name, dtype, shape: shape as PolicyTensor['shape'] };
+  });
+}
+
+function* describeFile(input: OpenInput, options: Explaining): Twin<Subject> {
   const given = resolveModel(input);
   const target = typeof given === 'string' ? given : yield* readBlob(given, 'input');
   if (typeof target === 'string' && isShardIndex(target)) {
@@ -226,12 +267,7 @@ function* describeFile(input: OpenInput, options: ExplainOptions): Twin<Subject>
   }
 }
 
-function* describeHeader(
-  engine: Engine,
-  header: Header,
-  path: string | undefined,
-  options: ExplainOptions,
-): Twin<Subject> {
+function* describeHeader(engine: Engine, header: Header, path: string | undefined, options: Explaining): Twin<Subject> {
   if (protection(header.metadata) === 'plain') {
     throw new CryptoTensorsError(
       'NotEncrypted',
@@ -242,7 +278,7 @@ function* describeHeader(
   const metadata = header.metadata!;
   const { sign } = parseCryptoKeys(metadata.get(Reserved.cryptoKeys)!);
   const signature = parseSignature(metadata.get(Reserved.signature)!);
-  const access = yield* createAccess(openOptions(options), engine, options.action);
+  const access = yield* createAccess(pickOptions(options, OPENING_OPTIONS), engine, options.action);
   try {
     // Keys or trust are configured.
     const verified = access.mustBeEncrypted;
@@ -268,12 +304,14 @@ function* describeHeader(
 }
 
 /** A header that is a licence says by itself what its policy is told of it. */
-function withLicense(header: Header, options: ExplainOptions): ExplainOptions {
+function withLicense(header: Header, options: Explaining): Explaining {
   const license = options.license === undefined ? parseLicense(header) : null;
-  return license === null ? options : { ...options, license: termsForPolicy(license) };
+  return license === null
+    ? options
+    : Object.assign(pickOptions(options, [...OPENING_OPTIONS, ...OWN_OPTIONS]), { license: termsForPolicy(license) });
 }
 
-function factsOf(model: PolicyInput['model'], options: ExplainOptions): PolicyInput {
+function factsOf(model: PolicyInput['model'], options: Explaining): PolicyInput {
   return buildPolicyInput({
     action: options.action ?? 'open',
     claims: options.claims ?? {},
@@ -284,7 +322,7 @@ function factsOf(model: PolicyInput['model'], options: ExplainOptions): PolicyIn
   });
 }
 
-function* judgeOpening({ policy, input }: Subject, options: ExplainOptions): Twin<Verdict> {
+function* judgeOpening({ policy, input }: Subject, options: Explaining): Twin<Verdict> {
   const evaluate = options.policy?.evaluate;
   if (evaluate === undefined) {
     return yield* judgePolicy(policy, { input, fuel: options.policy?.fuel, signal: options.signal });
@@ -297,9 +335,10 @@ function* judgeOpening({ policy, input }: Subject, options: ExplainOptions): Twi
   }
 }
 
-function* judgeTensorsOf({ policy, input, tensors }: Subject, options: ExplainOptions): Twin<ExplainedTensor[]> {
+function* judgeTensorsOf({ policy, input, tensors }: Subject, options: Explaining): Twin<ExplainedTensor[]> {
   const reading: PolicyInput = { ...input, action: 'read' };
-  const { evaluate, fuel } = options.policy ?? {};
+  const evaluate = options.policy?.evaluate;
+  const fuel = options.policy?.fuel;
   // As the reader does: a policy that says nothing of tensors is not asked.
   const judge =
     evaluate === undefined || !mayRestrictTensors(policy)
@@ -330,7 +369,8 @@ function inWords(verdict: Verdict, rule: PolicyRule): Pick<PolicyExplanation, 'o
   return { outcome, reason: `data.model.${rule} is ${verdict.found}${hint}`, fuel };
 }
 
-function show({ license, ...input }: PolicyInput, values: boolean): ExplainedInput {
+function show(exact: PolicyInput, values: boolean): ExplainedInput {
+  const { license, ...input } = toPlain(exact);
   const shown = <Value extends object>(record: Value): Value | string[] => (values ? record : Object.keys(record));
   return {
     ...input,

@@ -1,5 +1,5 @@
-import { parseCryptoKeys, parsePolicy, protection } from '../format/crypto-metadata.js';
-import type { CryptoKeys, PolicyTexts } from '../format/crypto-metadata.js';
+import { cryptoKeysInfo, parseCryptoKeys, parsePolicy, protection } from '../format/crypto-metadata.js';
+import type { CryptoKeysInfo, PolicyTexts } from '../format/crypto-metadata.js';
 import type { Dtype } from '../format/dtype.js';
 import type { Header } from '../format/header.js';
 import { scanIntegrity } from '../format/integrity.js';
@@ -9,7 +9,7 @@ import { Reserved, RECORD_STRIDE } from '../format/vocabulary.js';
 import type { Engine } from '../engine/types.js';
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
-import { checkOptionNames } from '../options.js';
+import { ownOptions } from '../options.js';
 import { readDetachedHeader, readUnplacedHeader } from '../open/detached.js';
 import type { UnplacedHeader } from '../open/detached.js';
 import { publicError } from '../model/faults.js';
@@ -18,7 +18,6 @@ import { userMetadata } from '../model/metadata.js';
 import type { Check } from '../model/model.js';
 import { resolveInput, resolveModel } from '../model/input.js';
 import type { OpenInput } from '../model/input.js';
-import { checkHeader } from '../open/options.js';
 import type { OpenOptions } from '../open/options.js';
 import { pinOf } from '../model/pin.js';
 import { openSource, readBlob } from '../model/source.js';
@@ -42,7 +41,7 @@ export interface Inspection {
   pin: string;
   metadata: Record<string, string> | null;
   /** Null for a plain file. */
-  encryption: { keys: CryptoKeys; policy: PolicyTexts; integrity: string | null } | null;
+  encryption: { keys: CryptoKeysInfo; policy: PolicyTexts; integrity: string | null } | null;
   /** In data order. */
   tensors: { name: string; dtype: Dtype; shape: number[]; byteLength: number; check: Check }[];
 }
@@ -54,19 +53,18 @@ export interface Inspection {
  * @throws {CryptoTensorsError} what `safeOpen` throws of the structure and of the encryption's syntax; `FileError`
  */
 export async function inspectFile(input: OpenInput, options: InspectOptions = {}): Promise<Inspection> {
-  checkInspectOptions(options, 'inspectFile');
-  return runAsync(inspectInput(input, options));
+  return runAsync(inspectInput(input, ownInspectOptions(options, 'inspectFile')));
 }
 
 /** `inspectFile`, blocking the calling thread. */
 export function inspectFileSync(input: OpenInput, options: InspectOptions = {}): Inspection {
-  checkInspectOptions(options, 'inspectFileSync');
-  return runSync(inspectInput(input, options));
+  return runSync(inspectInput(input, ownInspectOptions(options, 'inspectFileSync')));
 }
 
-function checkInspectOptions(options: InspectOptions, where: string): void {
-  checkOptionNames(options, ['header'], where);
-  checkHeader(options.header);
+function ownInspectOptions(options: unknown, where: string): InspectOptions {
+  const own = ownOptions<InspectOptions>(options, ['header'], where);
+  if (own.header !== undefined) resolveInput(own.header, 'options.header');
+  return own;
 }
 
 function* inspectInput(input: OpenInput, { header: wanted }: InspectOptions): Twin<Inspection> {
@@ -122,5 +120,5 @@ function describeEncryption(header: Header): { encryption: Inspection['encryptio
   const text = metadata.getJson(Reserved.integrity);
   const integrity = text === undefined ? null : scanIntegrity(text, header, (i) => checks[i] === 'tag');
   if (integrity !== null) for (const [i, check] of checks.entries()) if (check === 'none') checks[i] = 'digest';
-  return { encryption: { keys, policy, integrity: integrity?.algorithm ?? null }, checks };
+  return { encryption: { keys: cryptoKeysInfo(keys), policy, integrity: integrity?.algorithm ?? null }, checks };
 }

@@ -7,7 +7,7 @@ import type { Check, Model } from '../model/model.js';
 import { INPUT_OPTIONS, open } from '../read/safe-open.js';
 import type { SafeOpenOptions } from '../read/safe-open.js';
 import type { OpenInput } from '../model/input.js';
-import { checkOpenOptions } from '../open/options.js';
+import { ownOpenOptions } from '../open/options.js';
 import type { OpenOptions } from '../open/options.js';
 import type { ReadOptions } from '../read/options.js';
 import { readPlans, wipePart } from '../read/read-tensors.js';
@@ -39,31 +39,33 @@ const SCRATCH_BYTES = 32 * 1024 * 1024;
  * @throws the same as `safeOpen` and `SafeFile.getTensors`
  */
 export async function verifyFile(input: OpenInput, options: VerifyOptions = {}): Promise<Verification> {
-  checkOpenOptions(options, 'verifyFile', ['onProgress', ...INPUT_OPTIONS]);
-  return runAsync(verify(input, options));
+  const own = ownOpenOptions<VerifyOptions>(options, 'verifyFile', ['onProgress', ...INPUT_OPTIONS]);
+  return runAsync(verify(input, own));
 }
 
 /** `verifyFile`, blocking the calling thread. */
 export function verifyFileSync(input: OpenInput, options: VerifyOptions = {}): Verification {
-  checkOpenOptions(options, 'verifyFileSync', ['onProgress', ...INPUT_OPTIONS]);
-  return runSync(verify(input, options));
+  const own = ownOpenOptions<VerifyOptions>(options, 'verifyFileSync', ['onProgress', ...INPUT_OPTIONS]);
+  return runSync(verify(input, own));
 }
 
-function* verify(input: OpenInput, verifyOptions: VerifyOptions): Twin<Verification> {
-  const { onProgress, ...options } = verifyOptions;
-  using file = yield* open(input, options, { lasting: false });
-  const audit = auditOf(options);
-  return yield* audited(audit, file.place, verifyOpened(file, audit, options, onProgress));
+function* verify(input: OpenInput, options: VerifyOptions): Twin<Verification> {
+  const file = yield* open(input, options, { lasting: false });
+  try {
+    const audit = auditOf(options);
+    return yield* audited(audit, file.place, verifyOpened(file, audit, options));
+  } finally {
+    file.closeNow();
+  }
 }
 
 function* verifyOpened(
   file: SafeFile,
   audit: Audit | null,
-  options: OpenOptions,
-  onProgress: VerifyOptions['onProgress'],
+  { threads = 0, signal, onProgress }: VerifyOptions,
 ): Twin<Verification> {
   const models = file.models();
-  yield* verifyModels(models, { threads: options.threads ?? 0, signal: options.signal, onProgress, audit });
+  yield* verifyModels(models, { threads, signal, onProgress, audit });
   const unprotected = models.flatMap(({ header, checks }) => header.names.filter((_, i) => checks[i] === 'none'));
   return {
     encrypted: file.encrypted,
@@ -78,12 +80,12 @@ function* verifyOpened(
 /** Reads every byte that a tag or a digest covers through its check. */
 export function* verifyModels(
   models: readonly Model[],
-  { threads = 0, signal, onProgress, audit }: Partial<Omit<ReadContext, 'engine'>>,
+  { threads, signal, onProgress, audit }: Omit<ReadContext, 'engine'>,
 ): Twin<void> {
   const total = models.reduce((sum, model) => sum + checkedBytes(model), 0);
   let done = 0;
   for (const model of models) {
-    const context: ReadContext = { engine: model.engine, threads, signal, onProgress: undefined };
+    const context: ReadContext = { engine: model.engine, threads, signal, onProgress: undefined, audit: null };
     let scratch: Uint8Array = new Uint8Array(0);
     try {
       for (const { copies, byteLength } of verificationBatches(model)) {

@@ -1,7 +1,7 @@
 import { padHeader } from '../format/canonical.js';
 import { getEngine } from '../engine/load.js';
 import { writeAtomically } from '../files/atomic-write.js';
-import { checkOptionNames } from '../options.js';
+import { ownOptions } from '../options.js';
 import { readDetachedHeader } from '../open/detached.js';
 import { publicError } from '../model/faults.js';
 import { resolveInput } from '../model/input.js';
@@ -32,9 +32,9 @@ export async function detachHeader(
   options: DetachOptions = {},
 ): Promise<void> {
   const [from, to] = paths(source, target);
-  checkOptionNames(options, ['durable'], 'detachHeader');
-  checkWorkOptions(options);
-  await runAsync(detach(from, to, options));
+  const own = ownOptions<DetachOptions>(options, ['durable'], 'detachHeader');
+  checkWorkOptions(own);
+  await runAsync(detach(from, to, own));
 }
 
 function* detach(from: string, to: string, options: DetachOptions): Twin<void> {
@@ -78,9 +78,9 @@ export async function attachHeader(
 ): Promise<void> {
   const [from, to] = paths(body, target);
   const detached = resolveInput(header, 'header');
-  checkOptionNames(options, WORK_OPTIONS, 'attachHeader');
-  checkWorkOptions(options);
-  await runAsync(attach(from, detached, to, options));
+  const own = ownOptions<WorkOptions>(options, WORK_OPTIONS, 'attachHeader');
+  checkWorkOptions(own);
+  await runAsync(attach(from, detached, to, own));
 }
 
 function* attach(from: string, detached: string | Uint8Array, to: string, options: WorkOptions): Twin<void> {

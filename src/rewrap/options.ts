@@ -1,9 +1,9 @@
 import { CryptoTensorsError, argumentError } from '../errors.js';
 import type { KeysInput } from '../keys/keyring.js';
-import { checkBoolean, checkOptionNames, checkString, resolvePath } from '../options.js';
-import { checkOpenOptions } from '../open/options.js';
+import { checkBoolean, ownOptions, checkString, resolvePath } from '../options.js';
+import { ownOpenOptions } from '../open/options.js';
 import type { OpenOptions } from '../open/options.js';
-import { WORK_OPTIONS, checkPolicyTexts, checkWorkOptions } from '../writer/options.js';
+import { WORK_OPTIONS, ownPolicyTexts, checkWorkOptions } from '../writer/options.js';
 import type { WorkOptions } from '../writer/options.js';
 
 /** What a rewrapped file is protected with. */
@@ -39,14 +39,17 @@ export interface RewrapOptions extends OpenOptions, WorkOptions {
 
 const REWRAP_OPTIONS: readonly (keyof RewrapOptions)[] = ['to', 'target', 'detached', 'verify', ...WORK_OPTIONS];
 
-/** Returns the path and the target, if there is one. */
-export function checkRewrapOptions(path: unknown, options: RewrapOptions): { path: string; target: string | null } {
+/** What `rewrapFile` was given, checked: the path, the target if there is one, the options as own properties. */
+export function checkRewrapOptions(
+  path: unknown,
+  given: unknown,
+): { path: string; target: string | null; options: RewrapOptions } {
   const from = resolvePath(path, 'path');
-  checkOpenOptions(options, 'rewrapFile', REWRAP_OPTIONS);
-  checkWorkOptions(options);
-  checkBoolean(options.detached, 'options.detached');
-  checkBoolean(options.verify, 'options.verify');
-  checkTo(options.to);
+  const own = ownOpenOptions<RewrapOptions>(given, 'rewrapFile', REWRAP_OPTIONS);
+  checkWorkOptions(own);
+  checkBoolean(own.detached, 'options.detached');
+  checkBoolean(own.verify, 'options.verify');
+  const options = Object.assign(own, { to: ownTo(own.to) });
   const target = options.target === undefined ? null : resolvePath(options.target, 'options.target');
   if (options.detached === true && target === null) {
     throw new CryptoTensorsError(
@@ -60,15 +63,15 @@ export function checkRewrapOptions(path: unknown, options: RewrapOptions): { pat
       'options.header needs options.target: a detached header is not overwritten, nor is that of the body',
     );
   }
-  return { path: from, target };
+  return { path: from, target, options };
 }
 
-function checkTo(to: unknown): void {
+function ownTo(to: unknown): RewrapTo {
   if (typeof to !== 'object' || to === null) throw argumentError('options.to', 'an object with the new keys', to);
-  checkOptionNames(to, ['keys', 'encKid', 'signKid', 'policy'], 'options.to');
-  const { keys, encKid, signKid, policy } = to as Partial<RewrapTo>;
+  const own = ownOptions<RewrapTo>(to, ['keys', 'encKid', 'signKid', 'policy'], 'options.to', 'options.to');
+  const { keys, encKid, signKid } = own;
   if (keys === undefined) throw argumentError('options.to.keys', 'a path, JWKs or a key provider', keys);
   checkString(encKid, 'options.to.encKid');
   checkString(signKid, 'options.to.signKid');
-  checkPolicyTexts(policy, 'options.to.policy');
+  return Object.assign(own, { keys, policy: ownPolicyTexts(own.policy, 'options.to.policy') });
 }

@@ -41,7 +41,7 @@ export async function rewrapFile(path: string | URL, options: RewrapOptions): Pr
   const checked = checkRewrapOptions(path, options);
   const disk = openDisk();
   try {
-    return await rewrap(checked, options, disk);
+    return await rewrap(checked, checked.options, disk);
   } finally {
     disk.close();
   }
@@ -75,10 +75,10 @@ async function withOpened<Result>(
   work: (models: readonly EncryptedModel[], keys: NewKeys) => Promise<Result>,
 ): Promise<Result> {
   const { signal, onProgress, threads = 0 } = options;
-  using file: SafeFile = await runAsync(open(path, options, { action: 'rewrap', lasting: false }));
-  const models = encryptedModels(file, path);
+  const file = await runAsync(open(path, options, { action: 'rewrap', lasting: false }));
   let keys: NewKeys | undefined;
   try {
+    const models = encryptedModels(file, path);
     if (options.verify === true) {
       const audit = auditOf(options);
       await runAsync(audited(audit, file.place, verifyModels(models, { threads, signal, onProgress, audit })));
@@ -89,6 +89,7 @@ async function withOpened<Result>(
     throw publicError(error, { path, names: [], signal });
   } finally {
     keys?.dispose();
+    file.closeNow();
   }
 }
 

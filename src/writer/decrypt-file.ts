@@ -6,7 +6,7 @@ import type { Audit } from '../model/audit.js';
 import { publicError } from '../model/faults.js';
 import type { Model } from '../model/model.js';
 import { open } from '../read/safe-open.js';
-import { checkOpenOptions } from '../open/options.js';
+import { ownOpenOptions } from '../open/options.js';
 import type { OpenOptions } from '../open/options.js';
 import { leadToOneFile } from '../files/status.js';
 import { runAsync, step } from '../twin.js';
@@ -39,16 +39,20 @@ export async function decryptFile(
   options: DecryptOptions = {},
 ): Promise<void> {
   const [from, to] = paths(source, target);
-  checkOpenOptions(options, 'decryptFile', WORK_OPTIONS);
-  checkWorkOptions(options);
-  await runAsync(decrypt(from, to, options));
+  const own = ownOpenOptions<DecryptOptions>(options, 'decryptFile', WORK_OPTIONS);
+  checkWorkOptions(own);
+  await runAsync(decrypt(from, to, own));
 }
 
 function* decrypt(from: string, to: string, options: DecryptOptions): Twin<void> {
   yield* refuseSameFile(from, to);
-  using file = yield* open(from, options, { lasting: false });
-  const audit = auditOf(options);
-  yield* audited(audit, file.place, decryptOpened(file.models()[0]!, to, options, audit));
+  const file = yield* open(from, options, { lasting: false });
+  try {
+    const audit = auditOf(options);
+    yield* audited(audit, file.place, decryptOpened(file.models()[0]!, to, options, audit));
+  } finally {
+    file.closeNow();
+  }
 }
 
 function* decryptOpened(model: Model, to: string, options: DecryptOptions, audit: Audit | null): Twin<void> {

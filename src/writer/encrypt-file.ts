@@ -9,10 +9,10 @@ import type { KeysInput } from '../keys/keyring.js';
 import { publicError } from '../model/faults.js';
 import { isShardIndex } from '../model/shards.js';
 import { openSource, readHeader } from '../model/source.js';
-import { checkOptionNames, resolvePath } from '../options.js';
+import { resolvePath } from '../options.js';
 import { runAsync } from '../twin.js';
 import type { Twin } from '../twin.js';
-import { PROTECT_OPTIONS, WORK_OPTIONS, checkProtectOptions, checkWorkOptions } from './options.js';
+import { ownWriteOptions } from './options.js';
 import type { ProtectOptions, WorkOptions } from './options.js';
 import { loadProtection } from './protection.js';
 import type { Protection } from './protection.js';
@@ -44,11 +44,8 @@ export async function encryptFile(
   options: EncryptOptions = {},
 ): Promise<void> {
   const [from, to] = paths(source, target);
-  checkOptionNames(options, [...PROTECT_OPTIONS, ...WORK_OPTIONS], 'encryptFile');
-  checkProtectOptions(options);
-  checkWorkOptions(options);
-  const engine = getEngine();
-  await runAsync(encrypt(from, to, options, engine));
+  const own = ownWriteOptions<EncryptOptions>(options, 'encryptFile');
+  await runAsync(encrypt(from, to, own, getEngine()));
 }
 
 function* encrypt(from: string, to: string, options: EncryptOptions, engine: Engine): Twin<void> {

@@ -1,4 +1,6 @@
-import { CryptoTensorsError, argumentError, quote } from '../errors.js';
+import { isMap } from 'node:util/types';
+import { CryptoTensorsError, argumentError, quoteInput } from '../errors.js';
+import { isPlainObject } from '../options.js';
 
 /**
  * A user's metadata as a map, checked.
@@ -8,22 +10,25 @@ import { CryptoTensorsError, argumentError, quote } from '../errors.js';
  */
 export function checkMetadata(metadata: unknown): ReadonlyMap<string, string> | null {
   if (metadata === undefined) return null;
-  if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata)) {
-    throw argumentError('options.metadata', 'an object or a Map of strings', metadata);
+  if (!isMap(metadata) && !isPlainObject(metadata)) {
+    throw argumentError('options.metadata', 'a plain object or a Map of strings', metadata);
   }
-  const entries = metadata instanceof Map ? [...(metadata as Map<unknown, unknown>)] : Object.entries(metadata);
+  const entries: Iterable<[unknown, unknown]> = isMap(metadata) ? metadata : Object.entries(metadata);
   const checked = new Map<string, string>();
-  for (const [key, value] of entries as [unknown, unknown][]) {
+  for (const [key, value] of entries) {
     if (typeof key !== 'string') throw argumentError('a key of options.metadata', 'a string', key);
-    if (typeof value !== 'string') throw argumentError(`options.metadata[${quote(key)}]`, 'a string', value);
+    if (typeof value !== 'string') throw argumentError(`options.metadata[${quoteInput(key)}]`, 'a string', value);
     if (key.startsWith('__')) {
       throw new CryptoTensorsError(
         'InvalidOption',
-        `options.metadata: keys that begin with "__" are reserved, such as ${quote(key)}`,
+        `options.metadata: keys that begin with "__" are reserved, such as ${quoteInput(key)}`,
       );
     }
     if (!key.isWellFormed() || !value.isWellFormed()) {
-      throw new CryptoTensorsError('InvalidOption', `options.metadata[${quote(key)}] holds half of a surrogate pair`);
+      throw new CryptoTensorsError(
+        'InvalidOption',
+        `options.metadata[${quoteInput(key)}] holds half of a surrogate pair`,
+      );
     }
     checked.set(key, value);
   }

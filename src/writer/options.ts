@@ -1,4 +1,4 @@
-import { CryptoTensorsError, argumentError } from '../errors.js';
+import { CryptoTensorsError } from '../errors.js';
 import type { AeadAlgorithm, DigestAlgorithm } from '../format/vocabulary.js';
 import type { KeysInput } from '../keys/keyring.js';
 import {
@@ -6,10 +6,11 @@ import {
   checkFunction,
   checkInteger,
   checkOneOf,
-  checkOptionNames,
   checkSignal,
   checkString,
+  ownOptions,
 } from '../options.js';
+import type { PolicyTexts } from '../format/crypto-metadata.js';
 import type { TensorSelection } from './select.js';
 import { AEAD_ALGORITHMS, DIGEST_ALGORITHMS } from '../format/vocabulary.js';
 
@@ -65,7 +66,19 @@ export function checkWorkOptions(options: WorkOptions): void {
   checkFunction(options.onProgress, 'options.onProgress');
 }
 
-export function checkProtectOptions(options: Partial<ProtectOptions>): void {
+/** The options of writing as own properties, checked. @param more names of options that the function has beside these */
+export function ownWriteOptions<Options extends Partial<ProtectOptions> & WorkOptions>(
+  options: unknown,
+  where: string,
+  more: readonly (keyof Options & string)[] = [],
+): Partial<Options> {
+  const own = ownOptions<Options>(options, [...more, ...PROTECT_OPTIONS, ...WORK_OPTIONS], where);
+  checkProtectOptions(own as Partial<ProtectOptions>);
+  checkWorkOptions(own as WorkOptions);
+  return own.policy === undefined ? own : Object.assign(own, { policy: ownPolicyTexts(own.policy) });
+}
+
+function checkProtectOptions(options: Partial<ProtectOptions>): void {
   checkString(options.encKid, 'options.encKid');
   checkString(options.signKid, 'options.signKid');
   checkOneOf(options.algorithm, 'options.algorithm', AEAD_ALGORITHMS);
@@ -78,20 +91,20 @@ export function checkProtectOptions(options: Partial<ProtectOptions>): void {
     );
   }
   if (options.integrity !== false) checkOneOf(options.integrity, 'options.integrity', DIGEST_ALGORITHMS);
-  checkPolicyTexts(options.policy);
 }
 
-/** @param name what the option is called in messages */
-/** The names and types of policy texts; what they say is checked by `checkPolicy`. */
-export function checkPolicyTexts(policy: unknown, name = 'options.policy'): void {
-  if (policy === undefined) return;
-  if (typeof policy !== 'object' || policy === null) throw argumentError(name, 'an object', policy);
-  checkOptionNames(policy, ['local', 'remote'], name);
+/**
+ * Policy texts as own properties, their types checked; what they say is checked by `checkPolicy`.
+ *
+ * @param name what the option is called in messages
+ */
+export function ownPolicyTexts(policy: unknown, name = 'options.policy'): Partial<PolicyTexts> {
+  const own = ownOptions<PolicyTexts>(policy, ['local', 'remote'], name, name);
   for (const text of ['local', 'remote'] as const) {
-    const value = (policy as Record<string, unknown>)[text];
-    checkString(value, `${name}.${text}`);
-    if (typeof value === 'string' && !value.isWellFormed()) {
+    checkString(own[text], `${name}.${text}`);
+    if (own[text]?.isWellFormed() === false) {
       throw new CryptoTensorsError('InvalidOption', `${name}.${text} holds half of a surrogate pair`);
     }
   }
+  return own;
 }

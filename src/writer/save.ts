@@ -1,5 +1,3 @@
-import { CryptoTensorsError, argumentError, quote } from '../errors.js';
-import { isDtype } from '../format/dtype.js';
 import type { Dtype } from '../format/dtype.js';
 import { layOut } from '../format/layout.js';
 import { getEngine } from '../engine/load.js';
@@ -8,17 +6,18 @@ import { detachedError } from '../engine/own.js';
 import type { Engine } from '../engine/types.js';
 import { writeAtomically } from '../files/atomic-write.js';
 import { publicError } from '../model/faults.js';
-import { checkBoolean, checkOptionNames, resolvePath } from '../options.js';
+import { checkBoolean, resolvePath } from '../options.js';
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { checkMetadata } from './metadata.js';
-import { PROTECT_OPTIONS, WORK_OPTIONS, checkProtectOptions, checkWorkOptions } from './options.js';
+import { ownWriteOptions } from './options.js';
 import type { ProtectOptions, WorkOptions } from './options.js';
 import { createProtection } from './protection.js';
 import { prepareSeal, sealTo } from './seal.js';
 import type { PreparedSeal } from './seal.js';
 import { selectTensors } from './select.js';
 import { tensorSources } from './tensor-sources.js';
+import { readTensors } from './tensors.js';
 
 /** A tensor to save. `Tensor` objects fit too. */
 export interface TensorLike {
@@ -27,7 +26,8 @@ export interface TensorLike {
   /** One entry per dimension; `[]` for a scalar. */
   shape: readonly number[];
   /**
-   * Row-major, little-endian; as many bytes as shape and dtype say. The awaiting forms work on a copy, unless it is in a
+   * Row-major, little-endian; as many bytes as shape and dtype say. A typed array of the dtype's own kind, or bytes: a `Uint8Array`,
+   * `DataView` or buffer. F16 and BF16 may be `Uint16Array`s of their codes. The awaiting forms work on a copy, unless it is in a
    * `SharedArrayBuffer`, which must not be written to meanwhile, or handed over (`transfer`).
    */
   data: ArrayBufferView | ArrayBufferLike;
@@ -78,17 +78,19 @@ export function saveSync(tensors: TensorsInput, options: SaveOptions = {}): Uint
   return runSync(saveBytes(tensors, options, 'saveSync'));
 }
 
-function* saveTo(tensors: TensorsInput, path: string | URL, options: SaveOptions, where: string): Twin<void> {
+function* saveTo(tensors: unknown, path: unknown, given: unknown, where: string): Twin<void> {
   const target = resolvePath(path, 'path');
-  yield* withPlan(tensors, options, where, (prepared, engine) =>
+  const options = ownSaveOptions(given, where);
+  yield* withPlan(tensors, options, (prepared, engine) =>
     writeAtomically({ path: target, byteLength: prepared.byteLength, engine, durable: options.durable }, (sink) =>
       sealTo(prepared, sink, engine, options),
     ),
   );
 }
 
-function* saveBytes(tensors: TensorsInput, options: SaveOptions, where: string): Twin<Uint8Array> {
-  return yield* withPlan(tensors, options, where, function* (prepared, engine) {
+function* saveBytes(tensors: unknown, given: unknown, where: string): Twin<Uint8Array> {
+  const options = ownSaveOptions(given, where);
+  return yield* withPlan(tensors, options, function* (prepared, engine) {
     const bytes = keepPrivate(allocated(prepared.byteLength, () => new Uint8Array(prepared.byteLength)));
     yield* sealTo(prepared, engine.memorySink(bytes), engine, options);
     letOut(bytes);
@@ -96,16 +98,17 @@ function* saveBytes(tensors: TensorsInput, options: SaveOptions, where: string):
   });
 }
 
+function ownSaveOptions(options: unknown, where: string): SaveOptions {
+  const own = ownWriteOptions<SaveOptions>(options, where, ['metadata', 'transfer']);
+  checkBoolean(own.transfer, 'options.transfer');
+  return own;
+}
+
 function* withPlan<Result>(
-  input: TensorsInput,
+  input: unknown,
   options: SaveOptions,
-  where: string,
   write: (prepared: PreparedSeal, engine: Engine) => Twin<Result>,
 ): Twin<Result> {
-  checkOptionNames(options, ['metadata', 'transfer', ...PROTECT_OPTIONS, ...WORK_OPTIONS], where);
-  checkProtectOptions(options);
-  checkWorkOptions(options);
-  checkBoolean(options.transfer, 'options.transfer');
   const metadata = checkMetadata(options.metadata);
   const engine = getEngine();
   const tensors = layOut(readTensors(input));
@@ -133,89 +136,4 @@ function* withPlan<Result>(
   } finally {
     protection?.dispose();
   }
-}
-
-interface NamedBytes {
-  name: string;
-  dtype: Dtype;
-  shape: readonly number[];
-  bytes: Uint8Array;
-}
-
-function readTensors(input: unknown): NamedBytes[] {
-  if (typeof input !== 'object' || input === null || Array.isArray(input)) {
-    throw argumentError('tensors', 'a Map or an object of tensors by name', input);
-  }
-  const entries = input instanceof Map ? [...(input as Map<unknown, unknown>)] : Object.entries(input);
-  return entries.map(([name, tensor]) => {
-    if (typeof name !== 'string') throw argumentError('a tensor name', 'a string', name);
-    return readTensor(name, tensor);
-  });
-}
-
-function readTensor(name: string, tensor: unknown): NamedBytes {
-  const label = `tensors[${quote(name)}]`;
-  if (typeof tensor !== 'object' || tensor === null)
-    throw argumentError(label, 'an object with shape and data', tensor);
-  const { shape, data } = tensor as Partial<TensorLike>;
-  if (!Array.isArray(shape)) throw argumentError(`${label}.shape`, 'an array of dimensions', shape);
-  for (const dimension of shape as unknown[]) {
-    if (typeof dimension !== 'number') throw argumentError(`a dimension of ${label}.shape`, 'a number', dimension);
-    if (!Number.isSafeInteger(dimension) || dimension < 0) {
-      throw new CryptoTensorsError(
-        'InvalidOption',
-        `${label}.shape: a dimension must be an integer from 0, not ${dimension}`,
-        {
-          tensor: name,
-        },
-      );
-    }
-  }
-  const bytes = dataBytes(label, name, data);
-  return { name, shape: shape as number[], dtype: dtypeOf(label, name, tensor), bytes };
-}
-
-function dataBytes(label: string, name: string, data: unknown): Uint8Array {
-  if (!isMemory(data)) throw argumentError(`${label}.data`, 'a typed array or an ArrayBuffer', data);
-  const bytes = isDetached(data) ? null : bytesOf(data);
-  if (bytes === null) throw detachedError(`${label}.data`, { tensor: name });
-  return bytes;
-}
-
-/** Arrays whose elements are of one dtype only. `Uint8Array` and `Uint16Array` could be several, but mean their own. */
-const INFERRED: ReadonlyMap<string, Dtype> = new Map<string, Dtype>([
-  ['Int8Array', 'I8'],
-  ['Uint8Array', 'U8'],
-  ['Int16Array', 'I16'],
-  ['Uint16Array', 'U16'],
-  ['Float16Array', 'F16'],
-  ['Int32Array', 'I32'],
-  ['Uint32Array', 'U32'],
-  ['Float32Array', 'F32'],
-  ['Float64Array', 'F64'],
-  ['BigInt64Array', 'I64'],
-  ['BigUint64Array', 'U64'],
-]);
-
-function dtypeOf(label: string, name: string, tensor: Partial<TensorLike>): Dtype {
-  const { dtype, data } = tensor as { dtype?: unknown; data?: object };
-  if (dtype === undefined) {
-    const inferred = INFERRED.get(data?.constructor.name ?? '');
-    if (inferred !== undefined) return inferred;
-    throw new CryptoTensorsError(
-      'InvalidOption',
-      `${label}.dtype must be given: the kind of its data does not say it`,
-      {
-        tensor: name,
-      },
-    );
-  }
-  if (typeof dtype !== 'string') throw argumentError(`${label}.dtype`, 'a string', dtype);
-  if (!isDtype(dtype)) {
-    throw new CryptoTensorsError('InvalidOption', `${label}.dtype: ${quote(dtype)} is not a dtype of safetensors`, {
-      tensor: name,
-      found: dtype.slice(0, 40),
-    });
-  }
-  return dtype;
 }

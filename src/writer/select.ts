@@ -1,5 +1,6 @@
+import { isRegExp } from 'node:util/types';
 import picomatch from 'picomatch';
-import { CryptoTensorsError, argumentError, quote } from '../errors.js';
+import { CryptoTensorsError, argumentError, quote, quoteInput } from '../errors.js';
 import type { Dtype } from '../format/dtype.js';
 
 /** What a predicate is told about a tensor. */
@@ -45,7 +46,7 @@ export function selectTensors(selection: TensorSelection | undefined, tensors: r
 function matcher(pattern: unknown, tensors: readonly TensorSummary[]): (tensor: TensorSummary) => boolean {
   if (typeof pattern === 'function')
     return (tensor) => (pattern as (tensor: TensorSummary) => unknown)(tensor) === true;
-  if (pattern instanceof RegExp) {
+  if (isRegExp(pattern)) {
     // A `g` or `y` expression remembers where it stopped; a copy without them does not.
     const expression = new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, ''));
     return ({ name }) => expression.test(name);
@@ -62,8 +63,8 @@ function matcher(pattern: unknown, tensors: readonly TensorSummary[]): (tensor: 
 function nothingMatched(pattern: unknown, tensors: readonly TensorSummary[]): CryptoTensorsError {
   const what =
     typeof pattern === 'string'
-      ? quote(pattern)
-      : pattern instanceof RegExp
+      ? quoteInput(pattern)
+      : isRegExp(pattern)
         ? String(pattern).slice(0, 80)
         : Array.isArray(pattern)
           ? 'an empty list'

@@ -127,7 +127,7 @@ function expectHeader(file: SafeFile, { expected }: ValidFile): void {
       name,
     ).toEqual({
       dtype,
-      exactShape: shape.map(BigInt),
+      exactShape: shape.map(String),
       dataOffsets: offsets,
       check: encrypted ? 'tag' : covered.has(name) ? 'digest' : 'none',
     });

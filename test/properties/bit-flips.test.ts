@@ -39,7 +39,7 @@ function authenticated(bytes: Uint8Array, covered: boolean): string {
     file.offsetKeys().map((name) => {
       const { dtype, exactShape, dataOffsets, check } = file.info(name);
       const data = check === 'none' && !covered ? null : Buffer.from(read.get(name)!.bytes).toString('base64');
-      return [name, dtype, exactShape.map(String), dataOffsets, check, data];
+      return [name, dtype, exactShape, dataOffsets, check, data];
     }),
   ]);
 }

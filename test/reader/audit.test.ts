@@ -170,7 +170,8 @@ describe('onEvent hears', () => {
     await attached.close();
     await model.close();
     await refusal('Closed', () => SafeFile.attach(token, { onEvent }));
-    expect(events).toMatchObject([{ type: 'denied', path, code: 'Closed' }]);
+    // Where the model was lay with it.
+    expect(events).toMatchObject([{ type: 'denied', path: null, code: 'Closed' }]);
     expect(() => SafeFile.attach(token, { onEvent: 1 as never })).toThrow('options.onEvent must be a function');
   });
 

@@ -28,7 +28,7 @@ const refsOf = (file: SafeFile): TensorRef[] =>
 
 /** Reads as in a runtime whose typed arrays span so many bytes. */
 function readIn(file: SafeFile, limit: number, onProgress?: (done: number, total: number) => void): Promise<Tensor[]> {
-  const context = { engine: getEngine(), threads: 0, signal: undefined, onProgress };
+  const context = { engine: getEngine(), threads: 0, signal: undefined, onProgress, audit: null };
   return runAsync(readTensors(refsOf(file), {}, context, limit));
 }
 
@@ -91,7 +91,7 @@ test('when a later part fails, the earlier ones are wiped', async () => {
   for (const name of ['read', 'wipe', 'wipeAllAsync'] as const) {
     Object.defineProperty(watched, name, { value: engine[name].bind(engine) });
   }
-  const context = { engine: watched, threads: 0, signal: undefined, onProgress: undefined };
+  const context = { engine: watched, threads: 0, signal: undefined, onProgress: undefined, audit: null };
   await refusal('BadTag', () => runAsync(readTensors(refsOf(file), {}, context, 3200)));
   expect(made.length).toBe(3);
   for (const memory of made) expect(memory.every((byte) => byte === 0)).toBe(true);

@@ -43,7 +43,7 @@ describe('SafeFile', () => {
       name: 'encoder.weight',
       dtype: 'F32',
       shape: [8, 16],
-      exactShape: [8n, 16n],
+      exactShape: ['8', '16'],
       dataOffsets: [104, 616],
       byteLength: 512,
       encrypted: true,

@@ -101,6 +101,37 @@ describe('share and attach', () => {
     expectWhole(await ask(model.share(), ['position', 'scale']));
   });
 
+  test('what decides is not in the token: no edit of it opens anything', async () => {
+    const local = 'package model\nallow = true\nallow_tensor if input.tensor.name == "mask"';
+    const guarded = saveSmallModel(folder, 'guarded.safetensors', { policy: { local } });
+    await using model = await safeOpen(guarded, { keys: KEYS });
+    const token = structuredClone(model.share()) as unknown as Record<string, unknown>;
+    // As if it were the state of everything that there is, by every name that anything of a model has.
+    const allowed = new Uint8Array(100).fill(1);
+    const facts = { decisions: allowed, checks: Array(100).fill('none'), policy: null, encryption: null, guard: null };
+    const edited = { ...token, ...facts, files: [{ ...facts, token: token.name, path: guarded }], shards: null };
+    for (const one of [edited, Object.assign(token, facts)]) {
+      using attached = SafeFile.attach(one as never);
+      expect(attached.encrypted).toBe(true);
+      expect(await attached.allowedKeys()).toEqual(['mask']);
+      await refusal('PolicyDenied', () => attached.getTensor('encoder.weight'));
+      expect(attached.info('encoder.weight').check).toBe('tag');
+    }
+    // A token names a model as a whole: the files of a sharded one lie under names of their own.
+    await refusal('Closed', () => SafeFile.attach({ ...token, name: '0'.repeat(32) } as never));
+  });
+
+  test('shared memory of another length is not taken for the file', async () => {
+    const bytes = readFileSync(path);
+    const shared = new Uint8Array(new SharedArrayBuffer(bytes.byteLength));
+    shared.set(bytes);
+    await using model = await safeOpen(shared, { keys: KEYS });
+    const token = model.share();
+    for (const memories of [[], [null], [shared.subarray(1)], [new Uint8Array(bytes)]]) {
+      expect(() => SafeFile.attach({ ...token, memories })).toThrow(/token\.memories must be/);
+    }
+  });
+
   test('refuses what is no token', () => {
     expect(() => SafeFile.attach({} as never)).toThrow(TypeError);
     expect(() => SafeFile.attach('token' as never)).toThrow(/token must be what SafeFile\.share\(\) returned/);

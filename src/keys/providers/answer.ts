@@ -1,3 +1,4 @@
+import { isUint8Array } from 'node:util/types';
 import { argumentError, quote } from '../../errors.js';
 import { AEAD_KEY_BYTES } from '../../format/vocabulary.js';
 import type { Engine, Secret } from '../../engine/types.js';
@@ -58,7 +59,7 @@ class AnswerReader implements Answered {
 
   read(part: unknown): void {
     if (part === null || part === undefined) return;
-    if (part instanceof Uint8Array) {
+    if (isUint8Array(part)) {
       this.#addText(part);
     } else if (part instanceof KeyRing) {
       this.#addRing(part);
@@ -201,7 +202,7 @@ class AnswerReader implements Answered {
   }
 
   #checkBytes(bytes: unknown, member: string): asserts bytes is Uint8Array {
-    if (!(bytes instanceof Uint8Array)) throw argumentError(`${member} in ${this.#name}`, 'a Uint8Array', bytes);
+    if (!isUint8Array(bytes)) throw argumentError(`${member} in ${this.#name}`, 'a Uint8Array', bytes);
   }
 
   #invalid(kid: string | null, problem: string): Error {
@@ -225,9 +226,9 @@ export function discardAnswer(answer: unknown, provider: KeyProvider, engine: En
 function wipeBytes(answer: unknown, engine: Engine): void {
   const parts: unknown[] = Array.isArray(answer) ? answer : [answer];
   for (const part of parts) {
-    if (part instanceof Uint8Array) engine.wipe(part);
+    if (isUint8Array(part)) engine.wipe(part);
     else if (typeof part === 'object' && part !== null && !(part instanceof KeyRing)) {
-      for (const member of Object.values(part)) if (member instanceof Uint8Array) engine.wipe(member);
+      for (const member of Object.values(part)) if (isUint8Array(member)) engine.wipe(member);
     }
   }
 }

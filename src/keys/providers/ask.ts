@@ -1,5 +1,6 @@
 import { AbortError, CryptoTensorsError, quote } from '../../errors.js';
 import type { Engine } from '../../engine/types.js';
+import { isErrorOfKind } from '../../options.js';
 import { step } from '../../twin.js';
 import type { Twin } from '../../twin.js';
 import { keyUnavailable } from '../unavailable.js';
@@ -78,5 +79,5 @@ function describeFailure(error: unknown): string {
 
 /** The error itself, as the cause; but a SyntaxError of JSON.parse quotes the text it was given. */
 function safeCause(error: unknown): unknown {
-  return error instanceof SyntaxError ? new Error('a SyntaxError, not shown because it may quote a key') : error;
+  return isErrorOfKind(error, 'SyntaxError') ? new Error('a SyntaxError, not shown because it may quote a key') : error;
 }

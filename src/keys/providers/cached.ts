@@ -1,5 +1,6 @@
+import { DISPOSE } from '../../disposal.js';
 import { CryptoTensorsError, quote } from '../../errors.js';
-import { checkInteger, checkOptionNames } from '../../options.js';
+import { checkInteger, ownOptions } from '../../options.js';
 import type { Engine } from '../../engine/types.js';
 import { selectedKeys } from '../copy.js';
 import type { KeyRing } from '../keyring.js';
@@ -30,7 +31,7 @@ export interface CachedKeyProvider extends KeyProvider {
   clear(): void;
   /** Wipes what is kept, for good. Files that are open already are not affected. */
   dispose(): void;
-  [Symbol.dispose](): void;
+  [DISPOSE](): void;
   /** Its name only. */
   toString(): string;
 }
@@ -54,8 +55,8 @@ export function cachedKeyProvider(
   engine: Engine,
 ): CachedKeyProvider {
   checkProvider(provider);
-  checkOptionNames(options, ['ttlMs', 'maxEntries', 'name'], 'cachedKeyProvider');
-  const { ttlMs = DEFAULT_TTL_MS, maxEntries = DEFAULT_MAX_ENTRIES, name } = options;
+  const own = ownOptions<CacheOptions>(options, ['ttlMs', 'maxEntries', 'name'], 'cachedKeyProvider');
+  const { ttlMs = DEFAULT_TTL_MS, maxEntries = DEFAULT_MAX_ENTRIES, name } = own;
   checkInteger(ttlMs, 'options.ttlMs', 1, MAX_TTL_MS);
   checkInteger(maxEntries, 'options.maxEntries', 1, MAX_MAX_ENTRIES);
   checkProviderName(name);
@@ -120,7 +121,7 @@ export class CachingProvider implements CachedKeyProvider {
     this.#cache.clear();
   }
 
-  [Symbol.dispose](): void {
+  [DISPOSE](): void {
     this.dispose();
   }
 

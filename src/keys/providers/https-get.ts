@@ -1,3 +1,4 @@
+import { isUint8Array } from 'node:util/types';
 import { Agent, request } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import { CryptoTensorsError, quote } from '../../errors.js';
@@ -95,7 +96,7 @@ function checkHead({ statusCode = 0, headers }: IncomingMessage, url: URL, maxBy
 
 /** A copy, as node:tls wants it. */
 function authorities(ca: NonNullable<HttpsGet['ca']>): (string | Buffer)[] {
-  const list = typeof ca === 'string' || ca instanceof Uint8Array ? [ca] : ca;
+  const list = typeof ca === 'string' || isUint8Array(ca) ? [ca] : ca;
   return list.map((one) => (typeof one === 'string' ? one : Buffer.from(one)));
 }
 

@@ -1,5 +1,6 @@
-import { CryptoTensorsError, argumentError } from '../../errors.js';
-import { checkInteger, checkOptionNames } from '../../options.js';
+import { isUint8Array } from 'node:util/types';
+import { CryptoTensorsError, argumentError, quoteInput } from '../../errors.js';
+import { checkInteger, isPlainObject, isUrl, ownOptions } from '../../options.js';
 import type { Engine } from '../../engine/types.js';
 import { checkProviderName } from './arguments.js';
 import { AnswerCache } from './answer-cache.js';
@@ -41,20 +42,24 @@ export function httpsKeyProvider(
   engine: Engine,
 ): CachedKeyProvider {
   const url = checkAddress(address);
-  checkOptionNames(options, ['ca', 'headers', 'timeoutMs', 'maxBytes', 'ttlMs', 'name'], 'httpsKeyProvider');
+  const own = ownOptions<HttpsKeyOptions>(
+    options,
+    ['ca', 'headers', 'timeoutMs', 'maxBytes', 'ttlMs', 'name'],
+    'httpsKeyProvider',
+  );
   const {
     ca,
     timeoutMs = DEFAULT_PROVIDER_TIMEOUT_MS,
     maxBytes = DEFAULT_MAX_BYTES,
     ttlMs = DEFAULT_TTL_MS,
     name = 'https',
-  } = options;
+  } = own;
   checkInteger(timeoutMs, 'options.timeoutMs', 1, MAX_TIMEOUT_MS);
   checkInteger(maxBytes, 'options.maxBytes', 1, MAX_MAX_BYTES);
   checkInteger(ttlMs, 'options.ttlMs', 1, MAX_TTL_MS);
   checkProviderName(name);
   checkAuthorities(ca);
-  const headers = checkHeaders(options.headers);
+  const headers = checkHeaders(own.headers);
   return new CachingProvider(
     {
       name,
@@ -72,10 +77,10 @@ export function httpsKeyProvider(
 }
 
 function checkAddress(address: unknown): URL {
-  if (typeof address !== 'string' && !(address instanceof URL)) throw argumentError('url', 'an https: URL', address);
+  if (typeof address !== 'string' && !isUrl(address)) throw argumentError('url', 'an https: URL', address);
   let url: URL;
   try {
-    url = new URL(address);
+    url = new URL(typeof address === 'string' ? address : address.href);
   } catch {
     throw new CryptoTensorsError('InvalidOption', 'url must be an absolute https: URL');
   }
@@ -91,7 +96,7 @@ function checkAddress(address: unknown): URL {
 function checkAuthorities(ca: unknown): void {
   const list: readonly unknown[] = Array.isArray(ca) ? ca : [ca ?? ''];
   for (const one of list) {
-    if (typeof one !== 'string' && !(one instanceof Uint8Array)) {
+    if (typeof one !== 'string' && !isUint8Array(one)) {
       throw argumentError('options.ca', 'PEM text, its bytes, or a list of these', one);
     }
   }
@@ -100,9 +105,9 @@ function checkAuthorities(ca: unknown): void {
 /** A copy of the headers. */
 function checkHeaders(headers: unknown): Record<string, string> {
   if (headers === undefined) return {};
-  if (typeof headers !== 'object' || headers === null) throw argumentError('options.headers', 'an object', headers);
+  if (!isPlainObject(headers)) throw argumentError('options.headers', 'a plain object', headers);
   const copy = Object.entries(headers).map(([name, value]: [string, unknown]): [string, string] => {
-    if (typeof value !== 'string') throw argumentError(`options.headers[${JSON.stringify(name)}]`, 'a string', value);
+    if (typeof value !== 'string') throw argumentError(`options.headers[${quoteInput(name)}]`, 'a string', value);
     return [name.toLowerCase(), value];
   });
   return Object.fromEntries(copy);

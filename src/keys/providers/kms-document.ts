@@ -1,3 +1,4 @@
+import { isMap } from 'node:util/types';
 import { CryptoTensorsError } from '../../errors.js';
 import { parseJsonDocument } from '../../format/json.js';
 import type { JsonObject } from '../../format/json.js';
@@ -30,7 +31,7 @@ const MAX_CIPHERTEXT_BYTES = 6144;
  */
 export function readKmsDocument(text: Uint8Array, origin: KeyOrigin): KmsEntry[] {
   const document = parseJsonDocument(text, { code: 'InvalidKey', name: origin.where });
-  const keys = document instanceof Map ? (document.get('keys') ?? [document]) : undefined;
+  const keys = isMap(document) ? (document.get('keys') ?? [document]) : undefined;
   if (!Array.isArray(keys)) {
     throw new CryptoTensorsError(
       'InvalidKey',
@@ -40,7 +41,7 @@ export function readKmsDocument(text: Uint8Array, origin: KeyOrigin): KmsEntry[]
   }
   const names = new Set<string>();
   return keys.map((jwk, index) => {
-    if (!(jwk instanceof Map)) {
+    if (!isMap(jwk)) {
       throw invalidKey({ label: `key ${index}`, kid: null, origin }, 'a key must be a JSON object');
     }
     const entry = readEntry(jwk, index, origin);

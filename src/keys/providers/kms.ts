@@ -1,3 +1,4 @@
+import { isNativeError, isUint8Array } from 'node:util/types';
 import { CryptoTensorsError, argumentError, quote } from '../../errors.js';
 import { AEAD_KEY_BYTES } from '../../format/vocabulary.js';
 import type { Engine } from '../../engine/types.js';
@@ -6,7 +7,7 @@ import { runAsync } from '../../twin.js';
 import type { KeyOrigin } from '../jwk-document.js';
 import { keyUnavailable } from '../unavailable.js';
 import { readKeyFile } from '../key-file.js';
-import { resolvePath } from '../../options.js';
+import { isUrl, ownMembers, resolvePath } from '../../options.js';
 import { CIPHERTEXT_MEMBER, readKmsDocument } from './kms-document.js';
 import type { KmsEntry } from './kms-document.js';
 import { PROVIDER_PRIORITY } from './types.js';
@@ -105,7 +106,7 @@ function encryptionContext(
 }
 
 function documentReader(keys: KmsKeysInput, engine: Engine): () => Promise<KmsEntry[]> {
-  if (typeof keys === 'string' || keys instanceof URL) {
+  if (typeof keys === 'string' || isUrl(keys)) {
     const path = resolvePath(keys, 'options.keys');
     const origin: KeyOrigin = { where: quote(path), path };
     // Read anew each time, so that the file can be replaced while the process runs.
@@ -114,9 +115,19 @@ function documentReader(keys: KmsKeysInput, engine: Engine): () => Promise<KmsEn
   if (typeof keys !== 'object' || (keys as unknown) === null) {
     throw argumentError('options.keys', 'a path, its JSON as bytes, or a key set object', keys);
   }
-  const text = keys instanceof Uint8Array ? keys : new TextEncoder().encode(JSON.stringify(keys));
+  const text = isUint8Array(keys) ? keys : kmsTextOf(keys);
   const entries = readKmsDocument(text, { where: 'options.keys' });
   return () => Promise.resolve(entries);
+}
+
+/** JSON text of a key set that came as an object, of its own members alone. */
+function kmsTextOf(keys: object): Uint8Array {
+  const members = ['kty', 'kid', 'alg', 'state', 'k', CIPHERTEXT_MEMBER] as const;
+  const pick = (jwk: unknown): unknown =>
+    typeof jwk === 'object' && jwk !== null ? ownMembers(jwk, members as never) : jwk;
+  const set: { keys?: unknown } = ownMembers<{ keys: unknown }>(keys, ['keys']);
+  const document = Array.isArray(set.keys) ? { keys: set.keys.map(pick) } : 'keys' in set ? set : pick(keys);
+  return new TextEncoder().encode(JSON.stringify(document));
 }
 
 function fits({ kid, algorithm }: KmsEntry, selector: KeySelector): boolean {
@@ -137,7 +148,7 @@ async function decryptEntry(entry: KmsEntry, parts: KmsProviderParts, signal: Ab
     );
   } catch (cause) {
     if (signal.aborted) throw cause;
-    const reason = cause instanceof Error ? cause.name : 'it failed';
+    const reason = isNativeError(cause) ? cause.name : 'it failed';
     throw refused(kid, `AWS KMS does not decrypt the master key ${quote(kid)}: ${reason}`, cause);
   }
   const key = answer.plaintext;

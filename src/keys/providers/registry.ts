@@ -1,5 +1,5 @@
 import { CryptoTensorsError, argumentError, quote } from '../../errors.js';
-import { checkInteger, checkOptionNames } from '../../options.js';
+import { checkInteger, ownOptions } from '../../options.js';
 import { envKeyProvider } from './env.js';
 import { PROVIDER_PRIORITY, isKeyProvider } from './types.js';
 import type { KeyProvider } from './types.js';
@@ -32,8 +32,8 @@ registerKeyProvider(envKeyProvider);
  */
 export function registerKeyProvider(provider: KeyProvider, options: { priority?: number } = {}): void {
   checkProvider(provider);
-  checkOptionNames(options, ['priority'], 'registerKeyProvider');
-  const priority = options.priority ?? provider.priority ?? PROVIDER_PRIORITY.native;
+  const own = ownOptions<{ priority?: number }>(options, ['priority'], 'registerKeyProvider');
+  const priority = own.priority ?? provider.priority ?? PROVIDER_PRIORITY.native;
   checkInteger(priority, 'options.priority', -MAX_PRIORITY, MAX_PRIORITY);
   if (entries.has(provider.name)) {
     throw new CryptoTensorsError(

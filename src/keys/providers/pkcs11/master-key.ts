@@ -1,3 +1,4 @@
+import { isUint8Array } from 'node:util/types';
 import { randomBytes } from 'node:crypto';
 import { keyUnavailable } from '../../unavailable.js';
 import { quote } from '../../../errors.js';
@@ -58,7 +59,7 @@ function masterKey(
         }
         return results;
       } catch (error) {
-        for (const result of results) if (result instanceof Uint8Array) result.fill(0);
+        for (const result of results) if (isUint8Array(result)) result.fill(0);
         throw error;
       }
     });

@@ -1,3 +1,4 @@
+import { isNativeError } from 'node:util/types';
 import { createRequire } from 'node:module';
 import type * as pkcs11js from 'pkcs11js';
 import { keyUnavailable } from '../../unavailable.js';
@@ -98,7 +99,7 @@ function requirePackage(): typeof pkcs11js {
 
 /** `CKR_PIN_INCORRECT`, …: what a token answered; null for any other error. */
 export function errorName(error: unknown): string | null {
-  const { code } = (error instanceof Error ? error : {}) as { code?: unknown };
+  const { code } = (isNativeError(error) ? error : {}) as { code?: unknown };
   return typeof code === 'number' && code !== 0 ? (answerNames().get(code) ?? null) : null;
 }
 

@@ -1,3 +1,4 @@
+import { isNativeError } from 'node:util/types';
 import { CryptoTensorsError, quote } from '../../../errors.js';
 import { keyUnavailable } from '../../unavailable.js';
 import { CK, errorName, loadLibrary, readUlong, tokenError } from './module.js';
@@ -134,7 +135,7 @@ export class Token {
 }
 
 function isSessionLost(error: unknown): boolean {
-  for (let at: unknown = error; at instanceof Error; at = at.cause) {
+  for (let at: unknown = error; isNativeError(at); at = at.cause) {
     if (SESSION_LOST.includes(errorName(at) ?? '')) return true;
   }
   return false;
