@@ -36,7 +36,15 @@ export interface NewFile {
  * @throws {CryptoTensorsError} `FileError`, with the path
  */
 export function* writeAtomically<Result>(file: NewFile, fill: (sink: Sink) => Twin<Result>): Twin<Result> {
-  using target = openTarget(file.path, { last: file.exclusive === true ? 'refuse' : 'follow' });
+  const target = openTarget(file.path, { last: file.exclusive === true ? 'refuse' : 'follow' });
+  try {
+    return yield* replace(target, file, fill);
+  } finally {
+    target.folder.close();
+  }
+}
+
+function* replace<Result>(target: Target, file: NewFile, fill: (sink: Sink) => Twin<Result>): Twin<Result> {
   const { engine, durable = true } = file;
   yield* removeAbandoned(target, engine);
   const temporary = create(target, file);

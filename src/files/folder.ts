@@ -1,3 +1,4 @@
+import { DISPOSE } from '../disposal.js';
 import {
   closeSync,
   constants,
@@ -159,7 +160,7 @@ export class Folder implements Disposable {
     if (this.#descriptor !== null) closeSync(this.#descriptor);
   }
 
-  [Symbol.dispose](): void {
+  [DISPOSE](): void {
     this.close();
   }
 }

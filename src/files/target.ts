@@ -1,3 +1,4 @@
+import { DISPOSE } from '../disposal.js';
 import { lstatSync, readlinkSync, statSync } from 'node:fs';
 import type { BigIntStats } from 'node:fs';
 import { dirname, isAbsolute, join, parse } from 'node:path';
@@ -43,7 +44,7 @@ export function openTarget(given: string, { last = 'follow' }: { last?: 'follow'
       if (found !== null && last === 'refuse') throw taken(given);
       refuseSpecial(given, found);
       const existing = found === null ? null : fileStatusOf(found);
-      return { given, folder, name, path, existing, [Symbol.dispose]: () => folder.close() };
+      return { given, folder, name, path, existing, [DISPOSE]: () => folder.close() };
     } catch (error) {
       folder.close();
       throw error;
