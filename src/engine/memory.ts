@@ -85,7 +85,7 @@ export function allocated<Memory>(byteLength: number, make: () => Memory): Memor
   try {
     return make();
   } catch (cause) {
-    if (!(cause instanceof Error) || cause.name !== 'RangeError') throw cause;
+    if (!types.isNativeError(cause) || cause.name !== 'RangeError') throw cause;
     throw new CryptoTensorsError(
       'OutOfMemory',
       `${byteLength} bytes of memory could not be had in one piece: ${cause.message}. Read fewer tensors at once, or one in slices`,
