@@ -10,9 +10,12 @@ import { openTarget } from './target.js';
  */
 export function removeOwn(path: string, own: FileStatus | null): void {
   try {
-    using target = openTarget(path);
-    const { existing, folder, name } = target;
-    if (existing !== null && (own === null || isSameFile(existing, own))) folder.remove(name);
+    const { existing, folder, name } = openTarget(path);
+    try {
+      if (existing !== null && (own === null || isSameFile(existing, own))) folder.remove(name);
+    } finally {
+      folder.close();
+    }
   } catch {
     // It is not ours any more, or nobody may remove it.
   }
