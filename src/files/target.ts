@@ -60,8 +60,9 @@ export function openTarget(given: string, { last = 'follow' }: { last?: 'follow'
  * @throws {CryptoTensorsError} `FileError`
  */
 export function existingTarget(given: string): string {
-  using target = openTarget(given);
-  if (target.existing !== null) return target.path;
+  const { existing, path, folder } = openTarget(given);
+  folder.close();
+  if (existing !== null) return path;
   const missing = Object.assign(new Error('no such file or directory'), { code: 'ENOENT', syscall: 'open' });
   throw fileError(given, 'opened', missing);
 }
@@ -74,8 +75,12 @@ export function existingTarget(given: string): string {
 export function targetAsNamed(given: string): string {
   try {
     const { path, links } = resolve(given, 'refuse');
-    using folder = Folder.open(dirname(path));
-    refuseForeignLinks(given, links, folder);
+    const folder = Folder.open(dirname(path));
+    try {
+      refuseForeignLinks(given, links, folder);
+    } finally {
+      folder.close();
+    }
     return path;
   } catch (error) {
     throw fileError(given, 'written', error);

@@ -1,4 +1,4 @@
-import { Blob } from 'node:buffer';
+import type { Blob } from 'node:buffer';
 import { LENGTH_BYTES } from '../format/canonical.js';
 import { CryptoTensorsError } from '../errors.js';
 import type { ErrorCode } from '../errors.js';
@@ -9,6 +9,7 @@ import type { Header } from '../format/header.js';
 import { keepPrivate } from '../engine/memory.js';
 import type { Engine, Source } from '../engine/types.js';
 import { step } from '../twin.js';
+import { isBlob } from './input.js';
 import type { Twin } from '../twin.js';
 
 const OPEN_BRACE = 0x7b;
@@ -31,7 +32,7 @@ export function* openSource(input: string | Uint8Array, engine: Engine): Twin<So
  * @throws TypeError for a `Blob` in the form that blocks, which cannot read it
  */
 export function* readBlob(input: Uint8Array | Blob, name: string): Twin<Uint8Array> {
-  if (!(input instanceof Blob)) return input;
+  if (!isBlob(input)) return input;
   return yield* step(
     () => {
       throw new TypeError(

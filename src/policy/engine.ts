@@ -1,3 +1,4 @@
+import { isErrorOfKind } from '../options.js';
 /** Exports of policy.wasm (native/rust/policy/src/lib.rs, native/rust/meter/src/main.rs). */
 interface Exports {
   memory: WebAssembly.Memory;
@@ -138,6 +139,6 @@ export class PolicyEngine {
     if (stack.value < 0 || shadow_stack.value < 0) return 'stack';
     if (memory_denied.value !== 0) return 'memory';
     // `RangeError` in V8 and JavaScriptCore.
-    return error instanceof RangeError ? 'thread stack' : 'engine';
+    return isErrorOfKind(error, 'RangeError') ? 'thread stack' : 'engine';
   }
 }

@@ -8,7 +8,6 @@ import { INPUT_OPTIONS, open } from '../read/safe-open.js';
 import type { SafeOpenOptions } from '../read/safe-open.js';
 import type { OpenInput } from '../model/input.js';
 import { ownOpenOptions } from '../open/options.js';
-import type { OpenOptions } from '../open/options.js';
 import type { ReadOptions } from '../read/options.js';
 import { readPlans, wipePart } from '../read/read-tensors.js';
 import type { ReadContext } from '../read/read-tensors.js';

@@ -1,8 +1,7 @@
 import type { Dtype } from '../format/dtype.js';
 import { layOut } from '../format/layout.js';
 import { getEngine } from '../engine/load.js';
-import { allocated, bytesOf, isDetached, isMemory, keepPrivate, letOut } from '../engine/memory.js';
-import { detachedError } from '../engine/own.js';
+import { allocated, keepPrivate, letOut } from '../engine/memory.js';
 import type { Engine } from '../engine/types.js';
 import { writeAtomically } from '../files/atomic-write.js';
 import { publicError } from '../model/faults.js';
