@@ -1,4 +1,4 @@
-import type { Blob } from 'node:buffer';
+import { Blob } from 'node:buffer';
 import { LENGTH_BYTES } from '../format/canonical.js';
 import { CryptoTensorsError } from '../errors.js';
 import type { ErrorCode } from '../errors.js';
