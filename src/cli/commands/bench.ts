@@ -23,7 +23,7 @@ export function addBenchCommand(program: Command): void {
     .summary('show which ciphers this machine uses, and how fast a file loads')
     .description(
       'Shows the engine of this process and, per algorithm, which AEAD implementation was chosen and how fast each one ' +
-        'was in the short measurement that decided (CRYPTOTENSORS_ENGINE=openssl|ring|node decides by hand). With a ' +
+        'was in the short measurement that decided (CRYPTOTENSORS_ENGINE=openssl|ring|portable decides by hand). With a ' +
         'file: loads all of it a few times into memory and shows the median.',
     )
     .argument('[file]', 'file to load, or the *.safetensors.index.json of a sharded model');
