@@ -5,6 +5,7 @@
 #include <random>
 #include <utility>
 
+#include "../core/open_box_job.h"
 #include "../core/open_job.h"
 #include "../core/seal_job.h"
 #include "check.h"
@@ -78,8 +79,16 @@ std::vector<Copy> everything(const Table& table) {
   return copies;
 }
 
-bool all_zero(ByteSpan bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](uint8_t byte) { return byte == 0; });
+// What destinations hold before a job.
+constexpr uint8_t untouched = 0xAA;
+
+// What a job wrote has been wiped, and it wrote nowhere else.
+bool wiped_or_untouched(ByteSpan bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](uint8_t byte) { return byte == 0 || byte == untouched; });
+}
+
+bool all_untouched(ByteSpan bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](uint8_t byte) { return byte == untouched; });
 }
 
 }  // namespace
@@ -89,7 +98,7 @@ TEST(what_was_sealed_opens) {
     for (const uint64_t chunk : {0, 100, 4096, 1 << 20}) {
       const Sealed sealed = seal({0, 5, 4096, 10000, 0, 3000000, 1}, algorithm, chunk == 0 ? 1 : 2, chunk);
       CHECK(sealed.stored != sealed.plaintext);
-      std::vector<uint8_t> out(sealed.stored.size(), 0xAA);
+      std::vector<uint8_t> out(sealed.stored.size(), untouched);
       const auto job = std::make_shared<OpenJob>(sealed.table, memory_source(sealed.stored), MutableByteSpan(out),
                                                  everything(*sealed.table), 0);
       Pool::instance().run(job);
@@ -104,15 +113,143 @@ TEST(what_was_changed_does_not_open) {
   Sealed sealed = seal({100000, 3000000}, Algorithm::aes256gcm, 2, 50000);
   for (const size_t at : {size_t{0}, size_t{99999}, size_t{100000}, size_t{3099999}}) {
     sealed.stored[at] ^= 1;
-    std::vector<uint8_t> out(sealed.stored.size(), 0xAA);
+    std::vector<uint8_t> out(sealed.stored.size(), untouched);
     const auto job = std::make_shared<OpenJob>(sealed.table, memory_source(sealed.stored), MutableByteSpan(out),
                                                everything(*sealed.table), 0);
     Pool::instance().run(job);
     CHECK(job->fault().code == Code::bad_tag);
     CHECK(job->fault().tensor == (at < 100000 ? 0 : 1));
     CHECK(job->fault().chunk == static_cast<int64_t>((at < 100000 ? at : at - 100000) / 50000));
-    CHECK(all_zero(out));
+    CHECK(wiped_or_untouched(out));
+    // The item in which it lies had been taken up.
+    CHECK(out[at] == 0);
     sealed.stored[at] ^= 1;
+  }
+}
+
+namespace {
+
+// What a box wants, run by run, of the bytes of its tensor.
+std::vector<uint8_t> picked(ByteSpan tensor, const Box& box) {
+  const BoxRuns runs(box, tensor.size());
+  std::vector<uint8_t> bytes;
+  for (uint64_t run = 0; run < runs.count(); ++run) {
+    const ByteSpan wanted = tensor.subspan(static_cast<size_t>(runs.start_of(run)), static_cast<size_t>(box.length));
+    bytes.insert(bytes.end(), wanted.begin(), wanted.end());
+  }
+  return bytes;
+}
+
+// Of tensor 1: narrow columns, whole rows, every other matrix, runs across chunks, and the last byte.
+std::vector<Box> boxes_of(uint64_t length) {
+  return {{.tensor = 1, .start = 0, .length = length, .levels = {}},
+          {.tensor = 1, .start = length - 1, .length = 1, .levels = {}},
+          {.tensor = 1, .start = 3, .length = 4, .levels = {{length / 100 - 1, 100}}},
+          {.tensor = 1, .start = 0, .length = 99999, .levels = {{length / 100000, 100000}}},
+          {.tensor = 1, .start = 7, .length = 10, .levels = {{3, length / 4}, {20, 1000}, {5, 100}}}};
+}
+
+}  // namespace
+
+TEST(boxes_bring_what_was_asked_for) {
+  constexpr uint64_t length = 3000000;
+  for (const Algorithm algorithm : all_algorithms) {
+    for (const uint64_t chunk : {0, 999, 4096, 1 << 20, 1 << 23}) {
+      const Sealed sealed = seal({5, length, 77}, algorithm, chunk == 0 ? 1 : 2, chunk);
+      for (const Box& box : boxes_of(length)) {
+        const std::vector<uint8_t> wanted = picked(ByteSpan(sealed.plaintext).subspan(5, length), box);
+        std::vector<uint8_t> out(wanted.size() + 3, untouched);
+        const auto job =
+            std::make_shared<BoxJob>(sealed.table, memory_source(sealed.stored), MutableByteSpan(out), box, 0);
+        Pool::instance().run(job);
+        CHECK(!job->fault());
+        CHECK(job->total() == wanted.size() && job->done() == wanted.size());
+        CHECK(std::equal(wanted.begin(), wanted.end(), out.begin()));
+        CHECK(all_untouched(ByteSpan(out).last(3)));
+      }
+    }
+  }
+}
+
+TEST(boxes_do_not_open_what_was_changed) {
+  constexpr uint64_t length = 3000000, chunk = 50000;
+  Sealed sealed = seal({5, length, 77}, Algorithm::aes256gcm, 2, chunk);
+  const auto fault_of = [&](const Box& box, std::vector<uint8_t>& out) {
+    out.assign(static_cast<size_t>(BoxRuns(box, length).bytes()) + 3, untouched);
+    const auto job = std::make_shared<BoxJob>(sealed.table, memory_source(sealed.stored), MutableByteSpan(out), box, 0);
+    Pool::instance().run(job);
+    return job->fault();
+  };
+  std::vector<uint8_t> out;
+  // A column in every row: each chunk counts, also where the changed byte itself is not asked for.
+  const Box column{.tensor = 1, .start = 3, .length = 4, .levels = {{length / 100 - 1, 100}}};
+  for (const uint64_t at : {uint64_t{0}, uint64_t{chunk}, length / 2 + 1, length - 1}) {
+    sealed.stored[static_cast<size_t>(5 + at)] ^= 1;
+    const Fault fault = fault_of(column, out);
+    CHECK(fault.code == Code::bad_tag);
+    CHECK(fault.tensor == 1);
+    CHECK(fault.chunk == static_cast<int64_t>(at / chunk));
+    CHECK(wiped_or_untouched(out));
+    CHECK(all_untouched(ByteSpan(out).last(3)));
+    // The chunk beside it is not affected.
+    const uint64_t other = at < chunk ? chunk : 0;
+    CHECK(!fault_of({.tensor = 1, .start = other, .length = 100, .levels = {}}, out));
+    sealed.stored[static_cast<size_t>(5 + at)] ^= 1;
+  }
+  CHECK(!fault_of(column, out));
+}
+
+TEST(boxes_are_checked) {
+  const Sealed sealed = seal({5, 1000, 0}, Algorithm::aes256gcm, 2, 100);
+  std::vector<uint8_t> out(1000);
+  const auto refused = [&](Box box) {
+    try {
+      BoxJob(sealed.table, memory_source(sealed.stored), MutableByteSpan(out), std::move(box), 0);
+      return false;
+    } catch (const std::invalid_argument&) {
+      return true;
+    }
+  };
+  CHECK(!refused({.tensor = 1, .start = 0, .length = 1000, .levels = {}}));
+  CHECK(refused({.tensor = 3, .start = 0, .length = 1, .levels = {}}));
+  CHECK(refused({.tensor = 2, .start = 0, .length = 1, .levels = {}}));
+  CHECK(refused({.tensor = 1, .start = 0, .length = 0, .levels = {}}));
+  CHECK(refused({.tensor = 1, .start = 1, .length = 1000, .levels = {}}));
+  CHECK(refused({.tensor = 1, .start = 0, .length = 10, .levels = {{2, 9}}}));
+  CHECK(refused({.tensor = 1, .start = 0, .length = 10, .levels = {{0, 10}}}));
+  CHECK(refused({.tensor = 1, .start = 0, .length = 10, .levels = {{UINT64_MAX, 10}}}));
+  CHECK(refused({.tensor = 1, .start = 0, .length = 10, .levels = {{2, UINT64_MAX}}}));
+  // More than the destination holds.
+  out.resize(999);
+  CHECK(refused({.tensor = 1, .start = 0, .length = 1000, .levels = {}}));
+}
+
+TEST(boxes_share_the_pool_and_are_cancelled) {
+  Pool::instance().set_size(4);
+  constexpr uint64_t length = 3000000;
+  const Sealed sealed = seal({5, length}, Algorithm::chacha20poly1305, 2, 4096);
+  const auto source = memory_source(sealed.stored);
+  const Box box{.tensor = 1, .start = 3, .length = 40, .levels = {{length / 100 - 1, 100}}};
+  const std::vector<uint8_t> wanted = picked(ByteSpan(sealed.plaintext).subspan(5, length), box);
+  constexpr size_t jobs = 40;
+  std::vector<std::vector<uint8_t>> out(jobs, std::vector<uint8_t>(wanted.size(), untouched));
+  std::vector<std::shared_ptr<BoxJob>> running;
+  std::latch ended(jobs);
+  for (size_t i = 0; i < jobs; ++i) {
+    auto job = std::make_shared<BoxJob>(sealed.table, source, MutableByteSpan(out[i]), box, static_cast<unsigned>(i % 4));
+    job->on_end([&ended] { ended.count_down(); });
+    Pool::instance().start(job);
+    if (i % 3 == 1) job->cancel();
+    running.push_back(std::move(job));
+  }
+  ended.wait();
+  for (size_t i = 0; i < jobs; ++i) {
+    if (running[i]->fault()) {
+      CHECK(running[i]->fault().code == Code::aborted);
+      CHECK(wiped_or_untouched(out[i]));
+    } else {
+      CHECK(out[i] == wanted);
+    }
   }
 }
 
@@ -121,7 +258,7 @@ TEST(many_jobs_share_the_pool) {
   const Sealed sealed = seal({0, 5, 4096, 10000, 3000000}, Algorithm::chacha20poly1305, 2, 4096);
   const auto source = memory_source(sealed.stored);
   constexpr size_t jobs = 60;
-  std::vector<std::vector<uint8_t>> out(jobs, std::vector<uint8_t>(sealed.stored.size(), 0xAA));
+  std::vector<std::vector<uint8_t>> out(jobs, std::vector<uint8_t>(sealed.stored.size(), untouched));
   std::vector<std::shared_ptr<OpenJob>> running;
   std::latch ended(jobs);
   for (size_t i = 0; i < jobs; ++i) {
@@ -136,7 +273,7 @@ TEST(many_jobs_share_the_pool) {
   for (size_t i = 0; i < jobs; ++i) {
     if (running[i]->fault()) {
       CHECK(running[i]->fault().code == Code::aborted);
-      CHECK(all_zero(out[i]));
+      CHECK(wiped_or_untouched(out[i]));
     } else {
       CHECK(out[i] == sealed.plaintext);
     }
@@ -157,7 +294,7 @@ TEST(files_are_read_written_and_watched) {
   }
   const auto source = std::get<std::shared_ptr<Source>>(open_file(path));
   CHECK(source->size() == sealed.stored.size());
-  std::vector<uint8_t> out(sealed.stored.size(), 0xAA);
+  std::vector<uint8_t> out(sealed.stored.size(), untouched);
   const auto open = [&] {
     const auto job = std::make_shared<OpenJob>(sealed.table, source, MutableByteSpan(out), everything(*sealed.table), 0);
     Pool::instance().run(job);
@@ -167,7 +304,7 @@ TEST(files_are_read_written_and_watched) {
   CHECK(out == sealed.plaintext);
   std::filesystem::resize_file(path, sealed.stored.size() - 1);
   CHECK(open() == Code::file_changed);
-  CHECK(all_zero(out));
+  CHECK(wiped_or_untouched(out));
   CHECK(source->check_unchanged().code == Code::file_changed);
   std::filesystem::remove(path);
   CHECK(std::get<Fault>(open_file(path)).code == Code::file_error);

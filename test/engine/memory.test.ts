@@ -25,7 +25,9 @@ describe.each([false, true])('allocating, shared: %s', (shared) => {
   );
 
   it('refuses what no memory could hold', () => {
-    expect(() => engine.allocate(2 ** 53 - 1, shared)).toThrow(RangeError);
+    expect(() => engine.allocate(2 ** 53 - 1, shared)).toThrow(
+      expect.objectContaining({ code: 'OutOfMemory', expected: `${2 ** 53 - 1} bytes` }),
+    );
   });
 });
 

@@ -70,12 +70,13 @@ describe('a table of names', () => {
 
 describe('HalfSipHash-1-3', () => {
   it('is what the Linux kernel has test vectors of', () => {
-    const bytes = Uint8Array.from({ length: 8 }, (_, i) => i);
-    const hashes = Array.from({ length: 8 }, (_, length) =>
+    const bytes = Uint8Array.from({ length: 64 }, (_, i) => i);
+    const hashes = [...Array(8).keys(), 15, 16, 17, 62, 63].map((length) =>
       (halfSipHash({ k0: 0x03020100, k1: 0x07060504 }, bytes, 0, length) >>> 0).toString(16).padStart(8, '0'),
     );
     expect(hashes).toEqual([
       '5814c896', 'e7e864ca', 'bc4b0e30', '01539939', '7e059ea6', '88e3d89b', 'a0080b65', '9d38d9d6',
+      'd0257b04', '8b31d501', '2b1cd04b', '74c1ebf8', '87178304',
     ]); // prettier-ignore
   });
 

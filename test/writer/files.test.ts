@@ -55,8 +55,12 @@ describe('encryptFile and decryptFile', () => {
     writeFileSync(path, plainBytes);
     await encryptFile(path, path, { keys: KEYS });
     expect((await inspectFile(path)).encryption?.keys.enc.kid).toBe('enc-256');
-    await decryptFile(path, path, { keys: KEYS });
-    expect(readFileSync(path)).toEqual(plainBytes);
+    // The plaintext would replace the only copy of the protected file.
+    const encrypted = readFileSync(path);
+    await refusal('InvalidOption', () => decryptFile(path, path, { keys: KEYS }));
+    expect(readFileSync(path)).toEqual(encrypted);
+    await decryptFile(path, join(folder, 'place.plain.safetensors'), { keys: KEYS });
+    expect(readFileSync(join(folder, 'place.plain.safetensors'))).toEqual(plainBytes);
   });
 
   test('a refusal leaves the target as it was, and nothing else behind', async () => {
@@ -71,7 +75,8 @@ describe('encryptFile and decryptFile', () => {
     await expect(encryptFile(plain, target, { keys: KEYS, signal: AbortSignal.abort() })).rejects.toBeInstanceOf(
       AbortError,
     );
-    await expect(encryptFile(plain, target, {} as never)).rejects.toThrow(/options\.keys must be/);
+    await expect(encryptFile(plain, target, { keys: 5 } as never)).rejects.toThrow(/^keys must be a path/);
+    await refusal('KeyNotFound', () => encryptFile(plain, target, {}));
     await refusal('InvalidOption', () => encryptFile(plain, target, { keys: KEYS, version: 1, chunkSize: 5 }));
     await refusal('InvalidOption', () => encryptFile(plain, join(folder, 'x.index.json'), { keys: KEYS }));
     expect(readFileSync(target, 'utf8')).toBe('kept');
