@@ -2,6 +2,7 @@
  * What a policy costs: opening with one, reading under `allow_tensor`.
  *
  *   node bench/policy.mjs
+ *   node bench/policy.mjs --hostile [ROUNDS]     instead: the hostile policies of the tests, cold and warm
  *
  * All competitors take turns, in another order each round; differences are medians of differences within a round.
  */
@@ -10,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { generateKeys, safeOpen, safeOpenSync, saveFile } from 'cryptotensors';
+import { benchHostile } from './hostile.mjs';
 import { median } from './statistics.mjs';
 
 const ALLOW = 'package model\nimport rego.v1\ndefault allow := false\nallow if input.claims.customer == "acme"\n';
@@ -94,4 +96,8 @@ export async function benchPolicy(rounds) {
   }
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await benchPolicy(200);
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const [mode, rounds = '5'] = process.argv.slice(2);
+  if (mode === '--hostile') benchHostile(Number(rounds));
+  else await benchPolicy(200);
+}

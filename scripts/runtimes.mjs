@@ -35,6 +35,11 @@ export function runtime(name) {
   return program;
 }
 
+/** The program of a runtime, and the words that stand before the script. */
+export function commandOf(name) {
+  return [runtime(name), ...(ARGUMENTS[name] ?? [])];
+}
+
 /** Complete or not at all, so that what was interrupted is not taken for whole. */
 function fetchInto(folder, spec) {
   const part = `${folder}.part`;

@@ -9,6 +9,8 @@ interface Exports {
   analyse(): bigint;
   check_calls(): bigint;
   ask(index: number): bigint;
+  /** Why it panicked (native/rust/policy/src/panics.rs). */
+  panicked(): number;
   fuel: WebAssembly.Global<bigint>;
   stack: WebAssembly.Global<number>;
   memory_denied: WebAssembly.Global<number>;
@@ -22,6 +24,8 @@ export type Exhausted =
   | 'stack'
   /** The calling thread has less stack than policies may use. */
   | 'thread stack'
+  /** What a format of `sprintf` can ask for. */
+  | 'format'
   /** A fault of the engine itself. */
   | 'engine';
 
@@ -45,6 +49,9 @@ export class EngineStopped extends Error {
 const STACK_BYTES = 256 * 1024;
 /** As good as endless. */
 const READING_FUEL = 2n ** 62n;
+
+/** By number: causes of panics that are the policy's own doing. */
+const PANICS: readonly (Exhausted | undefined)[] = [undefined, 'memory', 'format'];
 
 /**
  * One instance of the policy engine, for one policy: nothing is left over for the next. It runs in the calling thread, and does
@@ -138,7 +145,8 @@ export class PolicyEngine {
     if (fuel.value < 0n) return 'fuel';
     if (stack.value < 0 || shadow_stack.value < 0) return 'stack';
     if (memory_denied.value !== 0) return 'memory';
-    // `RangeError` in V8 and JavaScriptCore.
-    return isErrorOfKind(error, 'RangeError') ? 'thread stack' : 'engine';
+    // In V8 and JavaScriptCore.
+    if (isErrorOfKind(error, 'RangeError')) return 'thread stack';
+    return PANICS[this.#exports.panicked()] ?? 'engine';
   }
 }

@@ -2,6 +2,7 @@ import { AbortError, CryptoTensorsError } from '../errors.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { EngineStopped, PolicyEngine } from './engine.js';
+import { warn } from './host.js';
 import { buildPolicyInput } from './input.js';
 import type { PolicyInput, PolicyTensor } from './input.js';
 import { loadModule } from './module.js';
@@ -187,7 +188,7 @@ function* warnOfCost(policy: string, name: string, input: PolicyInput): Twin<voi
   const reading = yield* judgePolicy(policy, { rule: 'allow_tensor', input: { ...input, action: 'read', tensor } });
   const fuel = Math.max(opening.fuel ?? 0, reading.fuel ?? 0);
   if (fuel <= WARNING_FUEL) return;
-  process.emitWarning(
+  warn(
     `${name} takes ${fuel} units of fuel to answer where it is told next to nothing: more than a tenth of the ` +
       `${DEFAULT_FUEL} that a question gets. With more facts it can take more, and the file stays closed where that is too much`,
     {

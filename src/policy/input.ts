@@ -2,6 +2,7 @@ import { CryptoTensorsError, argumentError } from '../errors.js';
 import { readDate } from '../options.js';
 import { copyClaims } from './claims.js';
 import type { JsonValue } from './claims.js';
+import { describeHost, describeRuntime, environmentVariable } from './host.js';
 
 export type { JsonValue } from './claims.js';
 
@@ -106,7 +107,7 @@ export function buildPolicyInput(facts: PolicyFacts): PolicyInput {
   return {
     action,
     time: describeTime(readClock(now)),
-    host: { platform: process.platform, arch: process.arch, hostname: hostName() },
+    host: describeHost(),
     runtime: describeRuntime(),
     env: pickEnvironment(env),
     claims: copyClaims(claims, 'options.claims'),
@@ -150,18 +151,6 @@ function describeTime(nanoseconds: bigint): PolicyInput['time'] {
   return { now_ns: nanoseconds, rfc3339: text.replace('Z', `${fraction}Z`) };
 }
 
-function hostName(): string {
-  // As a built-in module by name, so that bundles without Node's modules have nothing to resolve.
-  return process.getBuiltinModule('node:os').hostname();
-}
-
-function describeRuntime(): PolicyInput['runtime'] {
-  const versions: Partial<Record<string, string>> = process.versions;
-  // Bun and Deno also claim to be Node.
-  const name = ['bun', 'deno'].find((runtime) => versions[runtime] !== undefined) ?? 'node';
-  return { name, version: versions[name] ?? '' };
-}
-
 function pickEnvironment(names: unknown): Record<string, string> {
   // Without a prototype, `__proto__` is a name like any other.
   const picked = Object.create(null) as Record<string, string>;
@@ -169,7 +158,7 @@ function pickEnvironment(names: unknown): Record<string, string> {
   if (!Array.isArray(names)) throw argumentError('options.policy.env', 'an array of names', names);
   for (const name of names as unknown[]) {
     if (typeof name !== 'string') throw argumentError('each name in options.policy.env', 'a string', name);
-    const value = Object.hasOwn(process.env, name) ? process.env[name] : undefined;
+    const value = environmentVariable(name);
     if (value !== undefined) picked[name] = value;
   }
   return picked;

@@ -1,12 +1,13 @@
 import { decodeBase64 } from '../format/base64.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
-import { COMPRESSED_ENGINE } from './engine-bytes.js';
+import { COMPRESSED_ENGINE, ENGINE_FILE } from './engine-bytes.js';
+import { builtinModule } from './host.js';
 
 let compiled: WebAssembly.Module | undefined;
 
 /** What Node, Bun and Deno have, and browsers have not. */
-const { process, Buffer }: { process?: NodeJS.Process; Buffer?: BufferConstructor } = globalThis;
+const { Buffer }: { Buffer?: BufferConstructor } = globalThis;
 
 /**
  * The policy engine, which is compiled when it is first needed and kept.
@@ -16,9 +17,26 @@ const { process, Buffer }: { process?: NodeJS.Process; Buffer?: BufferConstructo
 export function* loadModule(): Twin<WebAssembly.Module> {
   if (compiled === undefined) {
     if (!('WebAssembly' in globalThis)) throw new Error('this JavaScript runtime has no WebAssembly');
-    compiled = new WebAssembly.Module(yield* decompress(decode(COMPRESSED_ENGINE)));
+    compiled = compileBeside() ?? new WebAssembly.Module(yield* decompress(decode(COMPRESSED_ENGINE)));
   }
   return compiled;
+}
+
+/**
+ * The same bytes from a file beside this one, if there is one, so that they need not be decompressed. Its name has their SHA-256,
+ * so that a bundle takes no file of somebody else's or of another version; whoever can put one there can replace the code too.
+ */
+function compileBeside(): WebAssembly.Module | undefined {
+  const fs = builtinModule('node:fs');
+  if (fs === undefined) return undefined;
+  try {
+    // In two steps, so that no bundler takes it for a file to bring along.
+    const folder = new URL('.', import.meta.url);
+    return new WebAssembly.Module(fs.readFileSync(new URL(ENGINE_FILE, folder)));
+  } catch {
+    // It is not there or not whole, may not be read, or this code is in no file.
+    return undefined;
+  }
 }
 
 function decode(text: string): Uint8Array {
@@ -28,8 +46,7 @@ function decode(text: string): Uint8Array {
 
 /** Raw deflate: by zlib where there is one, at once; elsewhere (browsers) by the platform's stream. */
 function decompress(bytes: Uint8Array): Twin<Uint8Array> {
-  // As a built-in module by name, so that bundles for browsers have nothing to resolve.
-  const zlib = process?.getBuiltinModule('node:zlib');
+  const zlib = builtinModule('node:zlib');
   const inflate = (): Uint8Array => {
     if (zlib === undefined) throw new Error('this JavaScript runtime can load the policy engine by awaiting only');
     return zlib.inflateRawSync(bytes, { chunkSize: 2 * 1024 * 1024 });

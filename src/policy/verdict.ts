@@ -88,8 +88,10 @@ function describeEnd(exhausted: Exhausted, { fuel }: Asked): string {
         'the calling thread has less stack left than a policy may use; ask from a shallower depth of calls, or give the ' +
         'thread more (resourceLimits.stackSizeMb)'
       );
+    case 'format':
+      return 'the format of one of its sprintf has a width or precision that is too large, or not written in the digits 0 to 9';
     case 'engine':
-      return 'the policy engine stopped at it: a number in it is too large to work with, or the engine is at fault';
+      return 'the policy engine failed at it, which is a fault of the engine';
   }
 }
 

@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import { readFileSync, readdirSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
 
@@ -147,15 +146,4 @@ describe('a worker thread', () => {
     const { stdout } = await runScript(`${script} console.log(fuel);`);
     expect(stdout).toBe(`${String(messages[0])}\nend\n`);
   });
-});
-
-test('the built package has no file of the engine but its code', () => {
-  const files = readdirSync(new URL('policy/', dist)).filter((name) => !/\.(d\.ts|js)(\.map)?$/.test(name));
-  expect(files).toEqual(['policy.wasm.licenses.txt']);
-  const code = readdirSync(new URL('policy/', dist)).filter((name) => name.endsWith('.js'));
-  for (const name of code) {
-    expect(readFileSync(new URL(`policy/${name}`, dist), 'utf8'), name).not.toMatch(
-      /import\.meta|from 'node:|require\(/,
-    );
-  }
 });

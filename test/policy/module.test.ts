@@ -47,6 +47,7 @@ describe('policy.wasm', () => {
       'ask',
       'check_calls',
       'compile',
+      'panicked',
       'read',
     ]);
   });

@@ -4,10 +4,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{anyhow, Result};
+use regorus::unstable::{Expr, Literal, LiteralStmt, Module, Query, Ref, Rule, RuleAssign, RuleHead, Span, BUILTINS};
 use regorus::Engine;
-use regorus::unstable::{
-    Expr, Literal, LiteralStmt, Module, Query, Ref, Rule, RuleAssign, RuleHead, Span, BUILTINS,
-};
 
 use crate::time;
 

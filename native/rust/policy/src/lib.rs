@@ -11,6 +11,7 @@ use std::cell::RefCell;
 use crate::policy::{Refusal, Session};
 
 mod calls;
+mod panics;
 mod policy;
 mod report;
 mod time;
@@ -35,6 +36,7 @@ pub extern "C" fn alloc(length: usize) -> *mut u8 {
 /// `pointer` and `length` must be those of one earlier `alloc`, not yet given to `read`.
 #[no_mangle]
 pub unsafe extern "C" fn read(pointer: *mut u8, length: usize) -> u64 {
+    panics::watch();
     let request = unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(pointer, length)) };
     step(|session| {
         *session = Some(Session::read(&request)?);
@@ -65,6 +67,12 @@ pub extern "C" fn check_calls() -> u64 {
 #[no_mangle]
 pub extern "C" fn ask(index: usize) -> u64 {
     SESSION.with_borrow_mut(|session| pack(opened(session).and_then(|session| session.ask(index))))
+}
+
+/// After a trap: why the engine panicked, if it did (see [`panics`]).
+#[no_mangle]
+pub extern "C" fn panicked() -> u32 {
+    panics::last()
 }
 
 fn step(work: impl FnOnce(&mut Option<Session>) -> Result<(), Refusal>) -> u64 {
