@@ -353,3 +353,8 @@ export function flagOf(option: string, command: Command | undefined): string | u
 function longName(syntax: string): string {
   return /--[a-z-]+/.exec(syntax)![0];
 }
+
+/** `--new-keys` */
+export function spellingOf(name: FlagName): string {
+  return longName(FLAGS[name].syntax);
+}

@@ -3,8 +3,8 @@ import type { Command } from 'commander';
 import type { OpenOptions } from '../index.js';
 import { keyInputs } from './key-inputs.js';
 import { usageError } from './cli-error.js';
-import { addFlags } from './flag-table.js';
-import type { Flags } from './flag-table.js';
+import { addFlags, spellingOf } from './flag-table.js';
+import type { FlagName, Flags } from './flag-table.js';
 import { readPolicy, readText } from './files.js';
 
 /** Flags of every command. */
@@ -94,4 +94,14 @@ type Given<Options> = { [Name in keyof Options]?: Exclude<Options[Name], undefin
 /** The options that were given; the library tells an absent option from one that is there. */
 export function given<Options extends object>(options: Options): Given<Options> {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Given<Options>;
+}
+
+/**
+ * Refuses flags that another one makes meaningless: what is given and not heeded would be believed.
+ *
+ * @param why what they do not go with: `--recover`
+ */
+export function refuseFlags(flags: object, names: readonly FlagName[], why: string): void {
+  const found = names.filter((name) => (flags as Record<string, unknown>)[name] !== undefined).map(spellingOf);
+  if (found.length > 0) throw usageError(`${found.join(', ')} would not be heeded ${why}: leave out one or the other`);
 }

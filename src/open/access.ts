@@ -6,7 +6,7 @@ import { openKeyRing } from '../keys/load.js';
 import { lookUpMasterKeys, lookUpRecipientKey, lookUpVerifyingKeys } from '../keys/lookup.js';
 import { openTrust } from '../keys/trust.js';
 import type { KeyName, MasterKey, RecipientKey, SigningKey } from '../keys/types.js';
-import type { PolicyAction, PolicyLicense } from '../policy/input.js';
+import type { PolicyAction } from '../policy/input.js';
 import type { Twin } from '../twin.js';
 import { auditOf } from '../model/audit.js';
 import type { Audit } from '../model/audit.js';
@@ -33,8 +33,8 @@ export interface Access {
   audit: Audit | null;
   /** What the files must be. */
   pins: Pins;
-  /** The options that concern the policy, and the licence that the file is opened with. */
-  policy: Pick<OpenOptions, 'encKid' | 'policy' | 'claims'> & { terms?: PolicyLicense | undefined };
+  /** The options that concern the policy. */
+  policy: Pick<OpenOptions, 'encKid' | 'policy' | 'claims'>;
   /** Wipes the keys that were loaded for this opening. */
   dispose(): void;
 }

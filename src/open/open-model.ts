@@ -104,8 +104,7 @@ function* openHeader(engine: Engine, source: Source, placed: PlacedHeader, acces
   const license = parseLicense(header);
   const terms = license === null ? undefined : enforceTerms(license, access);
   const policy = parsePolicy(metadata.get(Reserved.policy)!);
-  const licensed = { ...access, policy: { ...access.policy, terms } };
-  const guard = yield* runPolicy(access.action, policy, header, signer, licensed);
+  const guard = yield* runPolicy(policy, header, signer, access, terms);
 
   const records = scan();
   const encrypted = encryptedTensors(header, records);

@@ -4,7 +4,7 @@ import type { PolicyTexts } from '../format/crypto-metadata.js';
 import type { Header } from '../format/header.js';
 import { askPolicy, judgeTensors, mayRestrictTensors } from '../policy/evaluate.js';
 import { buildPolicyInput, toPlain } from '../policy/input.js';
-import type { PolicyAction, PolicyInput } from '../policy/input.js';
+import type { PolicyInput, PolicyLicense } from '../policy/input.js';
 import { enforce } from '../policy/verdict.js';
 import type { Verdict } from '../policy/verdict.js';
 import { isThenable } from '../options.js';
@@ -25,15 +25,15 @@ type Evaluate = NonNullable<PolicyOptions['evaluate']>;
  * @throws PolicyDenied, PolicyError
  */
 export function* runPolicy(
-  action: PolicyAction,
   policy: PolicyTexts,
   header: Header,
   signer: string | null,
   access: Access,
+  license: PolicyLicense | undefined,
 ): Twin<TensorGuard | null> {
-  const { policy: options, claims, terms: license } = access.policy;
+  const { policy: options, claims } = access.policy;
   const input = buildPolicyInput({
-    action,
+    action: access.action,
     claims: claims ?? {},
     env: options?.env,
     now: options?.now,

@@ -2,7 +2,7 @@ import { closeSync, openSync, readFileSync, symlinkSync, writeFileSync } from 'n
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { MAIN, cli, document, encryptedWorkspace, errorOf, workspace } from './harness.js';
+import { MAIN, cli, document, encryptedWorkspace, errorOf, temporaryFolder, workspace } from './harness.js';
 
 async function licensed(): Promise<string> {
   const cwd = await encryptedWorkspace();
@@ -95,4 +95,22 @@ it.runIf(process.platform === 'linux')('a result that cannot be written is an er
   closeSync(full);
   expect(status).toBe(1);
   expect(stderr).toMatch(/^error: the result could not be written: .*ENOSPC.* \[FileError\]\n$/);
+});
+
+describe('a command line that says what is not heeded', () => {
+  it.each([
+    [
+      ['rewrap', 'x', '--recover', '--new-keys', 'keys.json', '--threads', '1'],
+      /--new-keys, --threads would not be heeded/,
+    ],
+    [['rewrap', 'x', '-n', 'keys.json', '--overrule-policy', '--claims', '{}'], /--claims would not be heeded/],
+    [['keygen', '-o', 'n.json', '--recipient', '--enc-kid', 'a'], /--enc-kid would not be heeded with --recipient/],
+    [['keygen', '-o', 'n.json', '--kid', 'a'], /--kid would not be heeded without --recipient/],
+    [['keygen', '-o', 'n.json', '--public', './n.json'], /name one file/],
+    [['license', 'verify', 'x', '--now', '2027-02-30T12:00:00Z'], /--now must be a time/],
+  ])('%j is refused', async (args, message) => {
+    const { exitCode, stderr } = await cli(args, { cwd: temporaryFolder() });
+    expect(exitCode).toBe(2);
+    expect(stderr).toMatch(message);
+  });
 });

@@ -1,12 +1,14 @@
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { generateKeys, generateRecipientKeys, publicJwks } from '../../index.js';
 import type { JwkSet } from '../../index.js';
+import { usageError } from '../cli-error.js';
 import { EXIT_CODE_HELP } from '../exit-codes.js';
 import { writeKeyFiles } from '../files.js';
 import type { KeyFile } from '../files.js';
 import { addFlags } from '../flag-table.js';
 import type { Flags } from '../flag-table.js';
-import { addOutputFlags, given } from '../flags.js';
+import { addOutputFlags, given, refuseFlags } from '../flags.js';
 import type { OutputFlags } from '../flags.js';
 import { Output } from '../output.js';
 import { targetOf } from '../paths.js';
@@ -51,11 +53,16 @@ ${EXIT_CODE_HELP}`,
 
 function keygen(flags: KeygenFlags): void {
   const target = targetOf(undefined, flags);
+  if (flags.public !== undefined && resolve(target) === resolve(flags.public)) {
+    throw usageError('--output and --public name one file: the secret keys and their public part go to two');
+  }
   const output = new Output(flags);
   if (flags.recipient === true) {
+    refuseFlags(flags, ['algorithm', 'encKid', 'signKid', 'format'], 'with --recipient');
     recipientKeygen(target, flags, output);
     return;
   }
+  refuseFlags(flags, ['curve', 'kid'], 'without --recipient');
   const { algorithm = 'aes256gcm', format = 'reference' } = flags;
   const keys = generateKeys({ algorithm, format, ...given({ encKid: flags.encKid, signKid: flags.signKid }) });
   const [master, signing] = keys.keys;

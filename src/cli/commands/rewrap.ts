@@ -4,8 +4,8 @@ import type { RewrapOptions, RewrappedFile } from '../../index.js';
 import { usageError } from '../cli-error.js';
 import { EXIT_CODE_HELP } from '../exit-codes.js';
 import { addFlags } from '../flag-table.js';
-import type { Flags } from '../flag-table.js';
-import { addOpenFlags, addOutputFlags, given, openOptions, policyTexts } from '../flags.js';
+import type { FlagName, Flags } from '../flag-table.js';
+import { addOpenFlags, addOutputFlags, given, openOptions, policyTexts, refuseFlags } from '../flags.js';
 import type { OpenFlags } from '../flags.js';
 import { keyInputs } from '../key-inputs.js';
 import { interruptible } from '../interrupt.js';
@@ -62,6 +62,12 @@ ${EXIT_CODE_HELP}`,
 async function rewrap(path: string, flags: RewrapFlags): Promise<void> {
   const output = new Output(flags);
   if (flags.recover === true) {
+    const others = Object.keys(flags) as FlagName[];
+    refuseFlags(
+      flags,
+      others.filter((name) => !['recover', 'json', 'quiet'].includes(name)),
+      'with --recover',
+    );
     await recover(path, output);
     return;
   }
@@ -85,6 +91,9 @@ async function recover(path: string, output: Output): Promise<void> {
 }
 
 function rewrapOptions(flags: RewrapFlags, target: string | undefined): RewrapOptions {
+  if (flags.overrulePolicy === true) {
+    refuseFlags(flags, ['claims', 'policyEnv', 'policyFuel'], 'with --overrule-policy, which asks no policy');
+  }
   if (flags.newKeys === undefined) throw usageError('--new-keys is missing: the file with the keys to rewrap to');
   if (flags.detached === true && target === undefined) {
     throw usageError('--detached needs --output: where to write the header');

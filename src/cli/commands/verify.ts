@@ -64,7 +64,7 @@ async function verifyOne(path: string, options: OpenOptions, flags: VerifyFlags,
 function judgeUnprotected({ unprotected, tensors }: Verification, flags: VerifyFlags, output: Output): void {
   const names = unprotected.slice(0, MAX_NAMES).map(visibleName).join(', ');
   const more = unprotected.length > MAX_NAMES ? ` and ${unprotected.length - MAX_NAMES} more` : '';
-  const text = `${unprotected.length} of ${count(tensors, 'tensor')} are covered by neither a tag nor a digest: ${names}${more}`;
+  const text = `${unprotected.length} of ${count(tensors, 'tensor')} ${unprotected.length === 1 ? 'is' : 'are'} covered by neither a tag nor a digest: ${names}${more}`;
   if (flags.requireProtected === true) {
     throw new CliError('Unprotected', ExitCode.failed, text, { unprotected });
   }
