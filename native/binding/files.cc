@@ -47,6 +47,18 @@ Napi::Value read_raw_job(const Napi::CallbackInfo& info) {
   return make_job(info.Env(), std::move(job), nothing, {memory_behind<Source>(info[0]), held});
 }
 
+// Called when the memory of a buffer is collected, but also for what is still there when its environment ends: another thread may
+// have it by then, since `ArrayBuffer.prototype.transfer` moves even what is marked as untransferable. What is there at the end,
+// which is when no JavaScript may run any more, therefore stays mapped.
+void unmap(napi_env env, void*, void* pages) noexcept {
+  std::unique_ptr<Mapping> mapping(static_cast<Mapping*>(pages));
+  const Napi::HandleScope scope(env);
+  napi_value global = nullptr;
+  bool has = false;
+  const bool runs = napi_get_global(env, &global) == napi_ok && napi_has_named_property(env, global, "Object", &has) == napi_ok;
+  if (!runs) static_cast<void>(mapping.release());
+}
+
 // source, offset, length. A Uint8Array over a private mapping, which goes when the array does.
 Napi::Value map_source(const Napi::CallbackInfo& info) {
   const auto source = open_argument<Source>(info[0], "source");
@@ -58,11 +70,10 @@ Napi::Value map_source(const Napi::CallbackInfo& info) {
   auto mapping = std::get<std::unique_ptr<Mapping>>(std::move(mapped));
   const size_t within = mapping->offset();
   napi_value buffer = nullptr;
-  const auto unmap = [](napi_env, void*, void* mapping) { delete static_cast<Mapping*>(mapping); };
   const napi_status status = napi_create_external_arraybuffer(info.Env(), mapping->pages().data(), mapping->pages().size(),
                                                               unmap, mapping.get(), &buffer);
   if (status != napi_ok) throw FaultError({.code = Code::invalid, .message = "this runtime does not take mapped memory"});
-  mapping.release();
+  static_cast<void>(mapping.release());
   return Napi::Uint8Array::New(info.Env(), static_cast<size_t>(length), Napi::ArrayBuffer(info.Env(), buffer), within);
 }
 

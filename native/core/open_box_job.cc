@@ -104,6 +104,17 @@ Fault BoxJob::deliver(const Span& span, Worker& worker) {
   return {};
 }
 
+// The runs lie in the destination in their order, and items are taken in theirs: what was written is where it begins.
+uint64_t BoxJob::written() const noexcept {
+  if (taken() == 0) return 0;
+  const uint64_t begin = items_[taken() - 1];
+  const uint64_t end = begin + std::min(slab_bytes_, table_->length(runs_.box().tensor) - begin);
+  const uint64_t run = runs_.first_ending_after(end);
+  if (run == runs_.count()) return runs_.bytes();
+  const uint64_t start = runs_.start_of(run);
+  return run * runs_.box().length + (end > start ? end - start : 0);
+}
+
 Fault BoxJob::finish(Fault fault) noexcept {
   // What a tag or digest covers needs no other proof; a mismatch may be the file's changing under the reader.
   const bool mismatch = fault.code == Code::bad_tag || fault.code == Code::bad_digest;
@@ -115,7 +126,7 @@ Fault BoxJob::finish(Fault fault) noexcept {
       fault = std::move(changed);
     }
   }
-  if (fault) wipe(memory_.first(static_cast<size_t>(runs_.bytes())));
+  if (fault) wipe(memory_.first(static_cast<size_t>(written())));
   table_.reset();
   source_.reset();
   items_ = {};

@@ -10,7 +10,7 @@ namespace cryptotensors {
 
 class BoxJob final : public Job {
  public:
-  // Into memory. On failure all that the box would have filled has been wiped. Throws std::invalid_argument for a box that
+  // Into memory. On failure what had been written has been wiped, and nothing beside it. Throws std::invalid_argument for a box that
   // is not within its tensor and the destination.
   BoxJob(std::shared_ptr<const Table> table, std::shared_ptr<const Source> source, MutableByteSpan destination, Box box,
          unsigned threads);
@@ -24,6 +24,8 @@ class BoxJob final : public Job {
   Fault run_protected(uint64_t begin, uint64_t end, Worker& worker);
   Fault run_unprotected(uint64_t begin, uint64_t end, Worker& worker);
   Fault deliver(const Span& span, Worker& worker);
+  // For `finish`: how many bytes at the beginning of the destination may have been written to.
+  uint64_t written() const noexcept;
 
   std::shared_ptr<const Table> table_;
   std::shared_ptr<const Source> source_;

@@ -152,3 +152,60 @@ TEST(cancelled_jobs_end) {
 }
 
 }  // namespace cryptotensors
+
+namespace cryptotensors {
+namespace {
+
+// Throws where it is planned.
+class ThrowingPlan final : public Job {
+ public:
+  ThrowingPlan() : Job(0) {}
+  std::atomic<int> finished = 0;
+
+ protected:
+  size_t plan(Worker&) override { throw std::bad_alloc(); }
+  Fault run(size_t, Worker&) override { return {}; }
+  Fault finish(Fault fault) noexcept override {
+    ++finished;
+    return fault;
+  }
+};
+
+}  // namespace
+
+// Between being counted and being started: whoever waits for the job must not wait for ever.
+TEST(a_job_whose_plan_throws_ends) {
+  for (int i = 0; i < 50; ++i) {
+    const auto called = std::make_shared<ThrowingPlan>();
+    Pool::instance().run(called);
+    CHECK(called->fault());
+    CHECK(called->finished == 1);
+    std::latch ended{1};
+    const auto started = std::make_shared<ThrowingPlan>();
+    started->on_end([&] { ended.count_down(); });
+    Pool::instance().start(started);
+    ended.wait();
+    CHECK(started->fault());
+    CHECK(started->finished == 1);
+  }
+}
+
+// Each item waits until the other one is under way: on one thread that would be never.
+TEST(two_jobs_of_one_item_run_on_two_threads) {
+  Pool::instance().set_size(2);
+  for (int i = 0; i < 200; ++i) {
+    const auto both = std::make_shared<std::latch>(2);
+    std::latch ended{2};
+    for (int job = 0; job < 2; ++job) {
+      auto waiting = std::make_shared<FunctionJob>(1, [both](size_t) {
+        both->arrive_and_wait();
+        return Fault{};
+      });
+      waiting->on_end([&] { ended.count_down(); });
+      Pool::instance().start(std::move(waiting));
+    }
+    ended.wait();
+  }
+}
+
+}  // namespace cryptotensors

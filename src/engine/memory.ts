@@ -133,8 +133,9 @@ export function isResizable(memory: Memory): boolean {
   return types.isArrayBuffer(buffer) && isResizableBuffer(buffer);
 }
 
-/** Whether threads may work on it while JavaScript runs. */
+/** Whether threads may work on it while JavaScript runs. Of nothing there is nothing to be taken away. */
 export function isSafe(memory: Memory): boolean {
+  if (bytesOf(memory)?.byteLength === 0 && !isDetached(memory)) return true;
   return isShared(memory) || privateBuffers.has(bufferOf(memory));
 }
 

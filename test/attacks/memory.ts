@@ -32,13 +32,21 @@ export const { Memory: WasmMemory } = (
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 
-const structured = (buffer: ArrayBuffer) => void structuredClone(buffer, { transfer: [buffer] });
+/** Of what the library has taken over already there is nothing left to be taken. */
+function structured(buffer: ArrayBuffer): void {
+  if (!isDetached(buffer)) structuredClone(buffer, { transfer: [buffer] });
+}
 
 function posted(buffer: ArrayBuffer): void {
+  if (isDetached(buffer)) return;
   const { port1, port2 } = new MessageChannel();
   port1.postMessage(buffer, [buffer]);
   port1.close();
   port2.close();
+}
+
+function isDetached(buffer: ArrayBuffer): boolean {
+  return buffer.byteLength === 0;
 }
 
 function copyInto(buffer: ArrayBufferLike, bytes: Uint8Array, at = 0): Uint8Array {
@@ -90,7 +98,7 @@ export const TAKINGS: Taking[] = [
     // Node.js 20 has no such method.
     const { transfer = null } = buffer as { transfer?: () => ArrayBuffer };
     if (transfer === null) structured(buffer);
-    else Reflect.apply(transfer, buffer, []);
+    else if (!isDetached(buffer)) Reflect.apply(transfer, buffer, []);
   }),
   taking(
     'resize',

@@ -4,7 +4,7 @@ import { SealMode } from '#dist/engine/types.js';
 import { describe, expect, it } from 'vitest';
 import { bytesOfBox, randomBox } from '../support/boxes.js';
 import { Random } from '../support/random.js';
-import { copiesOf, faultOf, isUntold, kept, NO_CONTROL, pattern, readAll, sealTensors } from './sealed-file.js';
+import { copiesOf, faultOf, isUntold, isZero, kept, NO_CONTROL, pattern, readAll, sealTensors } from './sealed-file.js';
 import type { Protection } from './sealed-file.js';
 
 const CHUNK = 4096;
@@ -222,6 +222,38 @@ export function describeDataPlane(): void {
       code: 'BadTag',
       tensor: 0,
       chunk: 0,
+    });
+  });
+
+  describe('what a failed read had not written', () => {
+    const size = 12 * 2 ** 20;
+    const row = 2 ** 16;
+    const sealed = sealTensors(engine, [new Uint8Array(size).fill(7)], { mode: SealMode.encrypt, chunkSize: row });
+    const everyRow = { tensor: 0, start: 0, length: row, counts: [size / row], strides: [row] };
+    const halfRows = { tensor: 0, start: 100, length: row - 200, counts: [size / row], strides: [row] };
+
+    it.each([
+      ['copies', copiesOf([0, 0, size, 0])],
+      ['parts', copiesOf([0, 10, size / 2, 0], [0, size / 2 + 10, size / 2 - 20, size / 2])],
+      ['a box', everyRow],
+      ['a box with gaps', halfRows],
+    ] as const)('is not touched: %s', async (_, copies) => {
+      const damaged = sealed.stored.slice();
+      // The third work item of 2 MiB.
+      damaged[5 * 2 ** 20]! ^= 1;
+      for (const aborted of [false, true]) {
+        const destination = kept(new Uint8Array(size).fill(POISON));
+        const signal = aborted ? AbortSignal.abort() : undefined;
+        const source = engine.openBytes(kept(damaged));
+        const request = { ...NO_CONTROL, table: sealed.table, source, destination, copies, threads: 1, signal };
+        const fault = await faultOf(engine.read(request));
+        expect(fault).toMatchObject({ code: aborted ? 'AbortError' : 'BadTag' });
+        // The work before it was done, and is wiped; what comes after its item keeps the poison.
+        expect(isZero(destination.subarray(0, 2 ** 20))).toBe(!aborted);
+        const rest = destination.subarray(aborted ? 0 : 7 * 2 ** 20);
+        expect(Buffer.compare(rest, new Uint8Array(rest.byteLength).fill(POISON))).toBe(0);
+        expect(destination.includes(7)).toBe(false);
+      }
     });
   });
 

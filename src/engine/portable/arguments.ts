@@ -1,4 +1,5 @@
-import { checkMemory } from '../memory.js';
+import { EngineFault } from '../fault.js';
+import { checkMemory, isDetached } from '../memory.js';
 import { AEAD_KEY_BYTES } from '../../format/vocabulary.js';
 
 /** Checks of what the types promise, as the native engine makes them: of another realm's arrays too. */
@@ -20,6 +21,16 @@ export function checkBytes(value: unknown, name: string): asserts value is Uint8
 export function checkJobBytes(value: unknown, name: string): asserts value is Uint8Array {
   checkBytes(value, name);
   checkMemory(value);
+}
+
+/**
+ * To be asked again after every turn of the event loop, and after every call of the caller's functions.
+ *
+ * @throws EngineFault `Detached`
+ */
+export function checkPresent(bytes: Uint8Array, name: string): void {
+  if (!isDetached(bytes)) return;
+  throw new EngineFault('Detached', `the memory of ${name} was transferred or resized before it was used`);
 }
 
 export function checkFloat64(value: unknown, name: string): asserts value is Float64Array {

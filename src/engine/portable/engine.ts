@@ -1,7 +1,7 @@
 import { runAsync, runSync } from '../../twin.js';
 import type { Twin } from '../../twin.js';
 import { EngineFault } from '../fault.js';
-import { allocated } from '../memory.js';
+import { allocated, keepPrivate } from '../memory.js';
 import type { Engine, EngineFacts, Secret, Source } from '../types.js';
 import type { AeadAlgorithm, DigestAlgorithm } from '../../format/vocabulary.js';
 import { keyAgreement } from './agreement.js';
@@ -92,12 +92,11 @@ export function createPortableEngine(primitives: Primitives, files: Files | null
       runSync(runJob(job));
       return packed;
     },
-    allocate: (byteLength, shared) =>
-      allocated(
-        byteLength,
-        () => new Uint8Array(shared ? new SharedArrayBuffer(byteLength) : new ArrayBuffer(byteLength)),
-      ),
-    allocateUnsafe: (byteLength) => allocated(byteLength, () => new Uint8Array(new ArrayBuffer(byteLength))),
+    allocate: (byteLength, shared) => {
+      if (!shared) return allocatePrivate(byteLength);
+      return allocated(byteLength, () => new Uint8Array(new SharedArrayBuffer(byteLength)));
+    },
+    allocateUnsafe: allocatePrivate,
     wipe: (bytes) => void bytes.fill(0),
     wipeAll: (bytes) => void bytes.fill(0),
     wipeAllAsync: (bytes) => {
@@ -106,6 +105,10 @@ export function createPortableEngine(primitives: Primitives, files: Files | null
     },
     release: () => undefined,
   };
+}
+
+function allocatePrivate(byteLength: number): Uint8Array {
+  return keepPrivate(allocated(byteLength, () => new Uint8Array(byteLength)));
 }
 
 function info({ aead, openssl }: Primitives): EngineFacts {

@@ -1,5 +1,6 @@
 import type { Twin } from '../../twin.js';
 import { EngineFault } from '../fault.js';
+import { isDetached } from '../memory.js';
 import type { Lease } from './lease.js';
 import { pause } from './pause.js';
 import type { PortableSink, PortableSource } from './places.js';
@@ -60,8 +61,6 @@ export interface Job {
   total: number;
   /** Whether bytes are read that neither a tag nor a digest covers. */
   unchecked: boolean;
-  /** Ranges of the sink that the request names, to be wiped after a failure. */
-  ranges: () => Iterable<{ offset: number; length: number }>;
   /** Called once, at the end, whatever the outcome. */
   cleanUp?: () => void;
   signal: AbortSignal | undefined;
@@ -84,7 +83,7 @@ export function* runJob(job: Job): Twin<void> {
     if (job.unchecked) checkSources(job);
     job.onProgress?.(job.total, job.total);
   } catch (error) {
-    for (const { offset, length } of job.ranges()) job.sink.memory?.fill(0, offset, offset + length);
+    work.wipeWritten();
     throw error;
   } finally {
     work.wipe();
@@ -163,6 +162,8 @@ class Work {
   #delivered = 0;
   /** Bytes of the job that are done. */
   #done = 0;
+  /** Of memory: begin and end of each range that was written to, those joined that follow one another. */
+  readonly #written: number[] = [];
   /** Work since others had their turn. */
   #spent = 0;
   #nextReport = performance.now() + PROGRESS_INTERVAL_MS;
@@ -199,6 +200,19 @@ class Work {
     if (this.#job.onProgress === undefined || performance.now() < this.#nextReport) return;
     this.#nextReport = performance.now() + PROGRESS_INTERVAL_MS;
     this.#job.onProgress(this.#done, this.#job.total);
+  }
+
+  /** What was delivered to memory, and nothing beside it. Memory that was taken away meanwhile is no longer this job's. */
+  wipeWritten(): void {
+    const { memory } = this.#job.sink;
+    if (memory === undefined || isDetached(memory)) return;
+    for (let at = 0; at < this.#written.length; at += 2) memory.fill(0, this.#written[at], this.#written[at + 1]);
+  }
+
+  #noteWritten(begin: number, end: number): void {
+    if (this.#job.sink.memory === undefined) return;
+    if (this.#written.at(-1) === begin) this.#written[this.#written.length - 1] = end;
+    else this.#written.push(begin, end);
   }
 
   /** All plaintext that passed through here. */
@@ -252,6 +266,7 @@ class Work {
 
   *#deliver(chunk: Chunk, part: Uint8Array): Twin<void> {
     for (const { offset, bytes } of chunk.place(this.#delivered, part)) {
+      this.#noteWritten(offset, offset + bytes.byteLength);
       yield* this.#job.sink.writing(offset, bytes);
       this.#done += bytes.byteLength;
     }

@@ -60,7 +60,6 @@ function openJob(
     chunks: planOpen(table, source, wanted, new Passages(primitives)),
     total: wanted.total,
     unchecked: wanted.unchecked,
-    ranges: () => wanted.ranges(),
     signal: request.signal,
     onProgress: request.onProgress,
   };
@@ -92,7 +91,6 @@ interface Wanted {
   readonly unchecked: boolean;
   /** @throws RangeError unless all lies within the tensors and a destination of `capacity` bytes, in order */
   check(capacity: number): void;
-  ranges(): Iterable<{ offset: number; length: number }>;
   chunks(): Generator<TouchedChunk>;
 }
 
@@ -145,10 +143,6 @@ class WantedBox implements Wanted {
       throw new RangeError('the box holds a number that is no exact offset, or its runs are out of order');
     if (this.#runs.end > this.#table.length(tensor)) throw new RangeError('the box runs past the end of its tensor');
     if (this.total > capacity) throw new RangeError('the box runs past the end of the destination');
-  }
-
-  ranges(): { offset: number; length: number }[] {
-    return [{ offset: 0, length: this.total }];
   }
 
   *chunks(): Generator<TouchedChunk> {
@@ -217,12 +211,6 @@ class WantedRows implements Wanted {
     const previous = this.#rows[at - COPY_STRIDE + TENSOR]!;
     const inOrder = previous === tensor ? this.#rows[at - COPY_STRIDE + START]! <= start : previous < tensor;
     return inOrder ? null : 'is out of order: copies go by tensor, then start';
-  }
-
-  *ranges(): Generator<{ offset: number; length: number }> {
-    for (let at = 0; at < this.#rows.length; at += COPY_STRIDE) {
-      yield { offset: this.#rows[at + DESTINATION]!, length: this.#rows[at + LENGTH]! };
-    }
   }
 
   *chunks(): Generator<TouchedChunk> {

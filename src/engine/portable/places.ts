@@ -1,8 +1,9 @@
 import { runAsync, runSync } from '../../twin.js';
 import type { Twin } from '../../twin.js';
 import { EngineFault } from '../fault.js';
+import { part } from '../memory.js';
 import type { FileStatus, Sink, Source } from '../types.js';
-import { checkJobBytes } from './arguments.js';
+import { checkJobBytes, checkPresent } from './arguments.js';
 import { Lease } from './lease.js';
 
 /** Where bytes come from, as jobs see it. Every read copies: nothing is verified or decrypted in memory that others can change. */
@@ -98,11 +99,12 @@ export class MemorySource extends PortableSource {
   }
 
   *read(position: number, target: Uint8Array): Twin<void> {
-    const end = position + target.byteLength;
-    if (end > this.#bytes.byteLength) {
+    checkPresent(this.#bytes, 'the bytes');
+    checkPresent(target, 'the destination');
+    if (position + target.byteLength > this.#bytes.byteLength) {
       throw new EngineFault('FileChanged', 'the bytes end before the range that is to be read');
     }
-    target.set(this.#bytes.subarray(position, end));
+    target.set(part(this.#bytes, position, target.byteLength));
   }
 
   status(): null {
@@ -131,6 +133,7 @@ export class MemorySink extends PortableSink {
   }
 
   *writing(offset: number, bytes: Uint8Array): Twin<void> {
+    checkPresent(this.memory, 'the destination');
     if (offset + bytes.byteLength > this.memory.byteLength) {
       throw new EngineFault('InvalidOption', 'the destination ends before the range that is to be written');
     }

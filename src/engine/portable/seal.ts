@@ -51,7 +51,6 @@ export function sealJob(primitives: Primitives, request: SealRequest): { job: Jo
     chunks: planSeal(primitives, spec, items, keys, packed),
     total: items.reduce((sum, { length }) => sum + length, 0),
     unchecked: true,
-    ranges: () => items.map(({ destination, length }) => ({ offset: destination, length })),
     cleanUp: () => keys.wipe(),
     signal: request.signal,
     onProgress: request.onProgress,
