@@ -9,15 +9,16 @@
  * What is asked of buffers and views here is asked by the language's own getters, as they were when the library was loaded:
  * a subclass may answer what it likes, and a species would be handed the buffer.
  */
-import { types } from 'node:util';
 import { CryptoTensorsError } from '../errors.js';
 import { EngineFault } from './fault.js';
 
-const { ArrayBuffer, SharedArrayBuffer, Uint8Array, DataView, structuredClone } = globalThis;
+const { ArrayBuffer, Uint8Array, DataView, structuredClone } = globalThis;
+/** Not there in a page that is not isolated from other origins. */
+const { SharedArrayBuffer } = globalThis as { SharedArrayBuffer?: SharedArrayBufferConstructor };
 
 type Getter<Value> = (target: object) => Value;
 
-function getterOf<Value>(prototype: object, name: string): Getter<Value> {
+function getterOf<Value>(prototype: object, name: string | symbol): Getter<Value> {
   const descriptor = Object.getOwnPropertyDescriptor(prototype, name) as { readonly get: () => unknown };
   const read = descriptor.get;
   return (target) => Reflect.apply(read, target, []) as Value;
@@ -29,7 +30,14 @@ const { at } = typedArray as { at: (index: number) => unknown };
 const firstElement = (array: object): unknown => Reflect.apply(at, array, [0]);
 const dataViewGetters = gettersOf(DataView.prototype);
 const bufferLength = getterOf<number>(ArrayBuffer.prototype, 'byteLength');
-const sharedLength = getterOf<number>(SharedArrayBuffer.prototype, 'byteLength');
+const sharedLength =
+  SharedArrayBuffer === undefined
+    ? (): never => {
+        throw new TypeError('there is no shared memory here');
+      }
+    : getterOf<number>(SharedArrayBuffer.prototype, 'byteLength');
+/** Of a typed array its name; undefined of anything else, a `DataView` too. */
+const arrayName = getterOf<string | undefined>(typedArray, Symbol.toStringTag);
 const isResizableBuffer = getterOf<boolean>(ArrayBuffer.prototype, 'resizable');
 
 function gettersOf(prototype: object) {
@@ -40,11 +48,34 @@ function gettersOf(prototype: object) {
   };
 }
 
+/** Whatever realm it is of: the language's getters know their own kind, where `instanceof` does not. */
+function knows(read: (target: object) => unknown, value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  try {
+    read(value);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isArrayBuffer(value: unknown): value is ArrayBuffer {
+  return knows(bufferLength, value);
+}
+
+function isSharedBuffer(value: unknown): value is SharedArrayBuffer {
+  return knows(sharedLength, value);
+}
+
+function isDataView(view: ArrayBufferView): view is DataView {
+  return arrayName(view) === undefined;
+}
+
 /** Memory as callers give it. */
 export type Memory = ArrayBufferLike | ArrayBufferView;
 
 export function isMemory(value: unknown): value is Memory {
-  return ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value);
+  return ArrayBuffer.isView(value) || isArrayBuffer(value) || isSharedBuffer(value);
 }
 
 /** Buffers that nothing outside the library refers to. */
@@ -53,7 +84,7 @@ const privateBuffers = new WeakSet<ArrayBufferLike>();
 /** The buffer under some memory, asked of the language. */
 export function bufferOf(memory: Memory): ArrayBufferLike {
   if (!ArrayBuffer.isView(memory)) return memory;
-  return types.isDataView(memory) ? dataViewGetters.buffer(memory) : arrayGetters.buffer(memory);
+  return isDataView(memory) ? dataViewGetters.buffer(memory) : arrayGetters.buffer(memory);
 }
 
 /**
@@ -66,7 +97,7 @@ export function bytesOf(memory: Memory, limit = Infinity): Uint8Array | null {
   const buffer = bufferOf(memory);
   try {
     if (!ArrayBuffer.isView(memory)) return new Uint8Array(buffer, 0, Math.min(byteLengthOf(buffer), limit));
-    if (!types.isDataView(memory)) {
+    if (!isDataView(memory)) {
       return new Uint8Array(buffer, arrayGetters.byteOffset(memory), arrayGetters.byteLength(memory));
     }
     return new Uint8Array(buffer, dataViewGetters.byteOffset(memory), dataViewGetters.byteLength(memory));
@@ -74,6 +105,11 @@ export function bytesOf(memory: Memory, limit = Infinity): Uint8Array | null {
     // Neither the constructor nor the getters of a DataView accept what is detached.
     return null;
   }
+}
+
+/** Of any realm. */
+function isRangeError(cause: unknown): cause is RangeError {
+  return (cause as Partial<RangeError> | null)?.name === 'RangeError';
 }
 
 /**
@@ -85,7 +121,7 @@ export function allocated<Memory>(byteLength: number, make: () => Memory): Memor
   try {
     return make();
   } catch (cause) {
-    if (!types.isNativeError(cause) || cause.name !== 'RangeError') throw cause;
+    if (!isRangeError(cause)) throw cause;
     throw new CryptoTensorsError(
       'OutOfMemory',
       `${byteLength} bytes of memory could not be had in one piece: ${cause.message}. Read fewer tensors at once, or one in slices`,
@@ -95,7 +131,7 @@ export function allocated<Memory>(byteLength: number, make: () => Memory): Memor
 }
 
 function byteLengthOf(buffer: ArrayBufferLike): number {
-  return types.isSharedArrayBuffer(buffer) ? sharedLength(buffer) : bufferLength(buffer);
+  return isSharedBuffer(buffer) ? sharedLength(buffer) : bufferLength(buffer);
 }
 
 /**
@@ -115,7 +151,7 @@ export function part(bytes: Uint8Array, start: number, length: number): Uint8Arr
 export function isDetached(memory: Memory): boolean {
   try {
     if (!ArrayBuffer.isView(memory)) new Uint8Array(memory, 0, 0);
-    else if (types.isDataView(memory)) dataViewGetters.byteLength(memory);
+    else if (isDataView(memory)) dataViewGetters.byteLength(memory);
     else firstElement(memory);
     return false;
   } catch {
@@ -125,12 +161,12 @@ export function isDetached(memory: Memory): boolean {
 }
 
 export function isShared(memory: Memory): boolean {
-  return types.isSharedArrayBuffer(bufferOf(memory));
+  return isSharedBuffer(bufferOf(memory));
 }
 
 export function isResizable(memory: Memory): boolean {
   const buffer = bufferOf(memory);
-  return types.isArrayBuffer(buffer) && isResizableBuffer(buffer);
+  return isArrayBuffer(buffer) && isResizableBuffer(buffer);
 }
 
 /** Whether threads may work on it while JavaScript runs. Of nothing there is nothing to be taken away. */
@@ -158,7 +194,7 @@ export function letOut(bytes: Uint8Array): void {
  */
 export function takeOver(bytes: Uint8Array): Uint8Array | null {
   const buffer = bufferOf(bytes);
-  if (isResizable(buffer) || types.isSharedArrayBuffer(buffer)) return null;
+  if (isResizable(buffer) || isSharedBuffer(buffer)) return null;
   const byteOffset = arrayGetters.byteOffset(bytes);
   const byteLength = arrayGetters.byteLength(bytes);
   let taken: ArrayBuffer;

@@ -76,11 +76,12 @@ describe('help', () => {
 describe('a wrong command line', () => {
   it.each([
     [['nonsense'], /unknown command 'nonsense'/],
-    [['inspect'], /missing required argument 'file'/],
-    [['inspect', 'a', 'b'], /too many arguments/],
+    [['inspect'], /missing required argument 'files'/],
+    [['encrypt', 'a', 'b', 'c'], /too many arguments/],
     [['inspect', 'a', '--colour'], /unknown option '--colour'/],
-    [['inspect', 'model.safetensors.index.json'], /give it a shard/],
-    [['encrypt', 'a', 'b'], /required option '-k, --keys <file>' not specified/],
+    [['inspect', 'model.safetensors.index.json'], /give it shards/],
+    [['encrypt', 'a'], /the file to write is missing/],
+    [['license', 'issue', 'a', 'b'], /--to is missing/],
     [['encrypt', 'a', 'b', '-k', 'k', '--chunk-size', '2MB'], /'2MB' is invalid. Give a number of bytes/],
     [
       ['encrypt', 'a', 'b', '-k', 'k', '--algorithm', 'rot13'],
@@ -90,7 +91,7 @@ describe('a wrong command line', () => {
     [['encrypt', 'a', 'b', '-k', 'k', '--threads', '0'], /--threads must be an integer from 1/],
     [['verify', 'a', '--threads', 'many'], /Give a whole number/],
     [['verify', 'a', '--claims', '[1]'], /--claims must be a JSON object/],
-    [['keygen'], /required option '-o, --output <file>' not specified/],
+    [['keygen'], /the file to write is missing/],
   ])('%j: exit code 2, one message, a pointer to the help', async (args, message) => {
     const { exitCode, stdout, stderr } = await cli(args);
     expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
