@@ -154,19 +154,57 @@ export function quoteInput(text: string): string {
   return looksSecret(text) ? `(${text.length} characters, not shown: they could be a key)` : quote(text);
 }
 
+/** A name that a caller handed in, as a detail of an error, unless it could be a key. */
+export function inputDetail<Name extends 'tensor' | 'kid', Text extends string | null>(
+  name: Name,
+  text: Text,
+): Partial<Record<Name, Text>> {
+  return text !== null && looksSecret(text) ? {} : ({ [name]: text } as Partial<Record<Name, Text>>);
+}
+
 /** The shortest key in base64: 16 bytes. */
 const MIN_BASE64 = /[A-Za-z0-9+/_-]{22,}/g;
 /** The same in hexadecimal. */
 const MIN_HEX = /[0-9A-Fa-f]{32,}/;
 
 /**
- * Whether key material may be in a text, in hexadecimal, base64 or base64url. Words, and paths of words, are told from it by how
- * seldom their letters change between cases and digits: of random keys of 16 bytes one in some ten thousand passes for words, of 32 bytes none.
+ * Whether key material may be in a text, as raw bytes, in hexadecimal, base64 or base64url. Words, and paths of words, are told
+ * from it by how seldom their letters change between cases and digits: of random keys of 16 bytes one in some ten thousand passes for words, of 32 bytes none.
  */
 export function looksSecret(text: string): boolean {
   return (
-    MIN_HEX.test(text) || (text.match(MIN_BASE64) ?? []).some((run) => changesOfKind(run) > 0.12 * (run.length - 1))
+    isRaw(text) ||
+    MIN_HEX.test(text) ||
+    (text.match(MIN_BASE64) ?? []).some((run) => changesOfKind(run) > 0.12 * (run.length - 1))
   );
+}
+
+/** A path that says so: `./x`, `../x`, `~/x`, `C:\x`, `\\server`, `/word/x`. No spelling of a key begins like that but by rare chance. */
+const ANCHORED = /^(?:\.{1,2}[/\\]|~[/\\]|[A-Za-z]:[/\\]|\\\\|\/[a-z._-]{2,}\/)/;
+/** A name in a folder, whose name is a hash: of caches. */
+const HASH_IN_FOLDER = /^(?:[A-Za-z._-]+\/)+[0-9a-f]+$/;
+/** A file's name that ends in a word: no spelling of a key has a dot. */
+const HAS_EXTENSION = /\.[A-Za-z][A-Za-z0-9_-]{0,15}$/;
+// eslint-disable-next-line no-control-regex -- that is what bytes look like that were made a text
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
+
+/** Whether a text is what becomes of 16 or more random bytes that are read as Latin-1: controls and signs among them. */
+function isRaw(text: string): boolean {
+  if (text.length < 16) return false;
+  // eslint-disable-next-line no-control-regex -- the characters of Latin-1 begin with controls
+  if (!/^[\u0000-\u00ff]*$/.test(text)) return false;
+  // eslint-disable-next-line no-control-regex -- these are what is looked for
+  return (text.match(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u00bf]/g) ?? []).length >= 2;
+}
+
+/**
+ * Whether a text that was given as a path could be a key instead: a bare word that looks like one, a JWK, PEM text, raw bytes. What
+ * a path of that kind is for is then given with its folder, as `./name`.
+ */
+export function couldBeKey(path: string): boolean {
+  if (path.includes('-----BEGIN') || /^\ufeff?\s*[{[]\s*["{]/.test(path)) return true;
+  if (!CONTROL.test(path) && !looksSecret(path)) return false;
+  return !(ANCHORED.test(path) || HASH_IN_FOLDER.test(path) || HAS_EXTENSION.test(path));
 }
 
 /** How often an upper-case letter, a lower-case letter and a digit follow one another, each another. */
@@ -186,7 +224,7 @@ export function argumentError(name: string, expected: string, value: unknown): T
 }
 
 function describeType(value: unknown): string {
-  if (value === null) return 'null';
+  if (value === null || value === undefined) return String(value);
   if (Array.isArray(value)) return 'an array';
   if (typeof value === 'object') {
     const name = classOf(value);

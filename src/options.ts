@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { isDate, isNativeError } from 'node:util/types';
-import { CryptoTensorsError, argumentError, quoteInput } from './errors.js';
+import { CryptoTensorsError, argumentError, couldBeKey, quoteInput } from './errors.js';
 
 /*
  * How options are read, everywhere: as own properties, each once. What was checked is then what is used, and whoever can add to
@@ -159,6 +159,12 @@ export function checkPath(value: unknown, name: string): void {
       throw new CryptoTensorsError(
         'InvalidOption',
         `${name} must be a path, not ${value === '' ? 'an empty string' : 'a string with a NUL'}`,
+      );
+    }
+    if (couldBeKey(value)) {
+      throw new CryptoTensorsError(
+        'InvalidOption',
+        `${name} is a text of ${value.length} characters where a path belongs, not shown: it looks like a key. Give keys as an object or bytes, or the path of their file; give a file that is called so with its folder, as ./name`,
       );
     }
     return;

@@ -1,6 +1,7 @@
 import { AbortError } from '../errors.js';
 import { ResultExit } from './cli-error.js';
 import { describeFailure } from './failure.js';
+import { withoutSecrets } from './secret-words.js';
 import type { Failure } from './failure.js';
 import type { Output } from './output.js';
 import { sourceOf } from './paths.js';
@@ -38,7 +39,7 @@ export async function forEachFile(
       if (error instanceof AbortError) throw error;
       const failure = describeFailure(error);
       first ??= failure;
-      documents.push({ path, ...failure.document });
+      documents.push({ path: withoutSecrets(path), ...failure.document });
       if (!output.json) output.failure(failure, null);
     }
   }

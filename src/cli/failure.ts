@@ -6,6 +6,7 @@ import { AbortError, CryptoTensorsError } from '../errors.js';
 import { CliError, usageError } from './cli-error.js';
 import { exitCodeOf } from './exit-codes.js';
 import { flagOf } from './flag-table.js';
+import { withoutSecrets } from './secret-words.js';
 
 /** An error as it is told to the user. */
 export interface Failure {
@@ -20,8 +21,8 @@ const DETAILS = ['path', 'tensor', 'chunk', 'expected', 'found', 'position', 'ki
 /** @param command the command that failed, whose flags a message may name */
 export function describeFailure(thrown: unknown, command?: Command): Failure {
   const error = thrown instanceof CommanderError ? usageFromCommander(thrown) : thrown;
-  const message = messageOf(error, command);
-  return { exitCode: exitCodeOf(error), document: { error: { code: codeOf(error), message, ...detailsOf(error) } } };
+  const document = { error: { code: codeOf(error), message: messageOf(error, command), ...detailsOf(error) } };
+  return { exitCode: exitCodeOf(error), document: withoutSecrets(document) };
 }
 
 function messageOf(error: unknown, command: Command | undefined): string {

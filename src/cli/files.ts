@@ -8,6 +8,7 @@ import { taken } from '../files/target.js';
 import { runSync } from '../twin.js';
 import { KIND_BYTES, REGO, recogniseFile, withoutBom } from '../format/file-kind.js';
 import { usageError } from './cli-error.js';
+import { refuseKeyAsPath } from './secret-words.js';
 
 /**
  * Refuses a target that exists, whatever it is: a symbolic link that leads nowhere too.
@@ -50,6 +51,7 @@ export interface KeyFile {
  * @throws {CryptoTensorsError} `FileError`, with `EEXIST` for a path that is taken
  */
 export function writeKeyFiles(files: readonly KeyFile[]): void {
+  for (const { path } of files) refuseKeyAsPath(path);
   try {
     writeNewFiles(
       files.map(({ path, mode, text }) => ({ path, mode, bytes: new TextEncoder().encode(text) })),
@@ -67,6 +69,7 @@ const MAX_TEXT_BYTES = 64 * 1024 * 1024;
 
 /** A text file, or a pipe, that the user names: UTF-8, without the byte order mark that some editors write. */
 export function readText(path: string): string {
+  refuseKeyAsPath(path);
   const bytes = runSync(readBounded(path, { limit: MAX_TEXT_BYTES, pipes: true }));
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(withoutBom(bytes));

@@ -1,5 +1,6 @@
 import type { Failure } from './failure.js';
 import type { OutputFlags } from './flags.js';
+import { withoutSecrets } from './secret-words.js';
 import { visibleJson, visibleLines } from './terminal-text.js';
 
 /**
@@ -23,7 +24,7 @@ export class Output {
 
   /** Something that the user should know although the work succeeds. */
   warn(text: string): void {
-    if (!this.quiet) complain(`warning: ${visibleLines(text)}`);
+    if (!this.quiet) complain(`warning: ${visibleLines(withoutSecrets(text))}`);
   }
 
   failure({ document }: Failure, hint: string | null): void {

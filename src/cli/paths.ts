@@ -2,6 +2,7 @@ import { usageError } from './cli-error.js';
 import { quote } from '../errors.js';
 import type { Flags } from './flag-table.js';
 import { refuseExisting } from './files.js';
+import { refuseKeyAsPath } from './secret-words.js';
 
 /** The file to write: the last argument or `--output`, either but not both. */
 export function targetOf(argument: string | undefined, { output }: Flags<'output'>): string {
@@ -32,6 +33,7 @@ export function sourceOf(path: string): string {
 }
 
 function refuseStream(path: string, done: string): void {
+  refuseKeyAsPath(path);
   if (path !== '-') return;
   throw usageError(
     `${quote(path)} would be a stream, but this command needs a file that can be ${done} at any place: name one, or say ./- if it is called that`,

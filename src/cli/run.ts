@@ -6,6 +6,7 @@ import { ExitCode } from './exit-codes.js';
 import { describeFailure } from './failure.js';
 import { Output, complain } from './output.js';
 import { createProgram } from './program.js';
+import { rememberWords, withoutSecrets } from './secret-words.js';
 import { visibleLines } from './terminal-text.js';
 
 /**
@@ -14,6 +15,7 @@ import { visibleLines } from './terminal-text.js';
  * @param args the words behind `cryptotensors`
  */
 export async function run(args: readonly string[]): Promise<number> {
+  rememberWords(args);
   const program = createProgram();
   try {
     await program.parseAsync(args, { from: 'user' });
@@ -36,7 +38,8 @@ function report(error: unknown, args: readonly string[], program: Command): numb
     output.failure(failure, failure.exitCode === ExitCode.usage ? helpHint(command) : null);
   }
   const debug = process.env['CRYPTOTENSORS_DEBUG'];
-  if (debug !== undefined && debug !== '' && isNativeError(error)) complain(visibleLines(error.stack ?? ''));
+  if (debug !== undefined && debug !== '' && isNativeError(error))
+    complain(visibleLines(withoutSecrets(error.stack ?? '')));
   return failure.exitCode;
 }
 

@@ -1,4 +1,4 @@
-import { CryptoTensorsError, quote } from '../errors.js';
+import { CryptoTensorsError, inputDetail, quote, quoteInput } from '../errors.js';
 import { AEAD_KEY_BYTES } from '../format/vocabulary.js';
 import { keyUnavailable } from './unavailable.js';
 import { describeKids } from './describe.js';
@@ -34,18 +34,18 @@ export function masterKeyNotFound(keys: KeySet, query: MasterKeyQuery, inquiry =
   const needed = `a ${AEAD_KEY_BYTES[query.algorithm]}-byte key for ${query.algorithm}`;
   let problem: string;
   if (keys.masterKeys.length === 0) {
-    problem = `the file needs ${kid === null ? 'a master key' : `the master key ${quote(kid)}`}, but there is no master key at hand`;
+    problem = `the file needs ${kid === null ? 'a master key' : `the master key ${shown(query, kid)}`}, but there is no master key at hand`;
   } else if (kid === null) {
     problem = `the header names no master key, and none of those at hand is ${needed}: ${describeKids(namesakes)}`;
   } else if (namesakes.length > 0) {
-    problem = `the file needs ${needed}, but the master key ${quote(kid)} at hand is ${describeFit(namesakes[0]!)}`;
+    problem = `the file needs ${needed}, but the master key ${shown(query, kid)} at hand is ${describeFit(namesakes[0]!)}`;
   } else {
-    problem = `there is no master key ${quote(kid)}, ${whoAsked(query)}; at hand: ${describeKids(keys.masterKeys)}`;
+    problem = `there is no master key ${shown(query, kid)}, ${whoAsked(query)}; at hand: ${describeKids(keys.masterKeys)}`;
   }
   return notFound(
     'KeyNotFound',
     `${problem}. Pass the right key in the keys option or in CRYPTOTENSOR_KEYS`,
-    kid,
+    nameFor(query),
     inquiry,
   );
 }
@@ -53,7 +53,7 @@ export function masterKeyNotFound(keys: KeySet, query: MasterKeyQuery, inquiry =
 export function verifyingKeyNotFound(trust: KeySet, query: KeyQuery, inquiry = NOBODY_ASKED): CryptoTensorsError {
   const kid = query.override ?? query.kid;
   if (trust.signingKeys.length === 0) {
-    const signer = kid === null ? '' : ` ${quote(kid)}`;
+    const signer = kid === null ? '' : ` ${shown(query, kid)}`;
     const problem = `there is no key to verify the signature of signer${signer} with`;
     return notFound(
       'KeyNotFound',
@@ -64,27 +64,37 @@ export function verifyingKeyNotFound(trust: KeySet, query: KeyQuery, inquiry = N
   }
   if (kid === null) {
     const problem = `the header names no signer, and no key at hand may verify it: ${describeKids(trust.signingKeys)}`;
-    return notFound('KeyNotFound', `${problem}. Pass the signer's public key in the trust option`, kid, inquiry);
+    return notFound(
+      'KeyNotFound',
+      `${problem}. Pass the signer's public key in the trust option`,
+      nameFor(query),
+      inquiry,
+    );
   }
-  const problem = `the key ${quote(kid)}, ${whoAsked(query)}, is not trusted; trusted: ${describeKids(trust.signingKeys)}`;
+  const problem = `the key ${shown(query, kid)}, ${whoAsked(query)}, is not trusted; trusted: ${describeKids(trust.signingKeys)}`;
   return notFound(
     'UntrustedSigner',
     `${problem}. If you do trust this signer, add its public key to the trust option`,
-    kid,
+    nameFor(query),
     inquiry,
   );
 }
 
 export function signingKeyNotFound(keys: KeySet, kid: string | undefined, inquiry = NOBODY_ASKED): CryptoTensorsError {
   const verifiesOnly = keys.signingKeys.some((key) => (kid === undefined || key.kid === kid) && !hasPrivatePart(key));
-  const name = kid === undefined ? '' : ` ${quote(kid)}`;
+  const name = kid === undefined ? '' : ` ${quoteInput(kid)}`;
   const retired = retiredAmong(keys.signingKeys, kid);
   const problem = verifiesOnly
     ? `the key${name} at hand can verify but not sign: its private part "d" is missing`
     : retired
       ? `the key${name} at hand is decrypt-only: it verifies, but signs nothing any more`
       : `there is no signing key${name} at hand; at hand: ${describeKids(keys.signingKeys)}`;
-  return notFound('KeyNotFound', `${problem}. ${MAKE_KEYS}, and pass them in the keys option`, kid ?? null, inquiry);
+  return notFound(
+    'KeyNotFound',
+    `${problem}. ${MAKE_KEYS}, and pass them in the keys option`,
+    inputDetail('kid', kid ?? null).kid,
+    inquiry,
+  );
 }
 
 export function writingMasterKeyNotFound(
@@ -92,12 +102,17 @@ export function writingMasterKeyNotFound(
   { kid, algorithm }: WritingKeyQuery,
   inquiry = NOBODY_ASKED,
 ): CryptoTensorsError {
-  const name = kid === undefined ? '' : ` ${quote(kid)}`;
+  const name = kid === undefined ? '' : ` ${quoteInput(kid)}`;
   const purpose = algorithm === undefined ? '' : ` for ${algorithm}`;
   const problem = retiredAmong(keys.masterKeys, kid)
     ? `the master key${name} at hand is decrypt-only: it opens files, but encrypts none any more`
     : `there is no master key${name}${purpose} at hand; at hand: ${describeKids(keys.masterKeys)}`;
-  return notFound('KeyNotFound', `${problem}. ${MAKE_KEYS}, and pass them in the keys option`, kid ?? null, inquiry);
+  return notFound(
+    'KeyNotFound',
+    `${problem}. ${MAKE_KEYS}, and pass them in the keys option`,
+    inputDetail('kid', kid ?? null).kid,
+    inquiry,
+  );
 }
 
 export function recipientKeyNotFound(keys: LoadedKeys, thumbprint: string, inquiry = NOBODY_ASKED): CryptoTensorsError {
@@ -123,16 +138,27 @@ function retiredAmong(keys: readonly StatedKey[], kid: string | undefined): bool
 function notFound(
   code: 'KeyNotFound' | 'UntrustedSigner',
   message: string,
-  kid: string | null,
+  /** Undefined: not to be told. */
+  kid: string | null | undefined,
   { notes, cause, failed, retryable }: Inquiry,
 ): CryptoTensorsError {
   // Whoever could not be asked may have it.
-  if (failed) return keyUnavailable(message + notes, { kid, cause, retryable });
+  if (failed) return keyUnavailable(message + notes, { ...(kid === undefined ? {} : { kid }), cause, retryable });
   return new CryptoTensorsError(code, message + notes, {
-    kid,
-    ...(kid === null ? {} : { expected: kid }),
+    ...(kid === undefined ? {} : { kid }),
+    ...(kid == null ? {} : { expected: kid }),
     ...(cause === undefined ? {} : { cause }),
   });
+}
+
+/** A key id that the header names is known to all who have the file; one from the options could be a key. */
+function shown({ override }: KeyQuery, kid: string): string {
+  return override === undefined ? quote(kid) : quoteInput(kid);
+}
+
+/** The same, as a detail. */
+function nameFor({ override, kid }: KeyQuery): string | null | undefined {
+  return override === undefined ? kid : inputDetail('kid', override).kid;
 }
 
 function whoAsked({ override }: KeyQuery): string {

@@ -1,4 +1,4 @@
-import { CryptoTensorsError, quote } from '../errors.js';
+import { CryptoTensorsError, inputDetail, quote, quoteInput } from '../errors.js';
 import type { Engine } from '../engine/types.js';
 import { openKeyRing } from '../keys/load.js';
 import { ringContents } from '../keys/keyring.js';
@@ -42,7 +42,7 @@ function chooseRecipient(keys: readonly RecipientKey[], name: string | undefined
   }
   throw new CryptoTensorsError(
     'KeyNotFound',
-    `options.to holds no recipient key${name === undefined ? '' : ` ${quote(name)}`}: it must be the customer's public X25519 or P-256 key, as \`cryptotensors keygen --recipient --public\` writes it`,
-    { kid: name ?? null },
+    `options.to holds no recipient key${name === undefined ? '' : ` ${quoteInput(name)}`}: it must be the customer's public X25519 or P-256 key, as \`cryptotensors keygen --recipient --public\` writes it`,
+    inputDetail('kid', name ?? null),
   );
 }

@@ -1,4 +1,4 @@
-import { CryptoTensorsError, argumentError, quote, quoteFile } from '../errors.js';
+import { CryptoTensorsError, argumentError, quoteFile, quoteInput } from '../errors.js';
 import type { ErrorDetails } from '../errors.js';
 import type { Header } from '../format/header.js';
 import type { Engine } from '../engine/types.js';
@@ -38,7 +38,7 @@ function parsePin(pin: unknown): string {
   if (/^[0-9a-f]{64}$/.test(digits)) return digits;
   throw new CryptoTensorsError(
     'InvalidOption',
-    `options.pin must be the SHA-256 of a canonical header, 64 lower-case hexadecimal digits, not ${quote(pin)}`,
+    `options.pin must be the SHA-256 of a canonical header, 64 lower-case hexadecimal digits, not ${quoteInput(pin)}`,
     { expected: '64 lower-case hexadecimal digits' },
   );
 }
@@ -79,8 +79,8 @@ export function checkAllPins(pins: Pins, engine: Engine, headers: readonly Heade
   const found = new Set(headers.map((header) => pinOf(engine, header)));
   const missing = pins.filter((pin) => !found.has(pin));
   if (missing.length === 0) return;
-  throw missingFile(`no file of the model has the pin ${list(missing)} of options.pin`, path, {
-    expected: list(missing),
+  throw missingFile(`no file of the model has the pin ${list(missing.map(short))} of options.pin`, path, {
+    expected: list(missing.map(short)),
     found: list([...found]),
   });
 }
@@ -88,8 +88,8 @@ export function checkAllPins(pins: Pins, engine: Engine, headers: readonly Heade
 function anotherFile(expected: readonly string[], found: string, path: string | undefined): CryptoTensorsError {
   return new CryptoTensorsError(
     'PinMismatch',
-    `${quoteFile(path)} is not the one that is pinned: the SHA-256 of its header is ${found}, but options.pin asks for ${list(expected)}. It may be an older or newer version, or one that was made for another customer. If it is the one that you mean, pin that`,
-    { expected: list(expected), found, ...(path === undefined ? {} : { path }) },
+    `${quoteFile(path)} is not the one that is pinned: the SHA-256 of its header is ${found}, but options.pin asks for ${list(expected.map(short))}. It may be an older or newer version, or one that was made for another customer. If it is the one that you mean, pin that`,
+    { expected: list(expected.map(short)), found, ...(path === undefined ? {} : { path }) },
   );
 }
 
@@ -99,6 +99,11 @@ function missingFile(problem: string, path: string | undefined, details: ErrorDe
     `${problem}: it must name each file of the model and no other. Take out the pins of other models, or fetch the file that is missing`,
     path === undefined ? details : { ...details, path },
   );
+}
+
+/** Enough of a pin that a caller gave to know it by, and not all: a key in hexadecimal passes for one. */
+function short(pin: string): string {
+  return `${pin.slice(0, 8)}...`;
 }
 
 const MAX_SHOWN = 3;

@@ -1,4 +1,4 @@
-import { CryptoTensorsError, argumentError, quote } from '../errors.js';
+import { CryptoTensorsError, argumentError, looksSecret, quoteInput } from '../errors.js';
 
 /** Plain JSON data. */
 export type JsonValue =
@@ -80,7 +80,8 @@ class Copier {
     if (!plain) throw argumentError(path, 'plain JSON data', value);
     const copy = Object.create(null) as Record<string, JsonValue>;
     for (const [name, field] of Object.entries(value as Record<string, unknown>)) {
-      const fieldPath = /^[A-Za-z_$][\w$]{0,79}$/.test(name) ? `${path}.${name}` : `${path}[${quote(name)}]`;
+      const bare = /^[A-Za-z_$][\w$]{0,79}$/.test(name) && !looksSecret(name);
+      const fieldPath = bare ? `${path}.${name}` : `${path}[${quoteInput(name)}]`;
       this.count(2);
       this.countText(name, fieldPath);
       copy[name] = this.copy(field, fieldPath);

@@ -1,4 +1,4 @@
-import { CryptoTensorsError, quote } from '../errors.js';
+import { CryptoTensorsError, looksSecret, quote, quoteInput } from '../errors.js';
 import type { ErrorDetails } from '../errors.js';
 import type { Exhausted } from './engine.js';
 import type { PolicyInput } from './input.js';
@@ -151,7 +151,7 @@ function describeInput({ action, time, host, runtime, env, claims, license }: Po
 
 function listNames(record: object): string {
   const names = Object.keys(record);
-  const shown = names.slice(0, 10).map(quote).join(', ');
+  const shown = names.slice(0, 10).map(quoteInput).join(', ');
   return names.length === 0 ? '(none)' : names.length > 10 ? `${shown} and ${names.length - 10} more` : shown;
 }
 
@@ -159,10 +159,11 @@ function listNames(record: object): string {
 function place({ line, column }: Answer & { ok: false }, policy: string): string {
   if (line === undefined) return '';
   const text = policy.split('\n', line)[line - 1]?.trim() ?? '';
-  return `line ${line}${column === undefined ? '' : `, column ${column}`} (${quote(text)}): `;
+  return `line ${line}${column === undefined ? '' : `, column ${column}`} (${quoteInput(text)}): `;
 }
 
 /** The engine's own words, made safe for a log: they can hold text of the policy. */
 function quoteReason(reason: string): string {
+  if (looksSecret(reason)) return quoteInput(reason);
   return quote(reason).slice(1, -1).replaceAll('\\"', '"');
 }

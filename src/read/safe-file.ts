@@ -1,6 +1,6 @@
 import { ASYNC_DISPOSE, DISPOSE } from '../disposal.js';
 import { inspect } from 'node:util';
-import { CryptoTensorsError, argumentError, quote } from '../errors.js';
+import { CryptoTensorsError, argumentError, inputDetail, quote, quoteInput } from '../errors.js';
 import { compareUtf8 } from '../format/canonical.js';
 import { getEngine } from '../engine/load.js';
 import type { Engine } from '../engine/types.js';
@@ -305,8 +305,8 @@ export class SafeFile implements Disposable, AsyncDisposable {
     if (ref !== undefined) return ref;
     throw new CryptoTensorsError(
       'TensorNotFound',
-      `no tensor ${quote(name)} in ${inspect(this)}; keys() lists the names`,
-      { tensor: name, ...(this.#place.path === undefined ? {} : { path: this.#place.path }) },
+      `no tensor ${quoteInput(name)} in ${inspect(this)}; keys() lists the names`,
+      { ...inputDetail('tensor', name), ...(this.#place.path === undefined ? {} : { path: this.#place.path }) },
     );
   }
 

@@ -65,7 +65,7 @@ function nothingMatched(pattern: unknown, tensors: readonly TensorSummary[]): Cr
     typeof pattern === 'string'
       ? quoteInput(pattern)
       : isRegExp(pattern)
-        ? String(pattern).slice(0, 80)
+        ? quoteInput(String(pattern))
         : Array.isArray(pattern)
           ? 'an empty list'
           : 'the function';

@@ -236,7 +236,7 @@ describe('arguments', () => {
     [{ ttl: 5 }, 'unknown option "ttl"'],
     [{ ca: 5 }, 'options.ca must be PEM text'],
     [{ ca: [5] }, 'options.ca must be PEM text'],
-    [{ headers: 'x' }, 'options.headers must be an object'],
+    [{ headers: 'x' }, 'options.headers must be a plain object'],
     [{ headers: { a: 1 } }, 'options.headers["a"] must be a string'],
     [{ name: '' }, 'options.name must be a string that is not empty'],
   ])('%j', (options, message) => {

@@ -76,8 +76,8 @@ describe('pin', () => {
     ];
     for (const attempt of attempts) {
       const error = await refusal('PinMismatch', attempt);
-      expect(error).toMatchObject({ expected: pin, found });
-      expect(error.message).toContain(`is ${found}, but options.pin asks for ${pin}`);
+      expect(error).toMatchObject({ expected: `${pin.slice(0, 8)}...`, found });
+      expect(error.message).toContain(`is ${found}, but options.pin asks for ${pin.slice(0, 8)}...`);
     }
     expect(descriptorsOf(replayed)).toBe(0);
   });
@@ -153,7 +153,7 @@ describe('pin', () => {
     const twice = join(folder, 'twice.safetensors.index.json');
     writeShardIndex(twice, { a: 'a.safetensors', b: 'copy.safetensors' });
     const absent = await refusal('PinMismatch', () => safeOpen(twice, { keys: KEYS, pin: [a, b] }));
-    expect(absent).toMatchObject({ path: twice, expected: b, found: a });
+    expect(absent).toMatchObject({ path: twice, expected: `${b.slice(0, 8)}...`, found: a });
 
     // A whole shard of an older release among the new ones.
     const older = join(folder, 'older.safetensors');
@@ -161,7 +161,10 @@ describe('pin', () => {
     renameSync(older, join(folder, 'b.safetensors'));
     await (await safeOpen(index, { keys: KEYS })).close();
     const error = await refusal('PinMismatch', () => open(a, b, c));
-    expect(error).toMatchObject({ path: join(folder, 'b.safetensors'), expected: [a, b, c].join(', ') });
+    expect(error).toMatchObject({
+      path: join(folder, 'b.safetensors'),
+      expected: [a, b, c].map((pin) => `${pin.slice(0, 8)}...`).join(', '),
+    });
   });
 
   test.each([

@@ -1,7 +1,7 @@
 import { isUint8Array } from 'node:util/types';
 import { Agent, request } from 'node:https';
 import type { IncomingMessage } from 'node:http';
-import { CryptoTensorsError, quote } from '../../errors.js';
+import { CryptoTensorsError, looksSecret, quote } from '../../errors.js';
 import { isTransientStatus, keyUnavailable } from '../unavailable.js';
 import type { Unavailability } from '../unavailable.js';
 import type { Engine } from '../../engine/types.js';
@@ -118,5 +118,7 @@ function transportError(url: URL, error: unknown): CryptoTensorsError {
 
 /** Without its query, which may hold a token. */
 export function describeUrl({ origin, pathname }: URL): string {
-  return quote(origin + pathname);
+  return looksSecret(pathname)
+    ? `${quote(origin)} (its path is not shown: it could hold a key)`
+    : quote(origin + pathname);
 }

@@ -1,4 +1,5 @@
-import { CryptoTensorsError, argumentError, quote } from '../../errors.js';
+import { CryptoTensorsError, argumentError, quote, quoteInput } from '../../errors.js';
+import { refuseSecretName } from './arguments.js';
 import { checkInteger, ownOptions } from '../../options.js';
 import { envKeyProvider } from './env.js';
 import { PROVIDER_PRIORITY, isKeyProvider } from './types.js';
@@ -38,7 +39,7 @@ export function registerKeyProvider(provider: KeyProvider, options: { priority?:
   if (entries.has(provider.name)) {
     throw new CryptoTensorsError(
       'InvalidOption',
-      `a key provider named ${quote(provider.name)} is registered already: unregister it first, or choose another name`,
+      `a key provider named ${quoteInput(provider.name)} is registered already: unregister it first, or choose another name`,
     );
   }
   entries.set(provider.name, { provider, priority, enabled: true });
@@ -46,6 +47,7 @@ export function registerKeyProvider(provider: KeyProvider, options: { priority?:
 
 /** Takes a provider out of the registry and returns it, to be registered again or not; undefined if there is none. */
 export function unregisterKeyProvider(name: string): KeyProvider | undefined {
+  requireName(name);
   const entry = entries.get(name);
   entries.delete(name);
   return entry?.provider;
@@ -85,13 +87,18 @@ function inOrder(): Entry[] {
   return [...entries.values()].sort((a, b) => b.priority - a.priority);
 }
 
+function requireName(name: unknown): void {
+  if (typeof name !== 'string') throw argumentError('name', 'a string, the name of a key provider', name);
+}
+
 function findEntry(name: string): Entry {
+  requireName(name);
   const entry = entries.get(name);
   if (entry !== undefined) return entry;
   const known = [...entries.keys()].map(quote).join(', ');
   throw new CryptoTensorsError(
     'InvalidOption',
-    `no key provider is named ${quote(name)}; registered: ${known || 'none'}`,
+    `no key provider is named ${quoteInput(name)}; registered: ${known || 'none'}`,
   );
 }
 
@@ -103,5 +110,6 @@ export function checkProvider(provider: unknown, name = 'provider'): asserts pro
   if (typeof provider.name !== 'string' || provider.name === '') {
     throw argumentError(`${name}.name`, 'a string that is not empty', provider.name);
   }
+  refuseSecretName(provider.name, `${name}.name`);
   checkInteger(provider.timeoutMs, `${name}.timeoutMs`, 1, 2 ** 31 - 1);
 }
