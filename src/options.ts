@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { isDate, isNativeError } from 'node:util/types';
+import { isDate, isMap, isNativeError, isPromise, isSet } from 'node:util/types';
 import { CryptoTensorsError, argumentError, couldBeKey, quoteInput } from './errors.js';
 
 /*
@@ -21,7 +21,8 @@ export function ownOptions<Options extends object>(
   argument = 'options',
 ): Partial<Options> {
   if (options === undefined) return ownMembers<Options>({}, []);
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+  const other = isPromise(options) || isMap(options) || isSet(options) || isDate(options);
+  if (typeof options !== 'object' || options === null || Array.isArray(options) || other) {
     throw argumentError(argument, 'an object', options);
   }
   const names: readonly string[] = known;

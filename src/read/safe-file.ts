@@ -102,6 +102,7 @@ export class SafeFile implements Disposable, AsyncDisposable {
   }
 
   has(name: string): boolean {
+    if (typeof (name as unknown) !== 'string') throw argumentError('name', 'a string', name);
     return this.#index.get(name) !== undefined;
   }
 
@@ -301,6 +302,7 @@ export class SafeFile implements Disposable, AsyncDisposable {
   #find(name: string): TensorRef {
     if (typeof name !== 'string') throw argumentError('name', 'a string', name);
     this.#reads.assertOpen();
+    if (typeof (name as unknown) !== 'string') throw argumentError('name', 'a string', name);
     const ref = this.#index.get(name);
     if (ref !== undefined) return ref;
     throw new CryptoTensorsError(

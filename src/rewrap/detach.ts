@@ -76,7 +76,7 @@ export async function attachHeader(
   target: string | URL,
   options: WorkOptions = {},
 ): Promise<void> {
-  const [from, to] = paths(body, target);
+  const [from, to] = paths(body, target, 'body');
   const detached = resolveInput(header, 'header');
   const own = ownOptions<WorkOptions>(options, WORK_OPTIONS, 'attachHeader');
   checkWorkOptions(own);

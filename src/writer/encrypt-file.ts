@@ -100,9 +100,9 @@ function planEncryption(source: Source, header: Header, protection: Protection, 
 }
 
 /** The two paths of whole-file work, checked. */
-export function paths(source: unknown, target: unknown): [from: string, to: string] {
+export function paths(source: unknown, target: unknown, sourceName = 'source'): [from: string, to: string] {
   return [
-    ['source', source],
+    [sourceName, source],
     ['target', target],
   ].map(([name, value]) => {
     const path = resolvePath(value, name as string);
