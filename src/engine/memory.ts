@@ -210,12 +210,12 @@ export function takeOver(bytes: Uint8Array): Uint8Array | null {
 }
 
 /**
- * Refuses memory that could go away under a job that runs while JavaScript does.
+ * Refuses memory that could go away under a job that runs while JavaScript does. Of no bytes nothing can: no thread touches them.
  *
  * @throws EngineFault `InvalidOption`
  */
 export function checkSafe(bytes: Uint8Array, name: string): void {
-  if (isSafe(bytes)) return;
+  if (arrayGetters.byteLength(bytes) === 0 || isSafe(bytes)) return;
   throw new EngineFault(
     'InvalidOption',
     `${name} is memory that could be taken away meanwhile: it must be shared, or the library's own`,
