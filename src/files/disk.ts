@@ -37,8 +37,9 @@ export function openDisk(): Storage {
   const openAs = async (path: string, flags: number): Promise<StorageFile> => {
     const handle = await open(at(path), flags | FOUND_AS_IT_IS, 0o666);
     try {
-      refuseOther(path, await handle.stat({ bigint: true }));
-      return new DiskFile(path, handle, at);
+      const status = await handle.stat({ bigint: true });
+      refuseOther(path, status);
+      return new DiskFile(path, handle, Number(status.uid), at);
     } catch (error) {
       await handle.close();
       throw error;
@@ -91,13 +92,15 @@ export function openDisk(): Storage {
 }
 
 class DiskFile implements StorageFile {
+  readonly owner: number;
   readonly #path: string;
   readonly #handle: FileHandle;
   readonly #at: Storage['at'];
 
-  constructor(path: string, handle: FileHandle, at: Storage['at']) {
+  constructor(path: string, handle: FileHandle, owner: number, at: Storage['at']) {
     this.#path = path;
     this.#handle = handle;
+    this.owner = owner;
     this.#at = at;
   }
 

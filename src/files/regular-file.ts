@@ -23,6 +23,8 @@ import { fileError, isMissing, systemCodeOf } from './system-error.js';
 export interface RegularFile {
   /** Bytes, when it was opened. */
   readonly size: number;
+  /** The user whose it is. */
+  readonly owner: number;
   /** The bytes from `position`; fewer than `length` where the file ends. */
   read(position: number, length: number): Twin<Uint8Array>;
   /** Whether it is still what is found under this path. */
@@ -55,18 +57,20 @@ export function* openRegular(path: string, at = path): Twin<RegularFile | null> 
     () => openNow(path, at),
     () => openAwaiting(path, at),
   );
-  return opened === null ? null : new OpenFile(path, opened.descriptor, Number(opened.status.size));
+  return opened === null ? null : new OpenFile(path, opened);
 }
 
 class OpenFile implements RegularFile {
   readonly size: number;
+  readonly owner: number;
   readonly #path: string;
   readonly #descriptor: number;
 
-  constructor(path: string, descriptor: number, size: number) {
+  constructor(path: string, { descriptor, status }: Opened) {
     this.#path = path;
     this.#descriptor = descriptor;
-    this.size = size;
+    this.size = Number(status.size);
+    this.owner = Number(status.uid);
   }
 
   *read(position: number, length: number): Twin<Uint8Array> {

@@ -30,6 +30,8 @@ export interface Storage {
 }
 
 export interface StorageFile {
+  /** The user whose it is. */
+  readonly owner: number;
   /** The bytes from `position`; fewer than `length` where the file ends. */
   read(position: number, length: number): Promise<Uint8Array>;
   write(bytes: Uint8Array, position: number): Promise<void>;

@@ -1,4 +1,5 @@
 import { CryptoTensorsError, quotePath } from '../errors.js';
+import { isTrustedUser } from '../files/ownership.js';
 import type { RegularFile } from '../files/regular-file.js';
 import type { Storage } from '../files/storage.js';
 import { LENGTH_BYTES } from '../format/canonical.js';
@@ -11,6 +12,8 @@ import { temporaryOf } from './page.js';
 export interface Target {
   path: string;
   token: string;
+  /** The user whose journal asks for it; left out: this rewrap itself, which holds what it has made. */
+  maker?: number;
 }
 
 /**
@@ -75,19 +78,26 @@ async function reading<Result>(
  * @throws {CryptoTensorsError} `FileChanged` if somebody puts something else in the place of a file meanwhile; `FileError`
  */
 export async function carryOut(change: Change, target: Target, storage: Storage): Promise<void> {
-  if (change.kind === 'swap') await overwrite(target.path, change, change.after, storage);
+  if (change.kind === 'swap') await overwrite(target, change, change.after, storage);
   else await replace(target, change, storage);
 }
 
 /** Puts the old header back. */
-export async function takeBack(change: HeaderSwap, { path }: Target, storage: Storage): Promise<void> {
-  await overwrite(path, change, change.before, storage);
+export async function takeBack(change: HeaderSwap, target: Target, storage: Storage): Promise<void> {
+  await overwrite(target, change, change.before, storage);
 }
 
-async function overwrite(path: string, swap: HeaderSwap, header: Uint8Array, storage: Storage): Promise<void> {
+async function overwrite(
+  { path, maker }: Target,
+  swap: HeaderSwap,
+  header: Uint8Array,
+  storage: Storage,
+): Promise<void> {
   const file = await storage.open(path);
   if (file === null) throw changed(path);
   try {
+    // Somebody who leaves a journal beside his own file must not have it carried out on one that he puts in its place.
+    if (maker !== undefined && !isTrustedUser(maker) && file.owner !== maker) throw changed(path);
     if (!(await runAsync(isBetween(await file.read(0, header.length), swap)))) throw changed(path);
     await file.write(header, 0);
     await file.sync();
@@ -97,7 +107,7 @@ async function overwrite(path: string, swap: HeaderSwap, header: Uint8Array, sto
   }
 }
 
-async function replace({ path, token }: Target, change: Replacement, storage: Storage): Promise<void> {
+async function replace({ path, token, maker }: Target, change: Replacement, storage: Storage): Promise<void> {
   const temporary = temporaryOf(path, token);
   const file = await storage.openToRead(temporary);
   if (file === null) {
@@ -105,12 +115,30 @@ async function replace({ path, token }: Target, change: Replacement, storage: St
     throw changed(path);
   }
   try {
+    if (maker !== undefined && !isTrustedUser(file.owner) && file.owner !== (await ownerOf(path, storage))) {
+      throw foreign(temporary, file.owner);
+    }
     if ((await markOfFile(file, change.before, change.after)) !== 'after') throw changed(temporary);
     await storage.rename(temporary, path);
     if (!(await runAsync(file.isAt(storage.at(path))))) throw changed(path);
   } finally {
     file.close();
   }
+}
+
+async function ownerOf(path: string, storage: Storage): Promise<number | null> {
+  const file = await storage.openToRead(path);
+  file?.close();
+  return file?.owner ?? null;
+}
+
+/** The journal tells everybody under which name the new file lies. */
+function foreign(temporary: string, owner: number): CryptoTensorsError {
+  return new CryptoTensorsError(
+    'FileBusy',
+    `${quotePath(temporary)} should be the file that an interrupted rewrap has prepared, but it belongs to user ${owner}: it is not put in the place of the model. Remove it, and try again`,
+    { path: temporary, found: `a file of user ${owner}` },
+  );
 }
 
 /** Whether what is to replace a file has done so. */

@@ -2,6 +2,7 @@ import { basename, dirname, join } from 'node:path';
 import { CryptoTensorsError } from '../errors.js';
 import type { ErrorCode } from '../errors.js';
 import type { Engine } from '../engine/types.js';
+import { couldReplace } from '../files/ownership.js';
 import { openRegular } from '../files/regular-file.js';
 import type { RegularFile } from '../files/regular-file.js';
 import { realPath, statusOf } from '../files/status.js';
@@ -50,7 +51,7 @@ export function* headersInTransit(path: string, engine: Engine): Twin<readonly U
 /** The change of a file, in its own journal or in that of the sharded model that it is part of. */
 function* findSwap(real: string, given: string, length: number): Twin<HeaderSwap | null> {
   const name = basename(real);
-  const own = yield* reading(journalOf(real), function* (file) {
+  const own = yield* reading(journalOf(real), [real], function* (file) {
     const { bytes, page } = yield* readPage(file);
     if (page === null) return null;
     return page.whole ?? (yield* readSwap(file, bytes, (entry) => entry.name === name, length));
@@ -63,7 +64,7 @@ function* findSwap(real: string, given: string, length: number): Twin<HeaderSwap
   const names = new Set([name, basename(given)]);
   for (const folder of folders) {
     if (folder === null) continue;
-    const swap = yield* reading(journalOf(join(folder, index)), function* (file) {
+    const swap = yield* reading(journalOf(join(folder, index)), [real], function* (file) {
       const { bytes, page } = yield* readPage(file);
       return page?.token === token ? yield* readSwap(file, bytes, (entry) => names.has(entry.name), length) : null;
     });
@@ -85,12 +86,21 @@ function* readSwap(
   return change?.kind === 'swap' ? change : null;
 }
 
-/** What a file beside the model says; null if it is not there, is no regular file or cannot be read. */
-function* reading<Result>(path: string, read: (file: RegularFile) => Twin<Result | null>): Twin<Result | null> {
+/**
+ * What a file beside the model says; null if it is not there, is no regular file or cannot be read, and if it belongs to somebody
+ * who could not replace every one of the files that it speaks of: what is not signed, or was once, he could otherwise have read in their stead.
+ */
+function* reading<Result>(
+  path: string,
+  files: readonly string[],
+  read: (file: RegularFile) => Twin<Result | null>,
+): Twin<Result | null> {
   let file: RegularFile | null = null;
   try {
     file = yield* openRegular(path);
-    return file === null ? null : yield* read(file);
+    if (file === null) return null;
+    for (const model of files) if (!(yield* couldReplace(file.owner, model))) return null;
+    return yield* read(file);
   } catch {
     return null;
   } finally {
@@ -139,7 +149,7 @@ export function* shardViews(
   shardPaths: readonly string[],
   engine: Engine,
 ): Twin<readonly ShardView[][] | null> {
-  return yield* reading(journalOf(index), function* (file) {
+  return yield* reading(journalOf(index), shardPaths, function* (file) {
     const { bytes, token } = yield* readPage(file);
     const entries = new Map((yield* readEntries(file, bytes))?.map((entry) => [entry.name, entry]));
     const after: ShardView[] = [];
@@ -182,7 +192,7 @@ function* viewsOf(
   const found = yield* markAt(path, length, engine);
   if (isMark(found, entry.after)) return { after: own, before: null };
   const temporary = temporaryOf((yield* realPath(path)) ?? path, token);
-  const isReady = isMark(found, entry.before) && (yield* isPrepared(temporary, entry.after));
+  const isReady = isMark(found, entry.before) && (yield* isPrepared(temporary, path, entry.after));
   if (!isReady) return null;
   return { after: { path: temporary, header: undefined }, before: own };
 }
@@ -194,8 +204,8 @@ function* markAt(path: string, length: number, engine: Engine): Twin<HeaderMark 
 }
 
 /** Whether the file that is to replace another one lies ready: the file itself, and no link to one. */
-function* isPrepared(path: string, mark: HeaderMark): Twin<boolean> {
-  const found = yield* reading(path, function* (file) {
+function* isPrepared(path: string, model: string, mark: HeaderMark): Twin<boolean> {
+  const found = yield* reading(path, [model], function* (file) {
     return yield* markOf(yield* file.read(0, mark.bytes));
   });
   return isMark(found, mark);

@@ -2,6 +2,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RegularFile } from '../files/regular-file.js';
 import type { Storage, StorageFile } from '../files/storage.js';
+import { isTrustedUser, ownsFile } from '../files/ownership.js';
 import { systemCodeOf } from '../files/system-error.js';
 import { CryptoTensorsError, quotePath } from '../errors.js';
 import { runAsync } from '../twin.js';
@@ -111,20 +112,27 @@ export interface FoundLock {
   /** Null for a file that is no page: it was left by something else, or a power failure. */
   page: JournalPage | null;
   token: string;
+  /** The files of the model that it is about. */
+  files: readonly string[];
 }
 
 /**
- * Opens a lock that is there, whoever made it; null if there is none. The caller closes `file`.
+ * Opens a lock that is there; null if there is none. The caller closes `file`.
  *
- * @throws {CryptoTensorsError} `FileError` if something else lies under its name
+ * Whoever can add a file to a folder can put a lock there, also where he can change no file of the model. So only one is looked at
+ * that belongs, by its descriptor, to this user or to root, or to a user whose the files are anyway.
+ *
+ * @param files of the model that it is about
+ * @throws {CryptoTensorsError} `FileError` if something else lies under its name; `FileBusy` if it belongs to somebody else
  */
-export async function findLock(path: string, storage: Storage): Promise<FoundLock | null> {
+export async function findLock(path: string, files: readonly string[], storage: Storage): Promise<FoundLock | null> {
   for (let patience = PATIENCE_STEPS; ; patience--) {
     const file = await storage.openToRead(path);
     if (file === null) return null;
     try {
+      await refuseForeign(path, file.owner, files);
       const found = await runAsync(readPage(file));
-      if (found.page !== null || file.size >= PAGE_BYTES || patience === 0) return { path, file, ...found };
+      if (found.page !== null || file.size >= PAGE_BYTES || patience === 0) return { path, file, files, ...found };
     } catch (error) {
       file.close();
       throw error;
@@ -132,6 +140,18 @@ export async function findLock(path: string, storage: Storage): Promise<FoundLoc
     file.close();
     await sleep(PATIENCE_STEP);
   }
+}
+
+async function refuseForeign(path: string, owner: number, files: readonly string[]): Promise<void> {
+  if (isTrustedUser(owner)) return;
+  let isOwners = files.length > 0;
+  for (const file of files) isOwners &&= await runAsync(ownsFile(owner, file));
+  if (isOwners) return;
+  throw new CryptoTensorsError(
+    'FileBusy',
+    `${quotePath(path)} says that a rewrap is under way or was interrupted, but it belongs to user ${owner}, who could not change all of the model by his own rights: nothing that it asks for is done. If user ${owner} is to rewrap this model, let him finish; otherwise remove that file`,
+    { path, found: `a journal of user ${owner}`, expected: 'one of this user, of root or of the owner of the model' },
+  );
 }
 
 /** A lock of a process that is gone, in our hands. */
@@ -169,7 +189,7 @@ export async function takeOver(
         await claim.release();
         return null;
       }
-      const other = await findLock(path, storage);
+      const other = await findLock(path, lock.files, storage);
       if (other === null) return null;
       chain.push(other);
       refuse(other.page);
@@ -223,7 +243,12 @@ function disturbed(path: string): CryptoTensorsError {
  * Removes what processes that are gone have left of locks that are gone: pages that were not linked yet, claims. A lock that is
  * there is left alone, with all that belongs to it.
  */
-export async function sweep(locks: readonly string[], storage: Storage, options: RecoveryOptions): Promise<boolean> {
+export async function sweep(
+  locks: readonly string[],
+  files: readonly string[],
+  storage: Storage,
+  options: RecoveryOptions,
+): Promise<boolean> {
   let found = false;
   for (const [folder, paths] of byFolder(locks)) {
     const names = await storage.list(folder);
@@ -232,7 +257,7 @@ export async function sweep(locks: readonly string[], storage: Storage, options:
       const left = names.filter((name) => name.startsWith(prefix));
       // Asked after the list was made: claims of a lock that is made later have other names.
       if (left.length === 0 || (await isTaken(path, storage))) continue;
-      for (const name of left) if (await removeLeft(join(folder, name), storage, options)) found = true;
+      for (const name of left) if (await removeLeft(join(folder, name), files, storage, options)) found = true;
     }
   }
   return found;
@@ -256,8 +281,13 @@ async function isTaken(path: string, storage: Storage): Promise<boolean> {
   return file !== null;
 }
 
-async function removeLeft(path: string, storage: Storage, { mayBeAlive }: RecoveryOptions): Promise<boolean> {
-  const left = await findLock(path, storage).catch(() => null);
+async function removeLeft(
+  path: string,
+  files: readonly string[],
+  storage: Storage,
+  { mayBeAlive }: RecoveryOptions,
+): Promise<boolean> {
+  const left = await findLock(path, files, storage).catch(() => null);
   if (left === null) return false;
   left.file.close();
   const alive = left.page === null ? false : isAlive(left.page.owner);

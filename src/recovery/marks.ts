@@ -12,10 +12,14 @@ import type { Place } from './place.js';
  *
  * @returns false if it is not over, or if that cannot be told from here
  */
-export async function settleMark(whole: WholeModel, { folders }: Place, storage: Storage): Promise<boolean> {
+export async function settleMark(whole: WholeModel, { folders, members }: Place, storage: Storage): Promise<boolean> {
   if (!isIndexName(whole.index)) return true;
   for (const folder of folders) {
-    const lock = await findLock(journalOf(join(folder, whole.index)), storage);
+    const lock = await findLock(
+      journalOf(join(folder, whole.index)),
+      members.map(({ path }) => path),
+      storage,
+    );
     lock?.file.close();
     if (lock?.token === whole.token) return false;
   }

@@ -35,15 +35,19 @@ export async function recoverPlace(place: Place, storage: Storage, options: Reco
     // What goes away under our eyes, or changes hands, is looked at anew.
     while (outcome === null) outcome = await recoverOnce(place, storage, options);
     const locks = [place.journal, ...place.members.map(({ path }) => journalOf(path))];
-    const isSwept = await sweep([...new Set(locks)], storage, options);
+    const isSwept = await sweep([...new Set(locks)], filesOf(place), storage, options);
     return outcome === 'nothing' && isSwept ? 'undone' : outcome;
   } catch (error) {
     throw fileError(place.path, 'recovered', error);
   }
 }
 
+function filesOf({ members }: Place): string[] {
+  return members.map(({ path }) => path);
+}
+
 async function recoverOnce(place: Place, storage: Storage, options: RecoveryOptions): Promise<Recovery | null> {
-  const lock = await findLock(place.journal, storage);
+  const lock = await findLock(place.journal, filesOf(place), storage);
   if (lock === null) return place.sharded ? removeMarks(place, storage, options) : 'nothing';
   try {
     const refuse = (page: JournalPage | null): void => refuseBusy(place, page, options);
@@ -78,7 +82,7 @@ async function finish(
   const work = entries === null ? null : await planRecovery(place, token, { file, entries }, storage);
   for (const { change, member } of work ?? []) {
     await takeover.assertHeld();
-    await carryOut(change, { path: member.path, token }, storage);
+    await carryOut(change, { path: member.path, token, maker: file.owner }, storage);
   }
   await syncFolders(work ?? [], storage);
   await takeover.assertHeld();
@@ -109,7 +113,7 @@ async function removeAll(
 ): Promise<boolean> {
   let isRemoved = false;
   for (const { path } of members) {
-    const lock = await findLock(journalOf(path), storage);
+    const lock = await findLock(journalOf(path), [path], storage);
     if (lock === null) continue;
     try {
       const whole = lock.page?.whole ?? null;
@@ -205,7 +209,7 @@ async function ownMarks(place: Place, token: string, storage: Storage): Promise<
 
 /** Whether a shard is part of the rewrap with this token, and not of one of its own. */
 export async function isMarked(path: string, token: string, storage: Storage): Promise<boolean> {
-  const lock = await findLock(journalOf(path), storage);
+  const lock = await findLock(journalOf(path), [path], storage);
   lock?.file.close();
   return lock?.page?.whole?.token === token;
 }

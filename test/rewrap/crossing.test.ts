@@ -27,6 +27,7 @@ function interrupted(at: number, seen: { steps: number }, work: () => Promise<vo
     if (++seen.steps === at) await work();
   };
   const fileOf = (file: StorageFile): StorageFile => ({
+    owner: file.owner,
     read: (position, length) => file.read(position, length),
     write: async (bytes, position) => {
       await step();

@@ -24,6 +24,7 @@ function failing(step: number, seen: { steps: number }): Storage {
   };
   const disk = openDisk();
   const fileOf = (file: StorageFile): StorageFile => ({
+    owner: file.owner,
     read: (position, length) => file.read(position, length),
     write: async (bytes, position) => {
       await file.write(bytes.subarray(0, bytes.length >> 1), position);
