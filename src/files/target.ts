@@ -36,7 +36,7 @@ export function openTarget(given: string, { last = 'follow' }: { last?: 'follow'
     // What a descriptor of this process is behind (/dev/stdout) is not to be found by its name.
     if (last === 'follow') refuseSpecial(given, statusThere(given));
     const { path, links } = resolve(given, last);
-    const folder = Folder.open(dirname(path));
+    const folder = openFolderOf(path, given);
     try {
       refuseForeignLinks(given, links, folder);
       const name = parse(path).base;
@@ -75,7 +75,7 @@ export function existingTarget(given: string): string {
 export function targetAsNamed(given: string): string {
   try {
     const { path, links } = resolve(given, 'refuse');
-    const folder = Folder.open(dirname(path));
+    const folder = openFolderOf(path, given);
     try {
       refuseForeignLinks(given, links, folder);
     } finally {
@@ -84,6 +84,20 @@ export function targetAsNamed(given: string): string {
     return path;
   } catch (error) {
     throw fileError(given, 'written', error);
+  }
+}
+
+/** The folder of a path; what is wrong with it is told of the path that was given. */
+function openFolderOf(path: string, given: string): Folder {
+  try {
+    return Folder.open(dirname(path));
+  } catch (error) {
+    if (!(error instanceof CryptoTensorsError) || error.systemCode === undefined) throw error;
+    throw new CryptoTensorsError('FileError', `${quote(given)} cannot be reached: ${error.message}`, {
+      path: given,
+      systemCode: error.systemCode,
+      cause: error,
+    });
   }
 }
 
