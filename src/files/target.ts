@@ -148,8 +148,9 @@ function resolve(given: string, last: 'follow' | 'refuse'): { path: string; link
   const links: Link[] = [];
   while (rest.length > 0) {
     const part = rest.shift()!;
-    if (part === '..') {
-      at = dirname(at);
+    if (part === '..' || part === '.') {
+      refuseBehindFile(given, at);
+      if (part === '..') at = dirname(at);
       continue;
     }
     const path = join(at, part);
@@ -178,8 +179,16 @@ function resolve(given: string, last: 'follow' | 'refuse'): { path: string; link
   return { path: at, links };
 }
 
+/** A slash with nothing behind it says that what stands before it is a folder, as `.` does. */
 function partsOf(path: string): string[] {
-  return path.split(process.platform === 'win32' ? /[\\/]/ : '/').filter((part) => part !== '' && part !== '.');
+  return path.split(process.platform === 'win32' ? /[\\/]/ : '/').map((part) => (part === '' ? '.' : part));
+}
+
+/** Only a folder has something behind it, be that itself or the folder above: `file/../other` is no path. */
+function refuseBehindFile(given: string, path: string): void {
+  if (lstatSync(path).isDirectory()) return;
+  const cause = Object.assign(new Error('not a directory'), { code: 'ENOTDIR', syscall: 'open' });
+  throw fileError(given, 'written', cause, `${quote(path)} is no folder`);
 }
 
 /**
