@@ -13,8 +13,8 @@ import {
 import type { Inquiry } from './not-found.js';
 import { askProvider } from './providers/ask.js';
 import type { LookUpOptions, ProviderFailure } from './providers/ask.js';
-import type { KeySelector } from './providers/types.js';
-import { isTransient } from './unavailable.js';
+import type { KeyProvider, KeySelector } from './providers/types.js';
+import { isTransient, keyUnavailable } from './unavailable.js';
 import { publicHalf } from './trust.js';
 import {
   effectiveName,
@@ -67,12 +67,16 @@ export function* lookUpMasterKeys(
  * The trusted keys that may verify a file's signature, to be tried in turn: those of the name in the header, then those without a
  * name; where the header names none, all of them.
  *
- * @throws KeyNotFound if nothing is trusted, UntrustedSigner if the signer is not; KeyRevoked, AbortError, Closed
+ * @param revokers providers that add no trust, but take it away: those of `keys` where `trust` is given. They are asked only
+ * about a signer that is trusted otherwise. One that gives no answer leaves open whether it revokes the signer
+ * @throws KeyNotFound if nothing is trusted, UntrustedSigner if the signer is not; KeyRevoked, AbortError, Closed;
+ * KeyUnavailable if one of `revokers` gives no answer
  */
 export function* lookUpVerifyingKeys(
   trust: KeyRing,
   query: KeyQuery,
   options: LookUpOptions,
+  revokers: readonly KeyProvider[] = [],
 ): Twin<readonly SigningKey[]> {
   const contents = ringContents(trust);
   const selector: KeySelector = { role: 'verifying', ...effectiveName(query), algorithm: null };
@@ -94,7 +98,34 @@ export function* lookUpVerifyingKeys(
   }
   const candidates = [...found, ...matchNamelessVerifyingKeys({ masterKeys: [], signingKeys: gathered }, query)];
   if (candidates.length === 0) throw verifyingKeyNotFound(contents, query, inquiryOf(failures));
-  return candidates;
+  if (revokers.length === 0) return candidates;
+  for (const key of yield* revocations(revokers, selector, options)) gathered.push(key);
+  const left = [...match(), ...matchNamelessVerifyingKeys({ masterKeys: [], signingKeys: gathered }, query)];
+  if (left.length === 0) throw verifyingKeyNotFound(contents, query);
+  return left;
+}
+
+/** The signing keys that providers revoke: of the name in `selector`, and all that they list, as a key can have two names. */
+function* revocations(
+  providers: readonly KeyProvider[],
+  selector: KeySelector,
+  options: LookUpOptions,
+): Twin<readonly SigningKey[]> {
+  const revoked: SigningKey[] = [];
+  const selectors = selector.kid === null ? [selector] : [selector, { ...selector, kid: null, jku: null }];
+  for (const provider of providers) {
+    for (const asked of selectors) {
+      const answer = yield* askProvider(provider, asked, options);
+      if ('reason' in answer) {
+        const { notes, cause, retryable } = inquiryOf([answer]);
+        const problem = 'whether the signer is revoked cannot be told';
+        throw keyUnavailable(problem + notes, { kid: selector.kid, cause, retryable });
+      }
+      for (const secret of answer.owned) secret.dispose();
+      for (const key of answer.signingKeys) if (key.state === 'revoked') revoked.push(publicHalf(key));
+    }
+  }
+  return revoked;
 }
 
 /**

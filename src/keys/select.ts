@@ -139,8 +139,10 @@ function nameless<Key extends StatedKey>(
   fits: (key: Key) => boolean,
 ): readonly Key[] {
   if (kid === null || override !== undefined) return [];
-  // Without a name a key cannot be revoked.
-  return keys.filter((key) => key.kid === null && fits(key)).slice(0, MAX_NAMELESS_KEYS);
+  const stateOf = statesAmong(keys);
+  // Without a name it can still be a key that is revoked under one.
+  const spare = keys.filter((key) => key.kid === null && stateOf(key) !== 'revoked' && fits(key));
+  return spare.slice(0, MAX_NAMELESS_KEYS);
 }
 
 /** The keys that may encrypt or sign, of a name if one is given. @throws KeyRevoked */

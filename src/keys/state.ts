@@ -13,13 +13,17 @@ export function stricterState(a: KeyState, b: KeyState): KeyState {
 }
 
 /**
- * The state that holds for a key among others: the strictest that any key of its name has, so that a revocation counts
- * wherever in the set it stands, and cannot be undone by listing the key once more.
+ * The state that holds for a key among others: the strictest that any key of its name or of its public part has, so that a
+ * revocation counts wherever in the set it stands, and cannot be undone by listing the key once more, under whatever name.
  */
 export function statesAmong(keys: readonly StatedKey[]): (key: StatedKey) => KeyState {
   const marked = keys.filter(({ state }) => state !== 'active');
   return (key) =>
-    marked.reduce((state, other) => (sameName(key, other) ? stricterState(state, other.state) : state), key.state);
+    marked.reduce(
+      (state, other) =>
+        sameName(key, other) || samePublicPart(key, other) ? stricterState(state, other.state) : state,
+      key.state,
+    );
 }
 
 /** Whether each of two keys of one kid has a `jku` of its own. */
@@ -29,4 +33,9 @@ export function toldApart(a: KeyName, b: KeyName): boolean {
 
 function sameName(a: KeyName, b: KeyName): boolean {
   return a.kid !== null && a.kid === b.kid && !toldApart(a, b);
+}
+
+/** A public key is the same whatever it is called. Those of two kinds of keys are never listed together. */
+function samePublicPart({ publicKey: a }: StatedKey, { publicKey: b }: StatedKey): boolean {
+  return a !== undefined && b !== undefined && Buffer.compare(a, b) === 0;
 }

@@ -49,6 +49,8 @@ export type KeyState = 'active' | 'decrypt-only' | 'revoked';
 /** A key with a state of its own. */
 export interface StatedKey extends KeyName {
   readonly state: KeyState;
+  /** Of signing keys and recipient keys: what they are, whatever they are called. Master keys have none. */
+  readonly publicKey?: Uint8Array;
   /** Name of the provider that gave it when it was looked up; absent for a key that the caller gave. */
   readonly provider?: string;
 }

@@ -1,6 +1,6 @@
 import type { Engine } from '../engine/types.js';
 import type { AeadAlgorithm } from '../format/vocabulary.js';
-import { hasKeySources } from '../keys/keyring.js';
+import { hasKeySources, ringContents } from '../keys/keyring.js';
 import type { KeyRing } from '../keys/keyring.js';
 import { openKeyRing } from '../keys/load.js';
 import { lookUpMasterKeys, lookUpRecipientKey, lookUpVerifyingKeys } from '../keys/lookup.js';
@@ -58,11 +58,13 @@ export function* createAccess(given: AccessOptions, engine: Engine, action: Poli
     throw error;
   }
   const configured = options.keys !== undefined || options.trust !== undefined || hasKeySources(ring);
+  // What `keys` revokes is not trusted, also where a provider says so.
+  const revokers = options.trust === undefined ? [] : ringContents(ring).providers;
   const lookUp = { engine, signal: options.signal };
   return {
     mustBeEncrypted: configured && options.allowPlain !== true,
     signal: options.signal,
-    verifyingKeys: (name) => lookUpVerifyingKeys(trust, { ...name, override: options.signKid }, lookUp),
+    verifyingKeys: (name) => lookUpVerifyingKeys(trust, { ...name, override: options.signKid }, lookUp, revokers),
     masterKeys: (query) => lookUpMasterKeys(ring, { ...query, override: options.encKid }, lookUp),
     recipientKey: (thumbprint) => lookUpRecipientKey(ring, thumbprint, lookUp),
     action,

@@ -3,6 +3,7 @@ import { decryptFile, encryptFile, generateKeys, loadKeys, safeOpen, safeOpenSyn
 import type { Jwk, KeyState } from 'cryptotensors';
 import { ringContents } from '#dist/keys/keyring.js';
 import type { KeyRing } from '#dist/keys/keyring.js';
+import { getEngine } from '#dist/engine/load.js';
 import { publicJwks } from '#dist/keys/generate.js';
 import { lookUpSigningKey, lookUpVerifyingKeys, lookUpWritingMasterKey } from '#dist/keys/lookup.js';
 import { lookUpMasterKey } from './look-up.js';
@@ -177,6 +178,51 @@ describe('a revoked key', () => {
     const keys = ringOf(fake.engine, withState(SIGNER, 'revoked'));
     const trust = await runAsync(openTrust({ kty: 'okp', kid: 's', x: X_A }, keys, fake.engine));
     await refusal('KeyRevoked', () => verifying(trust));
+  });
+
+  test('is not trusted under another name or without one, wherever it is listed', async () => {
+    const revoked = withState(SIGNER, 'revoked');
+    for (const name of [{ kid: 'other' }, {}]) {
+      const again: Jwk = { kty: 'okp', x: X_A, ...name };
+      for (const kid of ['other', 's', null]) {
+        const trust = runSync(openTrust(again, ringOf(fake.engine, revoked), fake.engine));
+        expect(() => verifying(trust, kid)).toThrow(/revoked|trusted|may verify/);
+        expect(() => verifying(ringOf(fake.engine, { keys: [revoked, again] }), kid)).toThrow(
+          /revoked|trusted|may verify/,
+        );
+      }
+    }
+    await refusal('KeyRevoked', () => signing(ringOf(fake.engine, revoked, { ...SIGNER, kid: 'other' }), 'other'));
+  });
+
+  test('is not trusted either where a provider of `keys` revokes it, under whatever name', async () => {
+    const keys = generateKeys({ encKid: 'm', signKid: 's' });
+    const [master, signer] = keys.keys as [Jwk, Jwk];
+    const path = join(folder, 'provided.safetensors');
+    await saveFile(smallTensors(), path, { keys });
+    const trust = publicJwks({ keys: [signer] }, getEngine());
+    const byName = (jwk: Jwk): KeyProvider => ({
+      name: 'vault',
+      findSync: ({ kid, role }) => (role === 'verifying' && (kid === null || kid === jwk.kid) ? jwk : null),
+    });
+    const revoked = withState(trust.keys[0]!, 'revoked');
+    for (const jwk of [revoked, { ...revoked, kid: 'other' }] as Jwk[]) {
+      await refusal('KeyRevoked', () => safeOpen(path, { keys: [master, byName(jwk)], trust }));
+      await refusal('KeyRevoked', () => safeOpenSync(path, { keys: [master, byName(jwk)], trust }));
+      process.env.CRYPTOTENSOR_KEYS = JSON.stringify({ keys: [master, jwk] });
+      try {
+        await refusal('KeyRevoked', () => safeOpen(path, { trust }));
+      } finally {
+        delete process.env.CRYPTOTENSOR_KEYS;
+      }
+    }
+    const other = withState({ kty: 'okp', kid: 'b', x: X_B }, 'revoked');
+    await (await safeOpen(path, { keys: [master, byName(other)], trust })).close();
+    const down: KeyProvider = { name: 'down', findSync: () => expect.fail('down') };
+    await refusal('KeyUnavailable', () => safeOpen(path, { keys: [master, down], trust }));
+    await refusal('UntrustedSigner', () =>
+      safeOpen(path, { keys: [master, down], trust: { kty: 'okp', kid: 'b', x: X_B } }),
+    );
   });
 
   test('must have a name', async () => {
