@@ -13,7 +13,8 @@ export interface ReadOptions {
   /**
    * Read into this memory instead of new memory. It must be large enough and start on a multiple of 8 bytes.
    *
-   * A `SharedArrayBuffer` is filled where it is. An `ArrayBuffer` is **taken over** by the awaiting forms: it is empty from then on,
+   * A `SharedArrayBuffer` is filled where it is: others see, and could change, what is decrypted before it is verified, so no other
+   * thread may use that range meanwhile. Two reads of one thread into the same range are refused (`InvalidOption`). An `ArrayBuffer` is **taken over** by the awaiting forms: it is empty from then on,
    * with all views of it, and comes back as the result's buffer (`tensor.bytes.buffer`), to be given for the next read. The forms
    * that block fill it where it is. Memory that cannot be taken over (of a `WebAssembly.Memory`, the pool of small `Buffer`s) is for
    * the forms that block; resizable memory is refused.

@@ -6,6 +6,7 @@ import { mapped, step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import type { Audit } from '../model/audit.js';
 import { publicError } from '../model/faults.js';
+import { claimRange } from './being-filled.js';
 import { intoBytes } from './options.js';
 import type { ReadOptions } from './options.js';
 import { MAX_PART_BYTES, inParts, layOut } from './parts.js';
@@ -72,6 +73,7 @@ export function* destinationOf(
 export function* readPlans(plans: readonly FilePlan[], destination: Uint8Array, context: ReadContext): Twin<void> {
   const progress = progressOf(plans, context.onProgress);
   const filled: FilePlan[] = [];
+  const release = claimRange(destination);
   try {
     yield* step(
       () => {
@@ -88,6 +90,8 @@ export function* readPlans(plans: readonly FilePlan[], destination: Uint8Array, 
     // A job that failed has wiped what it wrote by itself.
     for (const { start, byteLength } of filled) yield* wipePart(context.engine, destination, start, byteLength);
     throw error;
+  } finally {
+    release();
   }
 }
 
