@@ -25,6 +25,7 @@ const order = {
   binding: [
     ['napi'],
     ['marshal'],
+    ['held'],
     ['handles'],
     ['pending'],
     ['environment', 'library', 'exports'],
