@@ -119,11 +119,14 @@ function* openHeader(engine: Engine, source: Source, placed: PlacedHeader, acces
       const lookUp = { engine, signal: access.signal };
       let failed = -1;
       for (const candidate of master.candidates) {
+        // The key that the header names is told of before it is used, in vain or not; one without a name only where it fits.
+        const isNamed = candidate.kid !== null;
+        if (isNamed) access.audit?.keyUsed('master', candidate, path);
         const row = yield* unwrapTable(table, candidate, keys.enc.algorithm, lookUp);
         // Of several that fail, the first says why: it is the one that was meant.
         failed = row < 0 || candidate === master.candidates[0] ? row : failed;
         if (row >= 0) continue;
-        access.audit?.keyUsed('master', candidate, path);
+        if (!isNamed) access.audit?.keyUsed('master', candidate, path);
         break;
       }
       if (failed >= 0) throw unwrapError(header, records, failed, keys, path);

@@ -208,7 +208,7 @@ describe('verify', () => {
     const lenient = await cli(args, { cwd });
     expect(lenient.exitCode).toBe(0);
     expect(lenient.stdout).toContain('2 of 3 tensors verified');
-    expect(lenient.stderr).toContain('warning: 1 of 3 tensors are covered by neither a tag nor a digest: position_ids');
+    expect(lenient.stderr).toContain('warning: 1 of 3 tensors is covered by neither a tag nor a digest: position_ids');
     const strict = await cli([...args, '--require-protected', '--json'], { cwd });
     expect(strict.exitCode).toBe(1);
     expect(errorOf(strict)).toMatchObject({ code: 'Unprotected', unprotected: ['position_ids'] });

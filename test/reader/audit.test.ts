@@ -252,7 +252,7 @@ const REFUSED: Record<string, Refused> = {
     tensor: 'empty',
   },
   'a provider that throws a key': {
-    code: 'KeyNotFound',
+    code: 'KeyUnavailable',
     file: path,
     options: {
       trust: KEYS,

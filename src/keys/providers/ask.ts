@@ -23,6 +23,9 @@ export interface ProviderFailure {
   readonly error: unknown;
 }
 
+/** Of a provider that has no keys for what is asked. */
+const NOTHING: Answered = { masterKeys: [], signingKeys: [], recipientKeys: [], owned: [] };
+
 /**
  * Asks one provider. Whatever goes wrong on its side is its failure to answer, so that the next one can be asked; only the
  * caller's own abort is thrown.
@@ -34,6 +37,7 @@ export function* askProvider(
   selector: KeySelector,
   { engine, signal }: LookUpOptions,
 ): Twin<Answered | ProviderFailure> {
+  if (provider.roles?.includes(selector.role) === false) return NOTHING;
   try {
     const answer = yield* step(
       () => askSync(provider, selector),

@@ -12,7 +12,7 @@ import { checkProviderName } from './arguments.js';
 import { SingleFlight } from './flights.js';
 import { handOver } from './material.js';
 import { checkProvider } from './registry.js';
-import type { KeyAnswer, KeyProvider, KeySelector } from './types.js';
+import type { KeyAnswer, KeyProvider, KeyRole, KeySelector } from './types.js';
 
 export interface CacheOptions {
   /** How long an answer serves, in milliseconds. Default 300,000: five minutes. */
@@ -77,6 +77,7 @@ export class CachingProvider implements CachedKeyProvider {
   readonly priority?: number;
   readonly timeoutMs: number;
   readonly isConfigured?: () => boolean;
+  readonly roles?: readonly KeyRole[];
   readonly #source: KeyProvider;
   readonly #cache: AnswerCache;
   readonly #scope: Scope;
@@ -90,6 +91,7 @@ export class CachingProvider implements CachedKeyProvider {
     this.name = name;
     this.timeoutMs = source.timeoutMs ?? DEFAULT_PROVIDER_TIMEOUT_MS;
     if (source.priority !== undefined) this.priority = source.priority;
+    if (source.roles !== undefined) this.roles = source.roles;
     if (source.isConfigured !== undefined) this.isConfigured = () => source.isConfigured!();
   }
 

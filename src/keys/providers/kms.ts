@@ -61,9 +61,9 @@ export function kmsProvider(parts: KmsProviderParts): KeyProvider {
     name: parts.name,
     priority: PROVIDER_PRIORITY.native,
     wipeAnswers: true,
+    roles: ['master'],
     ...(parts.timeoutMs === undefined ? {} : { timeoutMs: parts.timeoutMs }),
     async find(selector, { signal }) {
-      if (selector.role !== 'master') return null;
       const material: KeyMaterial[] = [];
       for (const entry of (await read()).filter((one) => fits(one, selector))) {
         material.push(await decryptEntry(entry, parts, signal));

@@ -72,6 +72,8 @@ export interface KeyProvider {
   readonly timeoutMs?: number;
   /** True if the byte arrays in its answers are fresh copies: they are then wiped as soon as they were read. */
   readonly wipeAnswers?: boolean;
+  /** What it has keys for; it is not asked for anything else. Default: everything. */
+  readonly roles?: readonly KeyRole[];
   /** Whether there is anything to ask at the moment. A registered provider that says no counts as absent. Default: yes. */
   isConfigured?(): boolean;
   /** Asked by the asynchronous functions. `signal` aborts at the timeout or when the caller gives up. */
