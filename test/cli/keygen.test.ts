@@ -103,8 +103,8 @@ describe('keygen', () => {
     it('one path for both', async () => {
       const cwd = temporaryFolder();
       const result = await cli(['keygen', '-o', 'keys.json', '--public', 'keys.json', '--json'], { cwd });
-      expect(result.exitCode).toBe(1);
-      expect(errorOf(result)).toMatchObject(refused);
+      expect(result.exitCode).toBe(2);
+      expect(errorOf(result).code).toBe('UsageError');
       expect(existsSync(join(cwd, 'keys.json'))).toBe(false);
     });
 

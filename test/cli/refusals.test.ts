@@ -156,7 +156,7 @@ describe('a failure as text', () => {
 
   it('cannot be used to steer the terminal', async () => {
     const cwd = await workspace();
-    const { stderr } = await cli(['verify', 'bad\u001b[2Jname', '-k', 'keys.json'], { cwd });
+    const { stderr } = await cli(['verify', './bad\u001b[2Jname', '-k', 'keys.json'], { cwd });
     expect(stderr).toContain('[FileError]');
     expect(stderr).not.toContain('\u001b');
   });

@@ -74,13 +74,14 @@ describe('rewrap', () => {
   it('changes the policy, and can overrule one', async () => {
     const cwd = await withNewKeys();
     writeFileSync(join(cwd, 'never.rego'), 'package model\nallow = false\n');
-    const same = ['rewrap', 'model.ct.safetensors', '-k', 'keys.json', '-n', 'keys.json', '--policy-fuel', '100000000'];
+    const plainly = ['rewrap', 'model.ct.safetensors', '-k', 'keys.json', '-n', 'keys.json'];
+    const same = [...plainly, '--policy-fuel', '100000000'];
     expect((await cli([...same, '--policy', 'never.rego'], { cwd })).exitCode).toBe(0);
     expect(await verifies(cwd, 'model.ct.safetensors', 'keys.json', '--policy-fuel', '100000000')).toBe(false);
     writeFileSync(join(cwd, 'always.rego'), 'package model\nallow = true\n');
     const denied = await cli([...same, '--policy', 'always.rego', '--json'], { cwd });
     expect([denied.exitCode, errorOf(denied).code]).toEqual([3, 'PolicyDenied']);
-    expect((await cli([...same, '--policy', 'always.rego', '--overrule-policy'], { cwd })).exitCode).toBe(0);
+    expect((await cli([...plainly, '--policy', 'always.rego', '--overrule-policy'], { cwd })).exitCode).toBe(0);
     expect(await verifies(cwd, 'model.ct.safetensors', 'keys.json', '--policy-fuel', '100000000')).toBe(true);
   });
 

@@ -74,7 +74,7 @@ describe('nothing of a key is shown by the refusal of', () => {
     ['text that is no JSON', 'InvalidKey', json(MASTER).subarray(1)],
     [
       'a provider that throws its key',
-      'KeyNotFound',
+      'KeyUnavailable',
       [
         SIGNER,
         {
@@ -92,6 +92,6 @@ describe('nothing of a key is shown by the refusal of', () => {
     // What a provider threw is its own, and is the cause; all that this library says of it is checked.
     const { cause, ...fields } = error as Error & Record<string, unknown>;
     expectNoMaterial({ ...fields, message: (error as Error).message, stack: (error as Error).stack });
-    if (code !== 'KeyNotFound') expectNoMaterial(cause);
+    if (code !== 'KeyUnavailable') expectNoMaterial(cause);
   });
 });
