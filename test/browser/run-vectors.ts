@@ -78,7 +78,8 @@ async function runBad(fetchFile: Fetch, vector: Bad): Promise<string> {
       await readInto(opened, destination, allOf(opened));
     } catch (error) {
       answer = codeOf(error);
-      if (destination.some((byte) => byte !== 0)) return `${answer}, but the destination was not wiped`;
+      if (destination.some((byte) => byte !== 0 && byte !== POISON))
+        return `${answer}, but the destination was not wiped`;
     }
     if (answer !== 'accept') {
       const names = Object.keys(readable);
