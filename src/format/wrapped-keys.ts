@@ -9,11 +9,6 @@ import { Reserved, AEAD_KEY_BYTES, IV_BYTES, TAG_BYTES, type AeadAlgorithm } fro
 /** The fields that depend on the master key, in the order of a row of wrapped keys. */
 const FIELDS = ['wrapped_key', 'key_iv', 'key_tag'].map((name) => new JsonKey(name));
 
-/** Bytes of a row of wrapped keys: key, IV, tag. */
-export function wrappedKeyStride(algorithm: AeadAlgorithm): number {
-  return AEAD_KEY_BYTES[algorithm] + IV_BYTES + TAG_BYTES;
-}
-
 /**
  * `__encryption__` with a place for each wrapped key: made once, it can be filled any number of times (one body, many
  * headers).

@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { encodeHeader, padHeader } from '#dist/format/canonical.js';
 import { parseCryptoKeys } from '#dist/format/crypto-metadata.js';
 import { encodeRecords, scanRecords } from '#dist/format/records.js';
-import { WrappedKeysTemplate, wrappedKeyStride } from '#dist/format/wrapped-keys.js';
+import { WrappedKeysTemplate } from '#dist/format/wrapped-keys.js';
+import { wrappedDekBytes } from '#dist/format/vocabulary.js';
 import { entriesOf, openHeader, recordTexts, text } from './vectors.js';
 import { parseText, trickyString } from './headers.js';
 import { refusal } from './refusal.js';
@@ -37,7 +38,7 @@ describe('WrappedKeysTemplate', () => {
         fc.constantFrom<1 | 2>(1, 2),
         fc.nat(255),
         (names, algorithm, version, seed) => {
-          const stride = wrappedKeyStride(algorithm);
+          const stride = wrappedDekBytes(algorithm);
           const packed = names.map((name, i) => ({ name, bytes: rowsOf(1, stride + 12 + 16, seed + i) }));
           const before = encodeRecords(packed, { version, enc: { algorithm, kid: null, jku: null } });
           const template = new WrappedKeysTemplate(before, algorithm);
