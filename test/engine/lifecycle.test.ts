@@ -104,8 +104,12 @@ const LOADING = `
   });
   table.unwrap(master);
   const source = engine.openBytes(stored);
-  const destination = engine.allocate(size, true);
-  const load = () => engine.read({ ...none, table, source, destination, copies: Float64Array.of(0, 0, size, 0) });
+  // Each read has memory of its own: two that fill the same memory at once would rightly be refused each other's bytes.
+  const load = async () => {
+    const destination = engine.allocate(size, true);
+    await engine.read({ ...none, table, source, destination, copies: Float64Array.of(0, 0, size, 0) });
+    return destination;
+  };
 `;
 
 /** Runs a script in a process of its own; it must end by itself. */
@@ -152,7 +156,7 @@ describe.each(['ring', 'openssl'])('a process that ends, with %s', (provider) =>
   });
 
   it('by itself, but not before its loads have ended', async () => {
-    expect(await run(`${LOADING} load().then(() => console.log('loaded', destination[5]));`, env)).toEqual({
+    expect(await run(`${LOADING} load().then((loaded) => console.log('loaded', loaded[5]));`, env)).toEqual({
       code: 0,
       signal: null,
       output: 'loaded 0\n',
@@ -186,7 +190,7 @@ describe.each(['ring', 'openssl'])('a process that ends, with %s', (provider) =>
     const script = `
       import { Worker } from 'node:worker_threads';
       await Promise.all(Array.from({ length: 3 }, () => new Promise((resolve, reject) => {
-        new Worker(${JSON.stringify(`${LOADING} await load(); engine.readSync({ ...none, table, source, destination, copies: Float64Array.of(0, 0, size, 0) });`)}, { eval: true, execArgv: ['--input-type=module'] })
+        new Worker(${JSON.stringify(`${LOADING} const destination = await load(); engine.readSync({ ...none, table, source, destination, copies: Float64Array.of(0, 0, size, 0) });`)}, { eval: true, execArgv: ['--input-type=module'] })
           .once('exit', resolve).once('error', reject);
       })));
       console.log('loaded');
