@@ -7,6 +7,8 @@ process.setgroups([]);
 process.setgid(id);
 process.setuid(id);
 
+const CHANGE_MS = 400;
+const REST_MS = 60;
 let attacks = 0;
 let running = true;
 process.once('SIGTERM', () => {
@@ -99,15 +101,35 @@ function meddleWithFolder() {
   attempt(() => renameSync(aside, folder));
 }
 
-restoreModel();
-process.send('ready');
-for (let turn = 0; running; turn++) {
+async function attackAll(turn) {
   meddleWithNew(turn);
   if (turn % 7 === 0) meddleWithTarget(turn / 7);
   // In between the other side gets somewhere.
   if (turn % 7 === 3) restoreModel();
   if (turn % 11 === 0) meddleWithFolder();
   attempt(() => mkdirSync(folder));
-  if (turn % 64 === 0) await new Promise((resolve) => setTimeout(resolve, 0));
+  if (turn % 64 === 0) await rest(0);
+}
+
+async function attackLate(turn) {
+  if (turn % 4 === 0) {
+    for (const name of readdirSync(folder)) attempt(() => rmSync(join(folder, name)));
+    restoreModel();
+  }
+  await rest(Math.random() * REST_MS);
+  meddleWithNew(turn);
+  if (turn % 5 === 0) meddleWithTarget(turn);
+}
+
+function rest(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+restoreModel();
+process.send('ready');
+// By turns as fast as it goes, and with rests before each attack on what is new, in which the other side gets far.
+for (let turn = 0; running; turn++) {
+  if (Math.floor(Date.now() / CHANGE_MS) % 2 === 0) await attackAll(turn);
+  else await attackLate(turn);
 }
 process.send(attacks, () => process.exit(0));
