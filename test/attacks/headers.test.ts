@@ -10,7 +10,7 @@ import { headerOf } from '../support/detach.js';
 import { refusal } from '../support/errors.js';
 import { smallTensors } from '../support/model.js';
 import { temporaryFolder } from '../support/temporary.js';
-import { mkfifoSync } from './fifo.js';
+import { mkfifoSync } from '../support/fifo.js';
 import { Forgery, attackerKey } from './forgery.js';
 import type { CryptoKeysDocument, Records } from './forgery.js';
 

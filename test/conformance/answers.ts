@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { CryptoTensorsError } from 'cryptotensors';
 
 /** The code of the refusal that an attempt ends with, or `accept`. Anything but a typed refusal fails the test. */
@@ -10,8 +9,4 @@ export async function answerOf(attempt: () => unknown): Promise<string> {
     if (error instanceof CryptoTensorsError && error.message.length > 0) return error.code;
     throw error;
   }
-}
-
-export function sha256(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
 }

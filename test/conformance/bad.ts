@@ -3,7 +3,8 @@ import { load, loadSync, safeOpen, safeOpenSync, verifyFile } from 'cryptotensor
 import type { OpenOptions, SafeFile, Tensor } from 'cryptotensors';
 import { describe, expect, it } from 'vitest';
 import { descriptorsOf } from '../support/descriptors.js';
-import { answerOf, sha256 } from './answers.js';
+import { sha256 } from '../support/sha256.js';
+import { answerOf } from './answers.js';
 import { badFiles, openOptions, vectorPath } from './vectors.js';
 import type { BadFile } from './vectors.js';
 

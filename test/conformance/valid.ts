@@ -3,7 +3,8 @@ import { inspectFile, load, loadSync, safeOpen, safeOpenSync, verifyFile } from 
 import type { OpenOptions, SafeFile, Tensor } from 'cryptotensors';
 import { describe, expect, it } from 'vitest';
 import { descriptorsOf } from '../support/descriptors.js';
-import { answerOf, sha256 } from './answers.js';
+import { sha256 } from '../support/sha256.js';
+import { answerOf } from './answers.js';
 import { expectSlicesOfWhole } from './slices.js';
 import { openOptions, validFiles, vectorPath } from './vectors.js';
 import type { EncryptionFacts, ValidFile } from './vectors.js';

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { compareUtf8, encodeCanonical, encodeHeader, type HeaderContent } from '#dist/format/canonical.js';
 import { scanHeader } from '#dist/format/header-scan.js';
 import { headerContent, parseText, trickyString } from './headers.js';
-import { refusal } from './refusal.js';
+import { refusalSync } from '../support/errors.js';
 
 const decode = (bytes: Uint8Array): string => new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes);
 
@@ -83,7 +83,7 @@ describe('a header as it is written', () => {
 
   it('is HeaderTooLarge above 100,000,000 bytes', () => {
     const metadata = new Map([['a', 'x'.repeat(99_999_990)]]);
-    refusal('HeaderTooLarge', () => encodeHeader({ metadata, tensors: [] }, { align: 8 }));
+    refusalSync('HeaderTooLarge', () => encodeHeader({ metadata, tensors: [] }, { align: 8 }));
   });
 });
 

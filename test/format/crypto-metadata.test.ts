@@ -11,7 +11,7 @@ import {
 } from '#dist/format/crypto-metadata.js';
 import { ENCRYPTED_FILE_KEYS } from '#dist/format/vocabulary.js';
 import { trickyString } from './headers.js';
-import { refusal } from './refusal.js';
+import { refusalSync } from '../support/errors.js';
 
 describe('protection', () => {
   const all = new Map(ENCRYPTED_FILE_KEYS.map((key) => [key as string, '']));
@@ -34,8 +34,8 @@ describe('protection', () => {
   it.each(ENCRYPTED_FILE_KEYS)('is refused without %s alone, and with %s alone', (key) => {
     const rest = new Map(all);
     rest.delete(key);
-    expect(refusal('InvalidCryptoMetadata', () => protection(rest)).message).toContain(`lacks ${key}`);
-    refusal('InvalidCryptoMetadata', () => protection(new Map([[key, '']])));
+    expect(refusalSync('InvalidCryptoMetadata', () => protection(rest)).message).toContain(`lacks ${key}`);
+    refusalSync('InvalidCryptoMetadata', () => protection(new Map([[key, '']])));
   });
 });
 
@@ -101,7 +101,7 @@ describe('__crypto_keys__', () => {
     ['UnsupportedAlgorithm', 'another cipher', { version: '2', enc: { ...enc, alg: 'aes192gcm' }, sign }],
     ['UnsupportedAlgorithm', 'another signature', { version: '2', enc, sign: { ...sign, alg: 'ed448' } }],
   ])('is refused with %s for %s', (code, _, document) => {
-    refusal(code, () => parse(document));
+    refusalSync(code, () => parse(document));
   });
 
   it('is written with its keys in alphabetical order, as the reference does', () => {
@@ -158,7 +158,7 @@ describe('__signature__', () => {
     ['the URL-safe alphabet', Buffer.alloc(64, 0xff).toString('base64').replaceAll('/', '_')],
     ['hexadecimal', Buffer.alloc(64).toString('hex')],
   ])('is BadSignature for %s', (_, text) => {
-    refusal('BadSignature', () => parseSignature(text));
+    refusalSync('BadSignature', () => parseSignature(text));
   });
 });
 
@@ -183,6 +183,6 @@ describe('__policy__', () => {
     '"a"',
     '',
   ])('is InvalidCryptoMetadata for %s', (text) => {
-    refusal('InvalidCryptoMetadata', () => parsePolicy(text));
+    refusalSync('InvalidCryptoMetadata', () => parsePolicy(text));
   });
 });

@@ -4,7 +4,7 @@ import type { ErrorCode } from '#dist/errors.js';
 import { encodeCanonical, encodeHeader } from '#dist/format/canonical.js';
 import { MAX_HEADER_BYTES, parseHeader, readHeaderLength } from '#dist/format/header.js';
 import { contentOf, headerContent, parseText } from './headers.js';
-import { refusal, thrownBy } from './refusal.js';
+import { refusalSync, thrownBy } from '../support/errors.js';
 
 function prefix(length: bigint): Uint8Array {
   const bytes = new Uint8Array(8);
@@ -27,7 +27,7 @@ describe('the length of a header', () => {
     ['InvalidHeaderLength', 1n, 8],
     ['InvalidHeaderLength', 100_000_000n, 100_000_007],
   ])('%s: %d in a file of %d bytes', (code, length, fileSize) => {
-    refusal(code, () => readHeaderLength(prefix(length).subarray(0, Math.min(8, fileSize)), fileSize));
+    refusalSync(code, () => readHeaderLength(prefix(length).subarray(0, Math.min(8, fileSize)), fileSize));
   });
 
   it.each([
@@ -170,7 +170,7 @@ describe('a header', () => {
     ['MetadataIncompleteBuffer', 'more data', `{${one}}`, 2],
     ['MetadataIncompleteBuffer', 'data without tensors', '{}', 1],
   ])('%s: %s', (code, _, text, dataBytes) => {
-    refusal(code, () => parseText(text, dataBytes));
+    refusalSync(code, () => parseText(text, dataBytes));
   });
 
   it.each([
@@ -181,7 +181,7 @@ describe('a header', () => {
       [...Buffer.from('{"__metadata__":{"a":"'), 0xed, 0xa0, 0x80, ...Buffer.from('"}}')],
     ],
   ])('InvalidHeader: %s', (_, bytes) => {
-    refusal('InvalidHeader', () => parseText(Uint8Array.from(bytes), 0));
+    refusalSync('InvalidHeader', () => parseText(Uint8Array.from(bytes), 0));
   });
 
   it('with any bytes changed is refused with a code, or is what it says', () => {
@@ -208,16 +208,18 @@ describe('a header', () => {
 
   it('is refused at once, and shortly, whatever a shape claims', () => {
     const shape = `[${'9223372036854775808,'.repeat(200_000)}0]`;
-    const error = refusal('ValidationOverflow', () => parseText(`{"a":${entry(shape, 0, 0)}}`, 0));
+    const error = refusalSync('ValidationOverflow', () => parseText(`{"a":${entry(shape, 0, 0)}}`, 0));
     expect(error.message.length).toBeLessThan(400);
-    const ones = refusal('TensorInvalidInfo', () => parseText(`{"a":${entry(`[${'1,'.repeat(200_000)}1]`, 0, 0)}}`, 0));
+    const ones = refusalSync('TensorInvalidInfo', () =>
+      parseText(`{"a":${entry(`[${'1,'.repeat(200_000)}1]`, 0, 0)}}`, 0),
+    );
     expect(ones.message.length).toBeLessThan(400);
   });
 
   it('names tensor and position in its errors, and cuts hostile names', () => {
-    const error = refusal('TensorInvalidInfo', () => parseText(`{"${'n'.repeat(1000)}":${entry('[3]', 0, 2)}}`, 2));
+    const error = refusalSync('TensorInvalidInfo', () => parseText(`{"${'n'.repeat(1000)}":${entry('[3]', 0, 2)}}`, 2));
     expect(error.tensor).toBe('n'.repeat(1000));
     expect(error.message.length).toBeLessThan(400);
-    expect(refusal('InvalidHeaderDeserialization', () => parseText('{"a";1}', 0)).position).toBe(4);
+    expect(refusalSync('InvalidHeaderDeserialization', () => parseText('{"a";1}', 0)).position).toBe(4);
   });
 });

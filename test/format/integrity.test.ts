@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { ErrorCode } from '#dist/errors.js';
 import { encodeIntegrity, scanIntegrity } from '#dist/format/integrity.js';
 import { parseText, trickyString } from './headers.js';
-import { refusal } from './refusal.js';
+import { refusalSync } from '../support/errors.js';
 
 const headerOf = (names: readonly string[]) =>
   parseText(
@@ -81,6 +81,6 @@ describe('__integrity__', () => {
     ['InvalidCryptoMetadata', 'an escape in a digest', '{"alg":"sha256","chunk_size":1,"tensors":{"a":"A\\u0041=="}}'],
     ['InvalidCryptoMetadata', 'something after it', '{"alg":"sha256","chunk_size":1,"tensors":{"a":""}} x'],
   ])('is refused with %s for %s', (code, _, text) => {
-    refusal(code, () => scanIntegrity(text, headerOf(['a', 'b']), (i) => i === 1));
+    refusalSync(code, () => scanIntegrity(text, headerOf(['a', 'b']), (i) => i === 1));
   });
 });

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { JsonNumber, JsonRange, parseJsonDocument, type JsonValue } from '#dist/format/json.js';
-import { refusal, thrownBy } from './refusal.js';
+import { refusalSync, thrownBy } from '../support/errors.js';
 
 /** As JSON.parse would give it, where that loses nothing. */
 function simple(value: JsonValue): unknown {
@@ -52,9 +52,9 @@ describe('accepts', () => {
   it('127 levels, and not 128', () => {
     expect(thrownBy(() => parseJsonDocument('['.repeat(127) + ']'.repeat(127)))).toBeNull();
     expect(thrownBy(() => parseJsonDocument('{"a":['.repeat(63) + '1' + ']}'.repeat(63)))).toBeNull();
-    refusal('InvalidCryptoMetadata', () => parseJsonDocument('['.repeat(128) + ']'.repeat(128)));
-    refusal('InvalidCryptoMetadata', () => parseJsonDocument('{"a":'.repeat(128) + '1' + '}'.repeat(128)));
-    refusal('InvalidCryptoMetadata', () => parseJsonDocument('['.repeat(1_000_000)));
+    refusalSync('InvalidCryptoMetadata', () => parseJsonDocument('['.repeat(128) + ']'.repeat(128)));
+    refusalSync('InvalidCryptoMetadata', () => parseJsonDocument('{"a":'.repeat(128) + '1' + '}'.repeat(128)));
+    refusalSync('InvalidCryptoMetadata', () => parseJsonDocument('['.repeat(1_000_000)));
   });
 
   it('whatever JSON.stringify writes, as JSON.parse reads it', () => {
@@ -120,8 +120,8 @@ describe('refuses', () => {
     ['a key twice, once with an escape', '{"a":1,"\\u0061":1}'],
     ['a key twice, deep inside', '[{"x":{"a":1,"b":2,"a":3}}]'],
   ])('%s', (_, text) => {
-    refusal('InvalidCryptoMetadata', () => parseJsonDocument(text));
-    refusal('InvalidCryptoMetadata', () => parseJsonDocument(new TextEncoder().encode(text)));
+    refusalSync('InvalidCryptoMetadata', () => parseJsonDocument(text));
+    refusalSync('InvalidCryptoMetadata', () => parseJsonDocument(new TextEncoder().encode(text)));
   });
 
   it.each([
@@ -133,7 +133,7 @@ describe('refuses', () => {
     ['such a byte in a key', [0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d]],
     ['such a byte beside an escape', [0x22, 0x5c, 0x6e, 0xff, 0x22]],
   ])('what is not UTF-8: %s', (_, bytes) => {
-    refusal('InvalidKey', () => parseJsonDocument(Uint8Array.from(bytes), { code: 'InvalidKey' }));
+    refusalSync('InvalidKey', () => parseJsonDocument(Uint8Array.from(bytes), { code: 'InvalidKey' }));
   });
 
   it('what JSON.parse refuses, and of the rest only duplicate keys', () => {
@@ -167,7 +167,7 @@ describe('refuses', () => {
   });
 
   it('with position, and with what stands there', () => {
-    const error = refusal('InvalidIndex', () =>
+    const error = refusalSync('InvalidIndex', () =>
       parseJsonDocument('{"a":1;}', { code: 'InvalidIndex', name: 'the index' }),
     );
     expect(error).toMatchObject({ position: 6, found: "';'", expected: "',' or '}'" });
@@ -202,14 +202,14 @@ describe('raw strings', () => {
   it.each(['{"k":"s\u00e9cret"}', '{"k":"secret\\n"}', '{"k":"secret\\/"}', '{"k":"secret\u007f"}'])(
     'are refused where base64 could not stand: %s',
     (text) => {
-      refusal('InvalidCryptoMetadata', () => parse(text));
+      refusalSync('InvalidCryptoMetadata', () => parse(text));
     },
   );
 
   it.each(['{"k":"secret"s}', '{"k":secret}', '{"k":"secret', '{"k":"secret\n"}', '{"k":"secret","k":"secret"}'])(
     'show nothing in errors: %s',
     (text) => {
-      const error = refusal('InvalidCryptoMetadata', () => parse(text));
+      const error = refusalSync('InvalidCryptoMetadata', () => parse(text));
       expect(error.message + String(error.found)).not.toMatch(/secret|'s'/);
     },
   );

@@ -4,7 +4,7 @@ import type { ErrorCode } from '#dist/errors.js';
 import { DTYPES, dtypeBits, dtypeRank, type Dtype } from '#dist/format/dtype.js';
 import { layOut } from '#dist/format/layout.js';
 import { elements, trickyString } from './headers.js';
-import { refusal } from './refusal.js';
+import { refusalSync } from '../support/errors.js';
 
 const tensor = (name: string, dtype: Dtype, shape: (number | bigint)[], byteLength: number) => ({
   name,
@@ -75,6 +75,6 @@ describe('the layout of a new file', () => {
     ['TensorInvalidInfo', 'a byte too many', [tensor('a', 'U8', [0], 1)]],
     ['ValidationOverflow', 'a product of 2^64', [tensor('a', 'U8', [2n ** 63n, 2, 0], 0)]],
   ])('is refused with %s for %s', (code, _, tensors) => {
-    expect(refusal(code, () => layOut(tensors)).tensor).toBe(tensors.at(-1)!.name);
+    expect(refusalSync(code, () => layOut(tensors)).tensor).toBe(tensors.at(-1)!.name);
   });
 });

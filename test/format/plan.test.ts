@@ -5,7 +5,7 @@ import { DTYPES, dtypeBits, type Dtype } from '#dist/format/dtype.js';
 import { copiedBytes, copiedTensors, planSlice, planTensors, type Copies } from '#dist/format/plan.js';
 import { normalizeSlice, type SliceIndex } from '#dist/format/slice.js';
 import { elements, parseText } from './headers.js';
-import { refusal } from './refusal.js';
+import { refusalSync } from '../support/errors.js';
 
 /** A header of tensors that follow one another. */
 function headerOf(...tensors: [dtype: Dtype, shape: readonly number[]][]) {
@@ -59,7 +59,7 @@ describe('a slice', () => {
     ['SliceOutOfRange', [4], [[3, -2]]],
     ['SliceOutOfRange', [4], [[5, 5]]],
   ])('is %s of %j by %j', (code, shape, ranges) => {
-    refusal(code, () => normalizeSlice(shape, ranges));
+    refusalSync(code, () => normalizeSlice(shape, ranges));
   });
 
   it.each([1.5, NaN, Infinity, 2 ** 53, '1', undefined, true, {}, [], [1], [1, 2, 3], [0.5, 1], [0, null], [0, '1']])(
@@ -125,7 +125,7 @@ describe('the plan of a slice', () => {
           const header = headerOf(['U8', [3]], [dtype, shape]);
           const index = 1;
           if (!isAligned) {
-            refusal('MisalignedSlice', () => planSlice(header, index, slice));
+            refusalSync('MisalignedSlice', () => planSlice(header, index, slice));
             return;
           }
           const plan = planSlice(header, index, slice);

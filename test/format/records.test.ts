@@ -4,7 +4,7 @@ import { encodeRecords, scanRecords } from '#dist/format/records.js';
 import type { JsonText } from '#dist/format/json-text.js';
 import type { Header } from '#dist/format/header.js';
 import { parseText, trickyString } from './headers.js';
-import { refusal } from './refusal.js';
+import { refusalSync } from '../support/errors.js';
 import { recordTexts } from './vectors.js';
 
 const FIELDS = {
@@ -136,17 +136,19 @@ describe('records', () => {
     }),
   ])('are refused with %s', (_, text) => {
     const header = headerOf(['w'], text);
-    refusal('InvalidCryptoMetadata', () => scanRecords(standing(header), header, 2));
-    refusal('InvalidCryptoMetadata', () => scanRecords(text, header, 2));
+    refusalSync('InvalidCryptoMetadata', () => scanRecords(standing(header), header, 2));
+    refusalSync('InvalidCryptoMetadata', () => scanRecords(text, header, 2));
   });
 
   it('are refused with tensor and field named', () => {
     const header = headerOf(['w']);
-    const error = refusal('InvalidCryptoMetadata', () =>
+    const error = refusalSync('InvalidCryptoMetadata', () =>
       scanRecords(`{"w":{${good.replace('"tags"', '"tag"')}}}`, header, 2),
     );
     expect(error.tensor).toBe('w');
     expect(error.message).toMatch(/"tag"/);
-    expect(refusal('InvalidCryptoMetadata', () => scanRecords('{"w":{}}', header, 1)).message).toMatch(/"wrapped_key"/);
+    expect(refusalSync('InvalidCryptoMetadata', () => scanRecords('{"w":{}}', header, 1)).message).toMatch(
+      /"wrapped_key"/,
+    );
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { JsonObject } from '#dist/format/json.js';
 import { scanRecords } from '#dist/format/records.js';
-import { thrownBy } from './refusal.js';
+import { thrownBy } from '../support/errors.js';
 import { encryptedTensors, entriesOf, openHeader, openVector, plain, recordTexts, text } from './vectors.js';
 
 /** Larger ones as bigint, as the exact parser of the vectors gives them. */

@@ -7,7 +7,7 @@ import { WrappedKeysTemplate } from '#dist/format/wrapped-keys.js';
 import { wrappedDekBytes } from '#dist/format/vocabulary.js';
 import { entriesOf, openHeader, recordTexts, text } from './vectors.js';
 import { parseText, trickyString } from './headers.js';
-import { refusal } from './refusal.js';
+import { refusalSync } from '../support/errors.js';
 
 const NAMES = ['wrapped_key', 'key_iv', 'key_tag'] as const;
 
@@ -128,7 +128,7 @@ describe('padHeader', () => {
   });
 
   it('refuses what no header may be', () => {
-    refusal('HeaderTooLarge', () => encodeHeader(content, { fit: 100_000_009 }));
+    refusalSync('HeaderTooLarge', () => encodeHeader(content, { fit: 100_000_009 }));
     expect(encodeHeader(content, { fit: 100_000_008 })).toHaveLength(100_000_008);
   });
 });

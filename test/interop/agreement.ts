@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { parseHeader } from '#dist/format/header.js';
 import { safeOpen } from 'cryptotensors';
 import type { OpenOptions } from 'cryptotensors';
 import { expect } from 'vitest';
+import { sha256 } from '../support/sha256.js';
 import type { OracleFacts, Reference } from './reference.js';
 import { KEYS, KEYS_FILE, wire } from './samples.js';
 import type { Sample } from './samples.js';
@@ -85,10 +85,6 @@ export function headerShape(path: string): string {
     .trimEnd()
     .replace(/(\\"(?:wrapped_key|key_iv|key_tag|iv|tag|base_iv|tags)\\":\\")([A-Za-z0-9+/=]*)/g, masked)
     .replace(/("__signature__":")([A-Za-z0-9+/=]*)/, masked);
-}
-
-export function sha256(data: Uint8Array): string {
-  return createHash('sha256').update(data).digest('hex');
 }
 
 function sorted<Named extends { name: string }>(list: readonly Named[]): Named[] {

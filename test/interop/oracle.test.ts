@@ -8,7 +8,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { ensurePythonEnv } from '../../scripts/python-env.mjs';
 import { refusal } from '../support/errors.js';
 import { temporaryFolder } from '../support/temporary.js';
-import { sha256 } from './agreement.js';
+import { sha256 } from '../support/sha256.js';
 import { ALL_DTYPES, KEYS_FILE, MASTER_KIDS, SIGNER_KID, input, samples } from './samples.js';
 
 const folder = temporaryFolder();

@@ -3,7 +3,7 @@ import { readFileSync, utimesSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { openDisk } from '#dist/files/disk.js';
-import type { Storage, StorageFile } from '#dist/files/storage.js';
+import type { Storage } from '#dist/files/storage.js';
 import { isBetween, markOf } from '#dist/recovery/journal.js';
 import { findPlace } from '#dist/recovery/place.js';
 import { recoverPlace } from '#dist/recovery/recovery.js';
@@ -15,6 +15,7 @@ import { inspectScene, makeScene, rewrapOnce } from '../../scripts/crash-test.mj
 import type { Scene, SceneKind } from '../../scripts/crash-test.mjs';
 import { refusal } from '../support/errors.js';
 import { smallTensors } from '../support/model.js';
+import { stepwiseDisk } from '../support/stepwise-disk.js';
 import { temporaryFolder } from '../support/temporary.js';
 
 /** Two that work on one file at a time. */
@@ -22,52 +23,9 @@ const folder = temporaryFolder();
 
 /** A disk that does something else before one of its steps. */
 function interrupted(at: number, seen: { steps: number }, work: () => Promise<void>): Storage {
-  const disk = openDisk();
-  const step = async (): Promise<void> => {
+  return stepwiseDisk(async () => {
     if (++seen.steps === at) await work();
-  };
-  const fileOf = (file: StorageFile): StorageFile => ({
-    owner: file.owner,
-    read: (position, length) => file.read(position, length),
-    write: async (bytes, position) => {
-      await step();
-      await file.write(bytes, position);
-    },
-    sync: async () => {
-      await step();
-      await file.sync();
-    },
-    isAt: (path) => file.isAt(path),
-    close: () => file.close(),
   });
-  return {
-    ...disk,
-    create: async (path) => {
-      await step();
-      return fileOf(await disk.create(path));
-    },
-    open: async (path) => {
-      await step();
-      const file = await disk.open(path);
-      return file === null ? null : fileOf(file);
-    },
-    openToRead: async (path) => {
-      await step();
-      return disk.openToRead(path);
-    },
-    link: async (from, to) => {
-      await step();
-      await disk.link(from, to);
-    },
-    rename: async (from, to) => {
-      await step();
-      await disk.rename(from, to);
-    },
-    remove: async (path) => {
-      await step();
-      await disk.remove(path);
-    },
-  };
 }
 
 type Task = (scene: Scene, storage: Storage) => Promise<unknown>;

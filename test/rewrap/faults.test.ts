@@ -4,59 +4,26 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { execPath } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { openDisk } from '#dist/files/disk.js';
-import type { Storage, StorageFile } from '#dist/files/storage.js';
+import type { Storage } from '#dist/files/storage.js';
 import { rewrap } from '#dist/rewrap/rewrap-file.js';
 import { inspectFile, safeOpenSync } from 'cryptotensors';
 import { inspectScene, makeScene } from '../../scripts/crash-test.mjs';
 import type { Scene, SceneKind } from '../../scripts/crash-test.mjs';
 import { refusal } from '../support/errors.js';
+import { stepwiseDisk } from '../support/stepwise-disk.js';
 import { temporaryFolder } from '../support/temporary.js';
 
 const folder = temporaryFolder();
 
-/** A disk of which one step fails as a full one does. */
-function failing(step: number, seen: { steps: number }): Storage {
-  const count = (): void => {
-    if (++seen.steps === step) {
+/** A disk of which one step that takes room fails as a full one does; a write, after half of it. */
+function failing(at: number, seen: { steps: number }): Storage {
+  return stepwiseDisk(async (step) => {
+    if (step.kind === 'open' || step.kind === 'openToRead' || step.kind === 'remove') return;
+    if (step.kind === 'write') await step.writeHalf();
+    if (++seen.steps === at) {
       throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC', syscall: 'write' });
     }
-  };
-  const disk = openDisk();
-  const fileOf = (file: StorageFile): StorageFile => ({
-    owner: file.owner,
-    read: (position, length) => file.read(position, length),
-    write: async (bytes, position) => {
-      await file.write(bytes.subarray(0, bytes.length >> 1), position);
-      count();
-      await file.write(bytes, position);
-    },
-    sync: async () => {
-      count();
-      await file.sync();
-    },
-    isAt: (path) => file.isAt(path),
-    close: () => file.close(),
   });
-  return {
-    ...disk,
-    create: async (path) => {
-      count();
-      return fileOf(await disk.create(path));
-    },
-    open: async (path) => {
-      const file = await disk.open(path);
-      return file === null ? null : fileOf(file);
-    },
-    link: async (from, to) => {
-      count();
-      await disk.link(from, to);
-    },
-    rename: async (from, to) => {
-      count();
-      await disk.rename(from, to);
-    },
-  };
 }
 
 describe.each<SceneKind>(['single', 'tight', 'sharded'])('a full disk: %s', (kind) => {

@@ -14,7 +14,7 @@ test('every public function and method is in the table', async () => {
   expect(table.map(({ name }) => name).sort()).toEqual((await publicFunctions(fixture)).sort());
 });
 
-// What a slice takes are ranges, of which null is one: test/reader/parts.test.ts.
+// What a slice takes are ranges, of which null is one: test/read/parts.test.ts.
 const others = table.filter(({ name }) => !name.startsWith('SafeSlice.read'));
 
 test.each(others.map((entry) => [entry.name, entry] as const))('%s', async (_, entry) => {

@@ -5,37 +5,20 @@ import { basename, join } from 'node:path';
 import { execPath } from 'node:process';
 import { describe, expect, test } from 'vitest';
 import { encodeChanges } from '#dist/recovery/journal.js';
-import type { Change } from '#dist/recovery/journal.js';
 import { encodePage, journalOf, newToken } from '#dist/recovery/page.js';
-import type { JournalOwner, WholeModel } from '#dist/recovery/page.js';
+import type { JournalOwner } from '#dist/recovery/page.js';
 import { runSync } from '#dist/twin.js';
 import { attachHeader, generateKeys, loadFile, recoverFile, rewrapFile } from 'cryptotensors';
 import { makeScene } from '../../scripts/crash-test.mjs';
 import type { Scene } from '../../scripts/crash-test.mjs';
+import { headerOf } from '../support/detach.js';
 import { refusal } from '../support/errors.js';
+import { GONE, plantJournal } from '../support/planted-journal.js';
 import { temporaryFolder } from '../support/temporary.js';
 
 /** What somebody tries who can write beside a file: a journal of his own, or something else under its name. */
 const folder = temporaryFolder();
-const GONE: JournalOwner = { pid: 1, host: hostname(), boot: 'an earlier one', namespace: null, started: null };
 const ELSEWHERE: JournalOwner = { pid: 1, host: `not-${hostname()}`, boot: null, namespace: null, started: null };
-
-interface Planted {
-  changes?: Change[];
-  token?: string;
-  owner?: JournalOwner;
-  whole?: WholeModel | null;
-}
-
-function plant(path: string, { changes, token = newToken(), owner = ELSEWHERE, whole = null }: Planted): void {
-  const page = encodePage({ token, owner, whole });
-  writeFileSync(path, changes === undefined ? page : Buffer.concat([page, runSync(encodeChanges(page, changes))]));
-}
-
-function headerOf(path: string): Buffer {
-  const bytes = readFileSync(path);
-  return bytes.subarray(0, 8 + Number(bytes.readBigUInt64LE(0)));
-}
 
 /** Overwrites the first part of a file's header with that of another one. */
 function tear(path: string, header: Buffer): void {
@@ -47,9 +30,12 @@ function tear(path: string, header: Buffer): void {
 /** A file whose header is torn, and a journal that offers another header for it. */
 async function torn(after: (header: Buffer, scene: Scene) => Promise<Buffer>): Promise<Scene> {
   const scene = await makeScene(folder, 'single');
-  const before = Buffer.from(headerOf(scene.path));
+  const before = Buffer.from(headerOf(readFileSync(scene.path)));
   const offered = await after(Buffer.from(before), scene);
-  plant(journalOf(scene.path), { changes: [{ kind: 'swap', name: 'model.safetensors', before, after: offered }] });
+  plantJournal(journalOf(scene.path), {
+    owner: ELSEWHERE,
+    changes: [{ kind: 'swap', name: 'model.safetensors', before, after: offered }],
+  });
   tear(scene.path, offered);
   return scene;
 }
@@ -58,7 +44,7 @@ async function torn(after: (header: Buffer, scene: Scene) => Promise<Buffer>): P
 async function rewrapped({ path, keys }: Pick<Scene, 'path' | 'keys'>): Promise<Buffer> {
   const copy = `${path}.rewrapped`;
   await rewrapFile(path, { keys: keys[0], to: { keys: keys[1] }, target: copy });
-  const header = headerOf(copy);
+  const header = Buffer.from(headerOf(readFileSync(copy)));
   unlinkSync(copy);
   return header;
 }
@@ -113,7 +99,7 @@ describe('a journal that an attacker plants', () => {
     const victim = Buffer.from('root:x:0:0:root:/root:/bin/sh\n');
     writeFileSync(scene.path, victim);
     const after = Buffer.from('evil:'.padEnd(victim.length, '!'));
-    plant(journalOf(scene.path), {
+    plantJournal(journalOf(scene.path), {
       owner: GONE,
       changes: [{ kind: 'swap', name: 'model.safetensors', before: victim, after }],
     });
@@ -125,7 +111,7 @@ describe('a journal that an attacker plants', () => {
     const scene = await makeScene(folder, 'single');
     writeFileSync(journalOf(scene.path), 'x'.repeat(100));
     expect((await loadFile(scene.path, { keys: scene.keys[0] })).size).toBe(2);
-    await attachHeader(scene.path, headerOf(scene.path), scene.path);
+    await attachHeader(scene.path, headerOf(readFileSync(scene.path)), scene.path);
     expect((await loadFile(scene.path, { keys: scene.keys[0] })).size).toBe(2);
   });
 });
@@ -215,15 +201,18 @@ describe('a mark that an attacker plants', () => {
   async function interrupted(): Promise<{ whole: Scene; token: string; shard: string }> {
     const whole = await makeScene(folder, 'sharded');
     const shard = join(whole.folder, '1.safetensors');
-    const before = Buffer.from(headerOf(shard));
+    const before = Buffer.from(headerOf(readFileSync(shard)));
     const after = await rewrapped({ path: shard, keys: whole.keys });
     const token = newToken();
-    plant(journalOf(whole.path), {
+    plantJournal(journalOf(whole.path), {
       token,
       owner: GONE,
       changes: [{ kind: 'swap', name: '1.safetensors', before, after }],
     });
-    plant(journalOf(shard), { owner: GONE, whole: { token, index: basename(whole.path), folder: whole.folder } });
+    plantJournal(journalOf(shard), {
+      owner: GONE,
+      whole: { token, index: basename(whole.path), folder: whole.folder },
+    });
     tear(shard, after);
     return { whole, token, shard };
   }
@@ -258,8 +247,8 @@ describe('a mark that an attacker plants', () => {
     ] as const) {
       const victim = await makeScene(folder, 'single');
       const bytes = readFileSync(victim.path);
-      plant(journalOf(victim.path), { owner: GONE, whole: { token, index, folder: at } });
-      tear(victim.path, Buffer.from(headerOf(join(whole.folder, '1.safetensors'))));
+      plantJournal(journalOf(victim.path), { owner: GONE, whole: { token, index, folder: at } });
+      tear(victim.path, Buffer.from(headerOf(readFileSync(join(whole.folder, '1.safetensors')))));
       const torn = readFileSync(victim.path);
       expect(torn).not.toEqual(bytes);
       const script = `
@@ -275,12 +264,12 @@ describe('a mark that an attacker plants', () => {
 
   test('a journal for files that are not this model’s own is not carried out', async () => {
     const other = await makeScene(folder, 'single');
-    const [before, after] = [Buffer.from(headerOf(other.path)), await rewrapped(other)];
+    const [before, after] = [Buffer.from(headerOf(readFileSync(other.path))), await rewrapped(other)];
     for (const name of [`../${basename(other.folder)}/model.safetensors`, other.path, '..', '']) {
       const scene = await makeScene(folder, 'single');
-      plant(journalOf(scene.path), { owner: GONE, changes: [{ kind: 'swap', name, before, after }] });
+      plantJournal(journalOf(scene.path), { owner: GONE, changes: [{ kind: 'swap', name, before, after }] });
       await recoverFile(scene.path).catch(() => undefined);
-      expect(headerOf(other.path)).toEqual(before);
+      expect(Buffer.from(headerOf(readFileSync(other.path)))).toEqual(before);
     }
   });
 });

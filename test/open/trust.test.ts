@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { generateKeys, loadKeys, publicJwks, safeOpen, safeOpenSync, saveFileSync, verifyFile } from 'cryptotensors';
 import type { Jwk, JwkSet, OpenOptions } from 'cryptotensors';
-import { mkfifoSync } from '../attacks/fifo.js';
+import { mkfifoSync } from '../support/fifo.js';
 import { Forgery } from '../attacks/forgery.js';
 import type { CryptoKeysDocument } from '../attacks/forgery.js';
 import { refusal } from '../support/errors.js';

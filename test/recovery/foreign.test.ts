@@ -8,40 +8,29 @@ import {
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openDisk } from '#dist/files/disk.js';
 import { carryOut } from '#dist/recovery/changes.js';
-import { encodeChanges, markOf } from '#dist/recovery/journal.js';
-import type { Change, HeaderSwap } from '#dist/recovery/journal.js';
-import { claimOf, encodePage, journalOf, newToken, temporaryOf } from '#dist/recovery/page.js';
-import type { WholeModel } from '#dist/recovery/page.js';
+import { markOf } from '#dist/recovery/journal.js';
+import type { HeaderSwap } from '#dist/recovery/journal.js';
+import { claimOf, journalOf, newToken, temporaryOf } from '#dist/recovery/page.js';
 import { runSync } from '#dist/twin.js';
 import { loadFile, recoverFile, rewrapFile, saveFile } from 'cryptotensors';
 import { makeScene } from '../../scripts/crash-test.mjs';
 import type { Scene } from '../../scripts/crash-test.mjs';
+import { headerOf } from '../support/detach.js';
 import { refusal } from '../support/errors.js';
+import { plantJournal } from '../support/planted-journal.js';
 import { temporaryFolder } from '../support/temporary.js';
 
 /** What another user leaves beside a file that is not his, where everybody may add files. */
 const OTHER = 65534;
-const GONE = { pid: 1, host: hostname(), boot: 'an earlier one', namespace: null, started: null };
 const folder = temporaryFolder();
-
-function plant(path: string, changes?: Change[], { token = newToken(), whole = null as WholeModel | null } = {}): void {
-  const page = encodePage({ token, owner: GONE, whole });
-  writeFileSync(path, changes === undefined ? page : Buffer.concat([page, runSync(encodeChanges(page, changes))]));
-}
-
-function headerOf(path: string): Buffer {
-  const bytes = readFileSync(path);
-  return bytes.subarray(0, 8 + Number(bytes.readBigUInt64LE(0)));
-}
 
 /** The change of a file's header to a text of somebody's own. */
 function swapOf(path: string): HeaderSwap & { kind: 'swap' } {
-  const before = Buffer.from(headerOf(path));
+  const before = Buffer.from(headerOf(readFileSync(path)));
   const after = Buffer.from(before).fill(0x20, 8);
   after.write('{"evil":"was here"}', 8);
   return { kind: 'swap', name: basename(path), before, after };
@@ -68,7 +57,7 @@ async function refused({ path, keys, folder: where, files }: Scene, named: strin
 describe.skipIf(process.getuid?.() !== 0)('what another user leaves in a folder where everybody may add files', () => {
   test('a journal is not carried out', async () => {
     const scene = await inSharedFolder('single');
-    plant(journalOf(scene.path), [swapOf(scene.path)]);
+    plantJournal(journalOf(scene.path), { changes: [swapOf(scene.path)] });
     chownSync(journalOf(scene.path), OTHER, OTHER);
     await refused(scene, basename(journalOf(scene.path)));
     unlinkSync(journalOf(scene.path));
@@ -79,7 +68,7 @@ describe.skipIf(process.getuid?.() !== 0)('what another user leaves in a folder 
   test('nor that of a whole model', async () => {
     const scene = await inSharedFolder('sharded');
     const shards = scene.files.filter((name) => name.endsWith('.safetensors')).map((name) => join(scene.folder, name));
-    plant(journalOf(scene.path), shards.map(swapOf));
+    plantJournal(journalOf(scene.path), { changes: shards.map(swapOf) });
     chownSync(journalOf(scene.path), OTHER, OTHER);
     await refused(scene, basename(journalOf(scene.path)));
   });
@@ -91,9 +80,9 @@ describe.skipIf(process.getuid?.() !== 0)('what another user leaves in a folder 
     const index = join(scene.folder, 'model.safetensors.index.json');
     await saveFile({ w: { shape: [2], data: Float32Array.of(1, 2) } }, shard, {});
     writeFileSync(index, JSON.stringify({ metadata: {}, weight_map: { w: scene.name } }));
-    const before = Buffer.from(headerOf(shard));
+    const before = Buffer.from(headerOf(readFileSync(shard)));
     const after = Buffer.from(before.toString('latin1').replace('F32', 'I32'), 'latin1');
-    plant(journalOf(index), [{ kind: 'swap', name: scene.name, before, after }]);
+    plantJournal(journalOf(index), { changes: [{ kind: 'swap', name: scene.name, before, after }] });
     const dtype = async () => (await loadFile(index)).get('w')!.dtype;
     expect(await dtype()).toBe('I32');
     chownSync(journalOf(index), OTHER, OTHER);
@@ -107,7 +96,7 @@ describe.skipIf(process.getuid?.() !== 0)('what another user leaves in a folder 
     const scene = await inSharedFolder('sharded');
     const shard = join(scene.folder, '2.safetensors');
     const whole = { token: newToken(), index: basename(scene.path), folder: scene.folder };
-    plant(journalOf(shard), undefined, { whole });
+    plantJournal(journalOf(shard), { whole });
     chownSync(journalOf(shard), OTHER, OTHER);
     await refused(scene, basename(journalOf(shard)));
   });
@@ -115,9 +104,9 @@ describe.skipIf(process.getuid?.() !== 0)('what another user leaves in a folder 
   test('a claim to finish the work of a process that is gone is none', async () => {
     const scene = await inSharedFolder('single');
     const token = newToken();
-    plant(journalOf(scene.path), undefined, { token });
+    plantJournal(journalOf(scene.path), { token });
     const claim = claimOf(journalOf(scene.path), token);
-    plant(claim);
+    plantJournal(claim);
     chownSync(claim, OTHER, OTHER);
     await refused(scene, basename(claim));
   });
@@ -130,8 +119,14 @@ describe.skipIf(process.getuid?.() !== 0)('what another user leaves in a folder 
     await rewrapFile(scene.path, { keys: scene.keys[0], to: { keys: scene.keys[1] }, target: copy });
     copyFileSync(copy, temporary);
     chownSync(temporary, OTHER, OTHER);
-    const [before, after] = [runSync(markOf(headerOf(scene.path))), runSync(markOf(headerOf(copy)))];
-    plant(journalOf(scene.path), [{ kind: 'replace', name: basename(scene.path), before, after }], { token });
+    const [before, after] = [
+      runSync(markOf(headerOf(readFileSync(scene.path)))),
+      runSync(markOf(headerOf(readFileSync(copy)))),
+    ];
+    plantJournal(journalOf(scene.path), {
+      token,
+      changes: [{ kind: 'replace', name: basename(scene.path), before, after }],
+    });
     await refused(scene, basename(temporary));
     // The same file of a user whom this process trusts is.
     chownSync(temporary, 0, 0);
@@ -144,14 +139,14 @@ describe.skipIf(process.getuid?.() !== 0)('what the owner of a model leaves', ()
   test('is finished by root, in a folder of his own; not where everybody can put a file in its place', async () => {
     const scene = await makeScene(folder, 'single');
     chownSync(scene.path, OTHER, OTHER);
-    plant(journalOf(scene.path), [swapOf(scene.path)]);
+    plantJournal(journalOf(scene.path), { changes: [swapOf(scene.path)] });
     chownSync(journalOf(scene.path), OTHER, OTHER);
     chmodSync(scene.folder, 0o1777);
     await refusal('FileBusy', () => recoverFile(scene.path));
     chownSync(dirname(scene.path), OTHER, OTHER);
     expect(await recoverFile(scene.path)).toBe('finished');
     expect(existsSync(journalOf(scene.path))).toBe(false);
-    expect(headerOf(scene.path).toString()).toContain('was here');
+    expect(Buffer.from(headerOf(readFileSync(scene.path))).toString()).toContain('was here');
   });
 
   test('is not done to a file of somebody else that he puts there in the last moment', async () => {
