@@ -4,14 +4,18 @@ import tseslint from 'typescript-eslint';
 
 /**
  * The import order of the source tree (ARCHITECTURE.md): a folder may import only from the folders before it.
- * `format` is pure: it imports nothing from Node.js, so that it also works in a browser.
+ * `format` and `policy` import nothing from Node.js, so that they also work in a browser.
  */
 const order = [
   ['format'], ['engine'], ['files'], ['keys', 'policy'], ['model'], ['recovery'], ['open'], ['read'], ['report'],
   ['writer'], ['rewrap'], ['license'],
 ]; // prettier-ignore
 const layers = order.flatMap((folders, rank) =>
-  folders.map((folder) => ({ folder, mayImport: order.slice(0, rank).flat(), pure: folder === 'format' })),
+  folders.map((folder) => ({
+    folder,
+    mayImport: order.slice(0, rank).flat(),
+    pure: ['format', 'policy'].includes(folder),
+  })),
 );
 const folders = [...layers.map((layer) => layer.folder), 'cli'];
 
@@ -27,7 +31,7 @@ const layerRules = layers.map(({ folder, mayImport, pure }) => ({
             message: `${folder}/ may import only from: errors${mayImport.map((f) => `, ${f}`).join('')} (see ARCHITECTURE.md).`,
           },
           { regex: '^(\\.\\./)+index\\.js$', message: 'Only cli/ imports the public index.' },
-          ...(pure ? [{ regex: '^node:', message: 'format/ is pure: no Node.js imports.' }] : []),
+          ...(pure ? [{ regex: '^node:', message: `${folder}/ works in browsers too: no Node.js imports.` }] : []),
         ],
       },
     ],

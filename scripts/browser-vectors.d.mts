@@ -1,6 +1,7 @@
 export interface Outcome {
   valid: number;
   bad: number;
+  denied: number;
   wrong: string[];
 }
 

@@ -1,4 +1,4 @@
-// Bundles format and the portable engine on Web Crypto, and runs the vectors on the bundle: in headless Chromium, or in this process.
+// Bundles format, policies and the portable engine on Web Crypto, and runs the vectors on the bundle: in headless Chromium, or in this process.
 // Usage, after npm run build: node scripts/browser-vectors.mjs [chromium|here]
 import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -19,7 +19,7 @@ const PAGE = `<!doctype html><script type="module">
     const { runVectors } = await import('/bundle.js');
     await send(await runVectors(async (file) => new Uint8Array(await (await fetch('/vectors/' + file)).arrayBuffer())));
   } catch (error) {
-    await send({ valid: 0, bad: 0, wrong: [String(error)] });
+    await send({ valid: 0, bad: 0, denied: 0, wrong: [String(error)] });
   }
 </script>`;
 
@@ -117,8 +117,10 @@ async function answer(request, response, code, settle) {
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const { valid, bad, wrong } = await (process.argv[2] === 'here' ? runHere() : runInChromium());
+  const { valid, bad, denied, wrong } = await (process.argv[2] === 'here' ? runHere() : runInChromium());
   for (const problem of wrong) console.log(problem);
-  console.log(`${valid} valid and ${bad} bad files, ${wrong.length} answers wrong`);
+  console.log(
+    `${valid} valid (${denied} denied by their policies) and ${bad} bad files, ${wrong.length} answers wrong`,
+  );
   process.exitCode = wrong.length > 0 || valid === 0 ? 1 : 0;
 }

@@ -1,5 +1,5 @@
 import { CryptoTensorsError } from '../errors.js';
-import { step } from '../twin.js';
+import { nextTurn, step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { isDetached, isSafe, keepPrivate, part, takeOver } from './memory.js';
 import type { Engine } from './types.js';
@@ -46,7 +46,7 @@ async function copyInTurns(bytes: Uint8Array, engine: Engine, name: string): Pro
   const { byteLength } = bytes;
   const copy = engine.allocateUnsafe(byteLength);
   for (let at = 0; at < byteLength; at += COPY_BYTES) {
-    if (at > 0) await new Promise((resolve) => setImmediate(resolve));
+    if (at > 0) await nextTurn();
     if (isDetached(bytes) || bytes.byteLength !== byteLength) throw detachedError(name);
     copy.set(part(bytes, at, Math.min(COPY_BYTES, byteLength - at)), at);
   }

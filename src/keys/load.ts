@@ -3,7 +3,7 @@ import { argumentError, quote } from '../errors.js';
 import { isDetached } from '../engine/memory.js';
 import { detachedError } from '../engine/own.js';
 import type { Engine, Secret } from '../engine/types.js';
-import { isUrl, resolvePath } from '../options.js';
+import { isUrl, resolvePath } from '../path-argument.js';
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import type { KeyOrigin } from './jwk-document.js';

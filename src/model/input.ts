@@ -4,7 +4,7 @@ import { argumentError } from '../errors.js';
 import { bytesOf, isDetached } from '../engine/memory.js';
 import type { Memory } from '../engine/memory.js';
 import { detachedError } from '../engine/own.js';
-import { isUrl, resolvePath } from '../options.js';
+import { isUrl, resolvePath } from '../path-argument.js';
 
 /** A file's bytes in memory. */
 export type BytesInput = ArrayBufferLike | Uint8Array | DataView;

@@ -1,5 +1,5 @@
 import { openDisk } from '../files/disk.js';
-import { resolvePath } from '../options.js';
+import { resolvePath } from '../path-argument.js';
 import { findPlace } from './place.js';
 import { recoverPlace } from './recovery.js';
 import type { Recovery } from './recovery.js';

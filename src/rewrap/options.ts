@@ -1,6 +1,7 @@
 import { CryptoTensorsError, argumentError } from '../errors.js';
 import type { KeysInput } from '../keys/keyring.js';
-import { checkBoolean, ownOptions, checkString, resolvePath } from '../options.js';
+import { checkBoolean, ownOptions, checkString } from '../options.js';
+import { resolvePath } from '../path-argument.js';
 import { ownOpenOptions } from '../open/options.js';
 import type { OpenOptions } from '../open/options.js';
 import { WORK_OPTIONS, ownPolicyTexts, checkWorkOptions } from '../writer/options.js';

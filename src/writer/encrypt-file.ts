@@ -9,7 +9,7 @@ import type { KeysInput } from '../keys/keyring.js';
 import { publicError } from '../model/faults.js';
 import { isShardIndex } from '../model/shards.js';
 import { openSource, readHeader } from '../model/source.js';
-import { resolvePath } from '../options.js';
+import { resolvePath } from '../path-argument.js';
 import { runAsync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { ownWriteOptions } from './options.js';

@@ -10,6 +10,11 @@ import { parseHeader, readHeaderLength } from '#dist/format/header.js';
 import type { Header } from '#dist/format/header.js';
 import { scanIntegrity } from '#dist/format/integrity.js';
 import { scanRecords } from '#dist/format/records.js';
+import { userMetadata } from '#dist/model/metadata.js';
+import { askPolicy, judgeTensors } from '#dist/policy/evaluate.js';
+import { buildPolicyInput } from '#dist/policy/input.js';
+import { enforce } from '#dist/policy/verdict.js';
+import { runAsync } from '#dist/twin.js';
 
 export const engine = createPortableEngine(webCrypto, null);
 
@@ -36,8 +41,12 @@ export interface Opened {
 
 const LENGTH_BYTES = 8;
 
-/** Opens bytes in the order of the library's own `openModel`: structure, signature, policy, keys. */
-export async function openBytes(bytes: Uint8Array, keys: Keys | null): Promise<Opened> {
+/**
+ * Opens bytes in the order of the library's own `openModel`: structure, signature, policy, keys.
+ *
+ * @param overruled the policy is not asked
+ */
+export async function openBytes(bytes: Uint8Array, keys: Keys | null, overruled = false): Promise<Opened> {
   const source = engine.openBytes(bytes);
   const length = readHeaderLength(bytes.subarray(0, LENGTH_BYTES), bytes.byteLength);
   const header = parseHeader(bytes.slice(LENGTH_BYTES, LENGTH_BYTES + length), bytes.byteLength);
@@ -49,7 +58,8 @@ export async function openBytes(bytes: Uint8Array, keys: Keys | null): Promise<O
   const facts = parseCryptoKeys(metadata.get('__crypto_keys__')!);
   const signature = parseSignature(metadata.get('__signature__')!);
   await verifySignature(header, facts, signature, keys);
-  parsePolicy(metadata.get('__policy__')!);
+  const policy = parsePolicy(metadata.get('__policy__')!).local;
+  if (!overruled) await enforcePolicy(policy, header, facts.sign.kid);
   const records = scanRecords(metadata.getJson('__encryption__')!, header, facts.version);
   const encrypted = new Uint8Array(header.count);
   for (let at = 0; at < records.records.length; at += RECORD_STRIDE) encrypted[records.records[at]!] = 1;
@@ -60,6 +70,23 @@ export async function openBytes(bytes: Uint8Array, keys: Keys | null): Promise<O
   if ((await table.unwrapAsync(master)) !== -1) refuse('BadTag');
   master.dispose();
   return { header, source, table };
+}
+
+/** All tensors will be read, so it is asked about each. */
+async function enforcePolicy(policy: string, header: Header, signer: string | null): Promise<void> {
+  const input = buildPolicyInput({
+    action: 'open',
+    claims: {},
+    env: undefined,
+    model: { metadata: userMetadata(header) ?? {}, tensors: header.count, signer },
+  });
+  await runAsync(askPolicy(policy, { input }));
+  const reading = { ...input, action: 'read' } as const;
+  const tensors = header.names.map((name, i) => ({ name, dtype: header.dtype(i), shape: header.shape(i) }));
+  const verdicts = await runAsync(judgeTensors(policy, tensors, { input: reading }));
+  for (const [i, verdict] of verdicts.entries()) {
+    enforce(verdict, { rule: 'allow_tensor', input: { ...reading, tensor: tensors[i]! } });
+  }
 }
 
 async function makeTable(

@@ -9,6 +9,8 @@ export type Fetch = (file: string) => Promise<Uint8Array>;
 export interface Outcome {
   valid: number;
   bad: number;
+  /** Of the valid ones: those that a policy keeps closed. */
+  denied: number;
   /** What went otherwise than the vectors say. */
   wrong: string[];
 }
@@ -20,6 +22,7 @@ interface Vector {
 }
 
 interface Valid extends Vector {
+  reference_refuses?: string;
   expected: { tensors: { name: string; sha256: string }[] };
 }
 
@@ -37,11 +40,12 @@ const WRONG_SIGNER = ['keys-other-kids', 'attacker-jku'];
 const POISON = 0xaa;
 
 export async function runVectors(fetchFile: Fetch): Promise<Outcome> {
-  const outcome: Outcome = { valid: 0, bad: 0, wrong: [] };
+  const outcome: Outcome = { valid: 0, bad: 0, denied: 0, wrong: [] };
   const { vectors } = (await json(fetchFile, 'vectors.json')) as { vectors: Valid[] };
   for (const vector of vectors) {
     await expectNothingWrong(outcome, vector, () => runValid(fetchFile, vector));
     outcome.valid++;
+    if (isDenied(vector)) outcome.denied++;
   }
   const { bad } = (await json(fetchFile, 'bad.json')) as { bad: Bad[] };
   for (const vector of bad) {
@@ -62,8 +66,19 @@ async function expectNothingWrong({ wrong }: Outcome, { file }: Vector, run: () 
 }
 
 async function runValid(fetchFile: Fetch, vector: Valid): Promise<string> {
-  const opened = await openBytes(await fetchFile(vector.file), await keysOf(fetchFile, vector));
+  const bytes = await fetchFile(vector.file);
+  const keys = await keysOf(fetchFile, vector);
+  if (isDenied(vector)) {
+    const answer = await openBytes(bytes, keys).then(() => 'accept', codeOf);
+    if (!['PolicyDenied', 'PolicyError'].includes(answer)) return `${answer} instead of a refusal by the policy`;
+  }
+  const opened = await openBytes(bytes, keys, isDenied(vector));
   return compare(await readAll(opened), new Map(vector.expected.tensors.map(({ name, sha256 }) => [name, sha256])));
+}
+
+/** A reader that evaluates policies refuses it, unless the policy is overruled. */
+function isDenied({ category, reference_refuses }: Valid): boolean {
+  return category === 'policies' && reference_refuses !== undefined;
 }
 
 async function runBad(fetchFile: Fetch, vector: Bad): Promise<string> {

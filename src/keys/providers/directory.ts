@@ -8,7 +8,7 @@ import type { Twin } from '../../twin.js';
 import { fileError } from '../../files/system-error.js';
 import { readKeyFile } from '../key-file.js';
 import { fromOrigin } from './material.js';
-import { resolvePath } from '../../options.js';
+import { resolvePath } from '../../path-argument.js';
 import { PROVIDER_PRIORITY } from './types.js';
 import type { KeyProvider } from './types.js';
 

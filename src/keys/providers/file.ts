@@ -3,7 +3,7 @@ import type { Engine } from '../../engine/types.js';
 import { runAsync, runSync } from '../../twin.js';
 import type { Twin } from '../../twin.js';
 import { readKeyFile } from '../key-file.js';
-import { resolvePath } from '../../options.js';
+import { resolvePath } from '../../path-argument.js';
 import { fromOrigin } from './material.js';
 import { PROVIDER_PRIORITY } from './types.js';
 import type { KeyProvider } from './types.js';

@@ -1,6 +1,7 @@
 import { isUint8Array } from 'node:util/types';
 import { CryptoTensorsError, argumentError, quoteInput } from '../../errors.js';
-import { checkInteger, isPlainObject, isUrl, ownOptions } from '../../options.js';
+import { checkInteger, isPlainObject, ownOptions } from '../../options.js';
+import { isUrl } from '../../path-argument.js';
 import type { Engine } from '../../engine/types.js';
 import { checkProviderName } from './arguments.js';
 import { AnswerCache } from './answer-cache.js';
