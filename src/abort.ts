@@ -1,3 +1,5 @@
+import { AbortError } from './errors.js';
+
 /** Who waits for each signal, so that a signal has one listener of this library's, however many pieces of work it can end. */
 const waiting = new WeakMap<AbortSignal, Waiting>();
 
@@ -23,6 +25,24 @@ export function onAbort(signal: AbortSignal | undefined, listener: () => void): 
     signal.removeEventListener('abort', handler);
     waiting.delete(signal);
   };
+}
+
+/** Waits for somebody else's work until the signal is aborted, whether that heeds it or not. @throws AbortError; whatever `work` throws */
+export async function untilAbort<Result>(
+  work: () => Promise<Result>,
+  signal: AbortSignal | undefined,
+): Promise<Result> {
+  if (signal === undefined) return work();
+  if (signal.aborted) throw new AbortError(signal.reason);
+  let ignore = (): void => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    ignore = onAbort(signal, () => reject(new AbortError(signal.reason)));
+  });
+  try {
+    return await Promise.race([work(), aborted]);
+  } finally {
+    ignore();
+  }
 }
 
 function listenTo(signal: AbortSignal): Waiting {

@@ -1,5 +1,5 @@
 import { isUint8Array } from 'node:util/types';
-import { argumentError, quote } from '../errors.js';
+import { CryptoTensorsError, argumentError, quote } from '../errors.js';
 import { isDetached } from '../engine/memory.js';
 import { detachedError } from '../engine/own.js';
 import type { Engine, Secret } from '../engine/types.js';
@@ -45,6 +45,9 @@ export function* openKeyRing(input: KeysInput | undefined, engine: Engine, name 
     throw error;
   }
 }
+
+/** Lists in lists. */
+const MAX_DEPTH = 16;
 
 function defaultKeyRing(): KeyRing {
   return createKeyRing({
@@ -96,7 +99,7 @@ class Gathered {
   }
 }
 
-function* gather(input: unknown, name: string, gathered: Gathered): Twin<void> {
+function* gather(input: unknown, name: string, gathered: Gathered, depth = 0): Twin<void> {
   if (typeof input === 'string' || isUrl(input)) {
     const path = checkKeyPath(input, name);
     const bytes = yield* readKeyFile(path, gathered.engine, { pipes: true });
@@ -107,7 +110,11 @@ function* gather(input: unknown, name: string, gathered: Gathered): Twin<void> {
   } else if (input instanceof KeyRing) {
     gathered.addRing(input);
   } else if (Array.isArray(input)) {
-    for (const [index, item] of input.entries()) yield* gather(item, `${name}[${index}]`, gathered);
+    if (depth >= MAX_DEPTH) {
+      const found = 'does one of them contain itself?';
+      throw new CryptoTensorsError('InvalidOption', `${name} is a list in more than ${MAX_DEPTH} lists: ${found}`);
+    }
+    for (const [index, item] of input.entries()) yield* gather(item, `${name}[${index}]`, gathered, depth + 1);
   } else if (typeof input === 'object' && input !== null) {
     gatherObject(input, name, gathered);
   } else {

@@ -5,7 +5,7 @@ import type { Twin } from '../twin.js';
 import { DEFAULT_PROVIDER_TIMEOUT_MS } from './providers/ask.js';
 import type { LookUpOptions } from './providers/ask.js';
 import { withDeadline } from './providers/deadline.js';
-import { keyUnavailable } from './unavailable.js';
+import { keyUnavailable, neutralCause } from './unavailable.js';
 import { signingKeyNotFound } from './not-found.js';
 import type { RemoteSigner, SigningKey } from './types.js';
 
@@ -53,7 +53,10 @@ async function signRemotely(
     });
   } catch (cause) {
     if (signal?.aborted === true) throw cause;
-    throw keyUnavailable(`${nameOf(key)}: the key provider could not sign with it`, { kid: key.kid, cause });
+    throw keyUnavailable(`${nameOf(key)}: the key provider could not sign with it`, {
+      kid: key.kid,
+      cause: neutralCause(cause),
+    });
   }
 }
 

@@ -1,4 +1,4 @@
-import { CryptoTensorsError } from '../errors.js';
+import { AbortError, CryptoTensorsError } from '../errors.js';
 
 /*
  * A key that may well be there, but whose provider could not give or use it: the network, a token, a key service. What is different
@@ -57,4 +57,33 @@ export function keyUnavailable(message: string, details: Unavailability = {}): C
     ...(path === undefined ? {} : { path }),
     ...(cause === undefined ? {} : { cause }),
   });
+}
+
+/**
+ * What stands for another's error as a cause: its name, its code and whether it is transient. Its message, stack and other members
+ * might quote a key, and `util.inspect` shows those of causes too.
+ */
+export function neutralCause(error: unknown): unknown {
+  if (error instanceof CryptoTensorsError || error instanceof AbortError) return error;
+  const cause = new Error('what the key provider threw is not shown because it may quote a key');
+  try {
+    const { name, code } = (error ?? {}) as { name?: unknown; code?: unknown };
+    const shown: Record<string, unknown> = { retryable: isTransient(error) };
+    if (isIdentifier(code)) shown['code'] = code;
+    Object.assign(cause, shown);
+    if (isIdentifier(name)) Object.defineProperty(cause, 'name', { value: name, configurable: true });
+  } catch {
+    // Members that cannot be read are left out.
+  }
+  return cause;
+}
+
+/** Short enough to hold no key. */
+function isIdentifier(value: unknown): value is string {
+  return (
+    typeof value === 'string' &&
+    /^[A-Za-z_]\w{0,39}$/.test(value) &&
+    !/^[0-9a-f]{32,}$/i.test(value) &&
+    !/\d.*\d.*\d.*\d/.test(value)
+  );
 }

@@ -5,7 +5,7 @@ import type { Engine, Secret, TensorTable } from '../engine/types.js';
 import type { AeadAlgorithm } from '../format/vocabulary.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
-import { keyUnavailable } from './unavailable.js';
+import { keyUnavailable, neutralCause } from './unavailable.js';
 import { DEFAULT_PROVIDER_TIMEOUT_MS } from './providers/ask.js';
 import type { LookUpOptions } from './providers/ask.js';
 import { withDeadline } from './providers/deadline.js';
@@ -165,7 +165,7 @@ async function ask<Answer>(
     if (signal?.aborted === true) throw cause;
     // Only this library's own words are repeated: another's message might quote a key.
     const reason = cause instanceof CryptoTensorsError ? `: ${cause.message}` : '';
-    throw remoteFailure(key, `the key provider could not ${what} with it${reason}`, cause);
+    throw remoteFailure(key, `the key provider could not ${what} with it${reason}`, neutralCause(cause));
   }
 }
 

@@ -1,4 +1,5 @@
 import { isPromise } from 'node:util/types';
+import { untilAbort } from '../abort.js';
 import { AbortError, CryptoTensorsError, quote } from '../errors.js';
 import type { PolicyTexts } from '../format/crypto-metadata.js';
 import type { Header } from '../format/header.js';
@@ -45,7 +46,7 @@ export function* runPolicy(
   const reading = { ...input, action: 'read' } as const;
   if (options?.evaluate !== undefined) {
     const { evaluate } = options;
-    if (!(yield* askOther(evaluate, policy.local, input))) throw deniedByOther('the file');
+    if (!(yield* askOther(evaluate, policy.local, input, access.signal))) throw deniedByOther('the file');
     return restricts ? new TensorGuard(header, otherJudge(evaluate, policy.local, reading)) : null;
   }
   const fuel = options?.fuel;
@@ -69,7 +70,7 @@ export function otherJudge(evaluate: Evaluate, policy: string, input: PolicyInpu
       const verdicts: Verdict[] = [];
       for (const tensor of tensors) {
         if (signal?.aborted) throw new AbortError(signal.reason);
-        const allowed = yield* askOther(evaluate, policy, { ...input, tensor });
+        const allowed = yield* askOther(evaluate, policy, { ...input, tensor }, signal);
         verdicts.push(verdictOfOther(allowed));
       }
       return verdicts;
@@ -88,7 +89,7 @@ export function verdictOfOther(allowed: boolean): Verdict {
 }
 
 /** An engine of the caller's: it allows by exactly `true`, and whatever it throws is a refusal. */
-export function* askOther(evaluate: Evaluate, policy: string, input: PolicyInput): Twin<boolean> {
+export function* askOther(evaluate: Evaluate, policy: string, input: PolicyInput, signal?: AbortSignal): Twin<boolean> {
   try {
     const answer = yield* step<unknown>(
       () => {
@@ -100,10 +101,11 @@ export function* askOther(evaluate: Evaluate, policy: string, input: PolicyInput
         }
         return result;
       },
-      async () => evaluate(policy, toPlain(input)),
+      () => untilAbort(async () => evaluate(policy, toPlain(input)), signal),
     );
     return answer === true;
   } catch (cause) {
+    if (signal?.aborted === true && cause instanceof AbortError) throw cause;
     const tensor = input.tensor?.name;
     // Another's message may quote the claims: only this library's own words are repeated.
     const reason = cause instanceof CryptoTensorsError ? cause.message : "what it threw is this error's cause";

@@ -1,9 +1,9 @@
 import { AbortError, CryptoTensorsError, quote } from '../../errors.js';
 import type { Engine } from '../../engine/types.js';
-import { isErrorOfKind } from '../../options.js';
+import { isThenable } from '../../options.js';
 import { step } from '../../twin.js';
 import type { Twin } from '../../twin.js';
-import { keyUnavailable } from '../unavailable.js';
+import { keyUnavailable, neutralCause } from '../unavailable.js';
 import { withDeadline } from './deadline.js';
 import { discardAnswer, readAnswer } from './answer.js';
 import type { Answered } from './answer.js';
@@ -46,7 +46,7 @@ export function* askProvider(
     return readAnswer(answer, provider, selector, engine);
   } catch (error) {
     if (signal?.aborted === true && error instanceof AbortError) throw error;
-    return { provider, reason: describeFailure(error), error: safeCause(error) };
+    return { provider, reason: describeFailure(error), error: neutralCause(error) };
   }
 }
 
@@ -55,7 +55,13 @@ export function askSync(provider: KeyProvider, selector: KeySelector): KeyAnswer
   if (provider.findSync === undefined) {
     throw keyUnavailable('it has no findSync: only the functions without Sync can ask it');
   }
-  return provider.findSync(selector);
+  const answer: unknown = provider.findSync(selector);
+  if (!isThenable(answer)) return answer as KeyAnswer;
+  // Nobody waits for it: that it is rejected must not end the process.
+  Promise.resolve(answer).catch(() => undefined);
+  throw keyUnavailable(
+    'its findSync returned a promise, but must return the answer itself: only find may return a promise',
+  );
 }
 
 /** Waits no longer than the provider's deadline. @throws KeyUnavailable, AbortError; whatever the provider throws */
@@ -79,9 +85,4 @@ function describeFailure(error: unknown): string {
   if (error instanceof CryptoTensorsError) return error.message;
   const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
   return typeof code === 'string' ? `it failed with ${quote(code)}` : 'it failed';
-}
-
-/** The error itself, as the cause; but a SyntaxError of JSON.parse quotes the text it was given. */
-function safeCause(error: unknown): unknown {
-  return isErrorOfKind(error, 'SyntaxError') ? new Error('a SyntaxError, not shown because it may quote a key') : error;
 }

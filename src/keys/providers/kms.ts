@@ -5,7 +5,7 @@ import type { Engine } from '../../engine/types.js';
 import type { AeadAlgorithm } from '../../format/vocabulary.js';
 import { runAsync } from '../../twin.js';
 import type { KeyOrigin } from '../jwk-document.js';
-import { keyUnavailable } from '../unavailable.js';
+import { keyUnavailable, neutralCause } from '../unavailable.js';
 import { readKeyFile } from '../key-file.js';
 import { ownMembers } from '../../options.js';
 import { isUrl, resolvePath } from '../../path-argument.js';
@@ -150,7 +150,7 @@ async function decryptEntry(entry: KmsEntry, parts: KmsProviderParts, signal: Ab
   } catch (cause) {
     if (signal.aborted) throw cause;
     const reason = isNativeError(cause) ? cause.name : 'it failed';
-    throw refused(kid, `AWS KMS does not decrypt the master key ${quote(kid)}: ${reason}`, cause);
+    throw refused(kid, `AWS KMS does not decrypt the master key ${quote(kid)}: ${reason}`, neutralCause(cause));
   }
   const key = answer.plaintext;
   if (key === undefined) throw refused(kid, `AWS KMS gave no plaintext for the master key ${quote(kid)}`);
