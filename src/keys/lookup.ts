@@ -14,7 +14,7 @@ import type { Inquiry } from './not-found.js';
 import { askProvider } from './providers/ask.js';
 import type { LookUpOptions, ProviderFailure } from './providers/ask.js';
 import type { KeyProvider, KeySelector } from './providers/types.js';
-import { isTransient, keyUnavailable } from './unavailable.js';
+import { keyUnavailable } from './unavailable.js';
 import { publicHalf } from './trust.js';
 import {
   effectiveName,
@@ -237,6 +237,6 @@ function inquiryOf(failures: readonly ProviderFailure[]): Inquiry {
     notes: notes.join(''),
     cause: failures[0]?.error,
     failed: failures.length > 0,
-    retryable: failures.some(({ error }) => isTransient(error)),
+    retryable: failures.some(({ retryable }) => retryable),
   };
 }

@@ -1,11 +1,11 @@
 import { isUint8Array } from 'node:util/types';
-import { CryptoTensorsError, quote } from '../errors.js';
+import { AbortError, CryptoTensorsError, quote } from '../errors.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { DEFAULT_PROVIDER_TIMEOUT_MS } from './providers/ask.js';
 import type { LookUpOptions } from './providers/ask.js';
 import { withDeadline } from './providers/deadline.js';
-import { keyUnavailable, neutralCause } from './unavailable.js';
+import { keyUnavailable } from './unavailable.js';
 import { signingKeyNotFound } from './not-found.js';
 import type { RemoteSigner, SigningKey } from './types.js';
 
@@ -52,11 +52,8 @@ async function signRemotely(
       signal,
     });
   } catch (cause) {
-    if (signal?.aborted === true) throw cause;
-    throw keyUnavailable(`${nameOf(key)}: the key provider could not sign with it`, {
-      kid: key.kid,
-      cause: neutralCause(cause),
-    });
+    if (signal?.aborted === true) throw new AbortError(signal.reason);
+    throw keyUnavailable(`${nameOf(key)}: the key provider could not sign with it`, { kid: key.kid, cause });
   }
 }
 

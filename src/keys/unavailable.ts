@@ -1,4 +1,5 @@
-import { AbortError, CryptoTensorsError } from '../errors.js';
+import { CryptoTensorsError } from '../errors.js';
+import { redactError } from '../redacted-error.js';
 
 /*
  * A key that may well be there, but whose provider could not give or use it: the network, a token, a key service. What is different
@@ -23,6 +24,15 @@ const MAX_CAUSES = 8;
 
 /** Whether the same request may succeed later, as far as an error or what caused it tells. */
 export function isTransient(error: unknown): boolean {
+  try {
+    return tellsTransient(error);
+  } catch {
+    // A getter that throws tells nothing.
+    return false;
+  }
+}
+
+function tellsTransient(error: unknown): boolean {
   for (let at = error, depth = 0; typeof at === 'object' && at !== null && depth < MAX_CAUSES; depth++) {
     const { retryable, code, name, $retryable, $metadata, cause } = at as Record<string, unknown>;
     if (typeof retryable === 'boolean') return retryable;
@@ -43,6 +53,7 @@ export function isTransientStatus(status: unknown): boolean {
 export interface Unavailability {
   kid?: string | null;
   path?: string;
+  /** What was thrown. The error gets a copy without what could be a key. */
   cause?: unknown;
   /** Default: as the cause tells. */
   retryable?: boolean;
@@ -55,35 +66,6 @@ export function keyUnavailable(message: string, details: Unavailability = {}): C
     retryable,
     ...(kid === undefined ? {} : { kid }),
     ...(path === undefined ? {} : { path }),
-    ...(cause === undefined ? {} : { cause }),
+    ...(cause === undefined ? {} : { cause: redactError(cause) }),
   });
-}
-
-/**
- * What stands for another's error as a cause: its name, its code and whether it is transient. Its message, stack and other members
- * might quote a key, and `util.inspect` shows those of causes too.
- */
-export function neutralCause(error: unknown): unknown {
-  if (error instanceof CryptoTensorsError || error instanceof AbortError) return error;
-  const cause = new Error('what the key provider threw is not shown because it may quote a key');
-  try {
-    const { name, code } = (error ?? {}) as { name?: unknown; code?: unknown };
-    const shown: Record<string, unknown> = { retryable: isTransient(error) };
-    if (isIdentifier(code)) shown['code'] = code;
-    Object.assign(cause, shown);
-    if (isIdentifier(name)) Object.defineProperty(cause, 'name', { value: name, configurable: true });
-  } catch {
-    // Members that cannot be read are left out.
-  }
-  return cause;
-}
-
-/** Short enough to hold no key. */
-function isIdentifier(value: unknown): value is string {
-  return (
-    typeof value === 'string' &&
-    /^[A-Za-z_]\w{0,39}$/.test(value) &&
-    !/^[0-9a-f]{32,}$/i.test(value) &&
-    !/\d.*\d.*\d.*\d/.test(value)
-  );
 }

@@ -1,11 +1,12 @@
 import { isUint8Array } from 'node:util/types';
-import { CryptoTensorsError, quote } from '../errors.js';
+import { AbortError, CryptoTensorsError, quote } from '../errors.js';
 import { AEAD_KEY_BYTES, IV_BYTES, TAG_BYTES, wrappedDekBytes } from '../format/vocabulary.js';
 import type { Engine, Secret, TensorTable } from '../engine/types.js';
 import type { AeadAlgorithm } from '../format/vocabulary.js';
+import { redactError } from '../redacted-error.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
-import { keyUnavailable, neutralCause } from './unavailable.js';
+import { keyUnavailable } from './unavailable.js';
 import { DEFAULT_PROVIDER_TIMEOUT_MS } from './providers/ask.js';
 import type { LookUpOptions } from './providers/ask.js';
 import { withDeadline } from './providers/deadline.js';
@@ -162,10 +163,11 @@ async function ask<Answer>(
     const timeoutMs = (key.timeoutMs ?? DEFAULT_PROVIDER_TIMEOUT_MS) + count * MS_PER_DEK;
     return await withDeadline(work, { timeoutMs, signal, ...(late === undefined ? {} : { late }) });
   } catch (cause) {
-    if (signal?.aborted === true) throw cause;
+    if (signal?.aborted === true) throw new AbortError(signal.reason);
     // Only this library's own words are repeated: another's message might quote a key.
-    const reason = cause instanceof CryptoTensorsError ? `: ${cause.message}` : '';
-    throw remoteFailure(key, `the key provider could not ${what} with it${reason}`, neutralCause(cause));
+    const redacted = redactError(cause);
+    const reason = redacted instanceof CryptoTensorsError ? `: ${redacted.message}` : '';
+    throw remoteFailure(key, `the key provider could not ${what} with it${reason}`, cause);
   }
 }
 

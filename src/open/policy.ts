@@ -1,4 +1,3 @@
-import { isPromise } from 'node:util/types';
 import { untilAbort } from '../abort.js';
 import { AbortError, CryptoTensorsError, quote } from '../errors.js';
 import type { PolicyTexts } from '../format/crypto-metadata.js';
@@ -9,6 +8,7 @@ import type { PolicyInput, PolicyLicense } from '../policy/input.js';
 import { enforce } from '../policy/verdict.js';
 import type { Verdict } from '../policy/verdict.js';
 import { isThenable } from '../options.js';
+import { redactError } from '../redacted-error.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import type { Access } from './access.js';
@@ -96,7 +96,7 @@ export function* askOther(evaluate: Evaluate, policy: string, input: PolicyInput
         const result: unknown = evaluate(policy, toPlain(input));
         if (isThenable(result)) {
           // Nobody waits for it.
-          if (isPromise(result)) result.catch(() => undefined);
+          Promise.resolve(result).catch(() => undefined);
           throw new CryptoTensorsError('PolicyError', 'it returned a promise; the Sync forms need an answer');
         }
         return result;
@@ -105,12 +105,13 @@ export function* askOther(evaluate: Evaluate, policy: string, input: PolicyInput
     );
     return answer === true;
   } catch (cause) {
-    if (signal?.aborted === true && cause instanceof AbortError) throw cause;
+    if (signal?.aborted === true) throw new AbortError(signal.reason);
     const tensor = input.tensor?.name;
     // Another's message may quote the claims: only this library's own words are repeated.
-    const reason = cause instanceof CryptoTensorsError ? cause.message : "what it threw is this error's cause";
+    const shown = redactError(cause);
+    const reason = shown instanceof CryptoTensorsError ? shown.message : "what it threw is this error's cause";
     throw new CryptoTensorsError('PolicyError', `options.policy.evaluate failed: ${reason}`, {
-      cause,
+      cause: shown,
       ...(tensor === undefined ? {} : { tensor }),
     });
   }

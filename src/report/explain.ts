@@ -329,7 +329,7 @@ function* judgeOpening({ policy, input }: Subject, options: Explaining): Twin<Ve
     return yield* judgePolicy(policy, { input, fuel: options.policy?.fuel, signal: options.signal });
   }
   try {
-    const allowed = yield* askOther(evaluate, policy, input);
+    const allowed = yield* askOther(evaluate, policy, input, options.signal);
     return verdictOfOther(allowed);
   } catch (error) {
     return failure(error);

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { generateKeys, loadKeys, safeOpen, safeOpenSync, saveSync } from 'cryptotensors';
+import { CryptoTensorsError, generateKeys, loadKeys, safeOpen, safeOpenSync, save, saveSync } from 'cryptotensors';
 import type { KeyProvider, KeysInput, RemoteMasterKey } from 'cryptotensors';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { refusal } from '../support/errors.js';
@@ -23,20 +23,101 @@ test('a findSync that returns a promise is told so, and its rejection ends nothi
   expect(unhandled).toEqual([]);
 });
 
-test('what a provider throws is not shown, but its name, its code and whether it is transient', async () => {
-  const thrown = (): Error =>
-    Object.assign(new RangeError(SECRET, { cause: new Error(SECRET) }), { code: 'ECONNRESET', key: SECRET });
-  const remote: RemoteMasterKey = { algorithm: 'aes256gcm', unwrap: () => Promise.reject(thrown()) };
-  const finds: KeyProvider['find'][] = [() => Promise.reject(thrown()), () => Promise.resolve(remote)];
-  for (const find of finds) {
-    const provider = { name: 'vault', find } as KeyProvider;
-    const error = await refusal('KeyUnavailable', async () => {
-      const file = await safeOpen(FILE, { keys: provider, trust: keys });
-      await file.getTensors();
-    });
-    expect(inspect(error, { depth: 9, showHidden: true })).not.toContain(SECRET);
-    expect(error.cause).toMatchObject({ name: 'RangeError', code: 'ECONNRESET' });
-    expect(error.retryable).toBe(true);
+/** Each way in which a provider can fail, with what it throws. */
+function* failing(thrown: () => unknown): Generator<[string, () => unknown]> {
+  const fail = (): Promise<never> => Promise.reject(thrown() as Error);
+  const remote: RemoteMasterKey = { algorithm: 'aes256gcm', unwrap: fail };
+  const signer = { publicKey: Buffer.from(keys.keys[1]!.x!, 'base64'), sign: fail };
+  const asking = (find: KeyProvider['find']): KeyProvider => ({ name: 'vault', find }) as KeyProvider;
+  const now = (): never => {
+    throw thrown();
+  };
+  const { policy, evaluate } = { policy: { local: 'package model\nallow := true' }, evaluate: fail };
+  yield ['find', () => safeOpen(FILE, { keys: asking(fail), trust: keys })];
+  yield ['findSync', () => safeOpenSync(FILE, { keys: { name: 'vault', findSync: now }, trust: keys })];
+  yield ['trust', () => safeOpen(FILE, { keys, trust: asking(fail) })];
+  yield ['unwrap', () => safeOpen(FILE, { keys: asking(() => Promise.resolve(remote)), trust: keys })];
+  yield ['sign', () => save(smallTensors(), { keys: [keys.keys[0]!, asking(() => Promise.resolve(signer))] })];
+  yield [
+    'evaluate',
+    async () => safeOpen(await save(smallTensors(), { keys, policy }), { keys, policy: { evaluate } }),
+  ];
+}
+
+async function causeOf(work: () => unknown): Promise<CryptoTensorsError> {
+  try {
+    await work();
+  } catch (error) {
+    expect(error).toBeInstanceOf(CryptoTensorsError);
+    return error as CryptoTensorsError;
+  }
+  return expect.fail('nothing was thrown');
+}
+
+test('what a provider throws is a useful cause, in which no key is', async () => {
+  const inner = Object.assign(new Error('connect ECONNREFUSED 10.0.0.1:443'), { code: 'ECONNREFUSED' });
+  const id = '3f0c9a52-77de-4a1b-9c0e-5b2d8e6f1a90';
+  const denied = `not allowed to use arn:aws:kms:eu-west-1:111122223333:key/${id}`;
+  const clear = (): Error =>
+    Object.assign(new RangeError(denied, { cause: inner }), { code: 'ENOWAY', request: { headers: SECRET } });
+  for (const [where, work] of failing(clear)) {
+    const error = await causeOf(work);
+    expect(inspect(error, { depth: 9, showHidden: true }), where).not.toContain(SECRET);
+    expect(error.cause, where).toMatchObject({ name: 'RangeError', code: 'ENOWAY', message: denied });
+    expect((error.cause as Error).cause, where).toMatchObject({ code: 'ECONNREFUSED', message: inner.message });
+    expect((error.cause as Error).stack, where).toMatch(/^RangeError: not allowed .*\n {4}at /);
+    if (where !== 'evaluate') expect(error.retryable, where).toBe(true);
+  }
+});
+
+test('of what could hold a key nothing is in the cause, wherever it stands', async () => {
+  const bytes = Buffer.from(SECRET, 'base64');
+  const spellings = [SECRET, bytes.toString('hex'), inspect(bytes), bytes.join(','), `x\n    at ${SECRET} (x.js:1:1)`];
+  for (const text of spellings) {
+    const thrown = (): Error => {
+      const error = new Error(`cannot use ${text}`, { cause: new Error(text, { cause: text }) });
+      return Object.assign(error, { name: text, code: text, key: text, [text]: text, stack: `Error\n    at ${text}` });
+    };
+    for (const [where, work] of [...failing(thrown), ...failing(() => text), ...failing(() => ({ message: text }))]) {
+      const error = await causeOf(work);
+      const seen = inspect(error, { depth: 9, showHidden: true, getters: true }) + JSON.stringify(error);
+      for (const needle of [SECRET, bytes.toString('hex'), inspect(bytes).slice(8, -1), bytes.join(',')]) {
+        expect(seen, `${where}: ${text}`).not.toContain(needle);
+      }
+    }
+  }
+});
+
+test('what cannot be read is thrown and told all the same', async () => {
+  const trap = (): never => {
+    throw new RangeError('trap');
+  };
+  const proxy = (target: object): object =>
+    new Proxy(target, { get: trap, getPrototypeOf: trap, has: trap, ownKeys: trap, getOwnPropertyDescriptor: trap });
+  const members = ['stack', 'name', 'message', 'code', 'cause', 'retryable'];
+  const getters = (target: object): object =>
+    Object.defineProperties(target, Object.fromEntries(members.map((name) => [name, { get: trap }])));
+  const round = new Error('round');
+  round.cause = round;
+  const things = [
+    proxy(new Error('x')),
+    proxy({}),
+    getters(new Error('x')),
+    getters(Object.create(CryptoTensorsError.prototype) as object),
+    round,
+    null,
+    undefined,
+    7,
+    Symbol('x'),
+    () => undefined,
+  ];
+  for (const thing of things) {
+    for (const [where, work] of failing(() => thing)) {
+      const error = await causeOf(work);
+      expect(error.code, where).toBe(where === 'evaluate' ? 'PolicyError' : 'KeyUnavailable');
+      if (thing !== undefined) expect(error.cause, where).toBeInstanceOf(Error);
+      expect(() => inspect(error, { depth: 20 }), where).not.toThrow();
+    }
   }
 });
 

@@ -1,9 +1,10 @@
 import { AbortError, CryptoTensorsError, quote } from '../../errors.js';
 import type { Engine } from '../../engine/types.js';
 import { isThenable } from '../../options.js';
+import { redactError } from '../../redacted-error.js';
 import { step } from '../../twin.js';
 import type { Twin } from '../../twin.js';
-import { keyUnavailable, neutralCause } from '../unavailable.js';
+import { isTransient, keyUnavailable } from '../unavailable.js';
 import { withDeadline } from './deadline.js';
 import { discardAnswer, readAnswer } from './answer.js';
 import type { Answered } from './answer.js';
@@ -16,11 +17,12 @@ export interface LookUpOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A provider that could not answer. `reason` is fit for a message; `error` is what the provider threw. */
+/** A provider that could not answer. `reason` is fit for a message; `error` is what the provider threw, redacted. */
 export interface ProviderFailure {
   readonly provider: KeyProvider;
   readonly reason: string;
-  readonly error: unknown;
+  readonly error: Error;
+  readonly retryable: boolean;
 }
 
 /** Of a provider that has no keys for what is asked. */
@@ -45,8 +47,9 @@ export function* askProvider(
     );
     return readAnswer(answer, provider, selector, engine);
   } catch (error) {
-    if (signal?.aborted === true && error instanceof AbortError) throw error;
-    return { provider, reason: describeFailure(error), error: neutralCause(error) };
+    if (signal?.aborted === true) throw new AbortError(signal.reason);
+    const redacted = redactError(error);
+    return { provider, reason: describeFailure(redacted), error: redacted, retryable: isTransient(error) };
   }
 }
 
@@ -81,8 +84,8 @@ export async function askAsync(
 }
 
 /** Only this library's own words are repeated: another's message might quote a key. */
-function describeFailure(error: unknown): string {
+function describeFailure(error: Error): string {
   if (error instanceof CryptoTensorsError) return error.message;
-  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
+  const { code } = error as { code?: unknown };
   return typeof code === 'string' ? `it failed with ${quote(code)}` : 'it failed';
 }

@@ -2,7 +2,7 @@ import { isUint8Array } from 'node:util/types';
 import { Agent, request } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import { CryptoTensorsError, looksSecret, quote } from '../../errors.js';
-import { isTransientStatus, keyUnavailable, neutralCause } from '../unavailable.js';
+import { isTransientStatus, keyUnavailable } from '../unavailable.js';
 import type { Unavailability } from '../unavailable.js';
 import type { Engine } from '../../engine/types.js';
 
@@ -112,7 +112,7 @@ function transportError(url: URL, error: unknown): CryptoTensorsError {
   if (error instanceof CryptoTensorsError) return error;
   const { code } = error as NodeJS.ErrnoException;
   return unusable(url, code === undefined ? 'the connection failed' : `the connection failed with ${code}`, {
-    cause: neutralCause(error),
+    cause: error,
   });
 }
 

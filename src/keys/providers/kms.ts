@@ -1,14 +1,15 @@
 import { isNativeError, isUint8Array } from 'node:util/types';
-import { CryptoTensorsError, argumentError, quote } from '../../errors.js';
+import { AbortError, CryptoTensorsError, argumentError, quote } from '../../errors.js';
 import { AEAD_KEY_BYTES } from '../../format/vocabulary.js';
 import type { Engine } from '../../engine/types.js';
 import type { AeadAlgorithm } from '../../format/vocabulary.js';
 import { runAsync } from '../../twin.js';
 import type { KeyOrigin } from '../jwk-document.js';
-import { keyUnavailable, neutralCause } from '../unavailable.js';
+import { keyUnavailable } from '../unavailable.js';
 import { readKeyFile } from '../key-file.js';
 import { ownMembers } from '../../options.js';
 import { isUrl, resolvePath } from '../../path-argument.js';
+import { redactError } from '../../redacted-error.js';
 import { CIPHERTEXT_MEMBER, readKmsDocument } from './kms-document.js';
 import type { KmsEntry } from './kms-document.js';
 import { PROVIDER_PRIORITY } from './types.js';
@@ -148,9 +149,9 @@ async function decryptEntry(entry: KmsEntry, parts: KmsProviderParts, signal: Ab
       signal,
     );
   } catch (cause) {
-    if (signal.aborted) throw cause;
-    const reason = isNativeError(cause) ? cause.name : 'it failed';
-    throw refused(kid, `AWS KMS does not decrypt the master key ${quote(kid)}: ${reason}`, neutralCause(cause));
+    if (signal.aborted) throw new AbortError(signal.reason);
+    const reason = isNativeError(cause) ? redactError(cause).name : 'it failed';
+    throw refused(kid, `AWS KMS does not decrypt the master key ${quote(kid)}: ${reason}`, cause);
   }
   const key = answer.plaintext;
   if (key === undefined) throw refused(kid, `AWS KMS gave no plaintext for the master key ${quote(kid)}`);
