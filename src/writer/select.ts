@@ -1,7 +1,7 @@
 import { isRegExp } from 'node:util/types';
-import picomatch from 'picomatch';
 import { CryptoTensorsError, argumentError, quote, quoteInput } from '../errors.js';
 import type { Dtype } from '../format/dtype.js';
+import { compileGlob } from './glob.js';
 
 /** What a predicate is told about a tensor. */
 export interface TensorSummary {
@@ -12,7 +12,10 @@ export interface TensorSummary {
 }
 
 /**
- * Which tensors: names, globs (`'encoder.*.weight'`, `'**.bias'`), a regular expression, a predicate, or a list of these.
+ * Which tensors: names, globs, a regular expression, a predicate, or a list of these. In a glob `*` and `**` stand for any characters,
+ * `?` for one, `[a-z]` and `[!a-z]` for one of or none of those, `{a,b}` for either, and `\` takes its meaning from what follows. A glob
+ * takes time linear in the length of a name; a regular expression is JavaScript's own, of which some take very long for names that
+ * are made for it.
  */
 export type TensorSelection = TensorPattern | readonly TensorPattern[];
 export type TensorPattern = string | RegExp | ((tensor: TensorSummary) => boolean);
@@ -56,7 +59,7 @@ function matcher(pattern: unknown, tensors: readonly TensorSummary[]): (tensor: 
   }
   // A tensor may really be called `w[0]`: an exact name wins over its reading as a glob.
   if (tensors.some(({ name }) => name === pattern)) return ({ name }) => name === pattern;
-  const glob = picomatch(pattern, { dot: true, bash: true });
+  const glob = compileGlob(pattern);
   return ({ name }) => glob(name);
 }
 

@@ -25,13 +25,13 @@ test('a findSync that returns a promise is told so, and its rejection ends nothi
 
 /** Each way in which a provider can fail, with what it throws. */
 function* failing(thrown: () => unknown): Generator<[string, () => unknown]> {
-  const fail = (): Promise<never> => Promise.reject(thrown() as Error);
+  const now = (): never => {
+    throw thrown() as Error;
+  };
+  const fail = (): Promise<never> => Promise.resolve().then(now);
   const remote: RemoteMasterKey = { algorithm: 'aes256gcm', unwrap: fail };
   const signer = { publicKey: Buffer.from(keys.keys[1]!.x!, 'base64'), sign: fail };
   const asking = (find: KeyProvider['find']): KeyProvider => ({ name: 'vault', find }) as KeyProvider;
-  const now = (): never => {
-    throw thrown();
-  };
   const { policy, evaluate } = { policy: { local: 'package model\nallow := true' }, evaluate: fail };
   yield ['find', () => safeOpen(FILE, { keys: asking(fail), trust: keys })];
   yield ['findSync', () => safeOpenSync(FILE, { keys: { name: 'vault', findSync: now }, trust: keys })];
