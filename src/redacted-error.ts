@@ -1,5 +1,5 @@
-import { isNativeError } from 'node:util/types';
 import { AbortError, CryptoTensorsError, looksSecret } from './errors.js';
+import { isError } from './kinds.js';
 
 /*
  * What functions that the caller handed in throw (key providers, clients of key services, policy engines), and libraries below them,
@@ -29,8 +29,7 @@ export function redactError(error: unknown): Error {
 }
 
 function redact(error: unknown, depth: number): Error {
-  // A proxy is no native error: nothing of it is asked.
-  if (isNativeError(error) && (error instanceof CryptoTensorsError || error instanceof AbortError)) return error;
+  if (isOurs(error)) return error;
   const name = identifierOf(error, 'name') ?? 'Error';
   const message = typeof error === 'string' ? error : textOf(error, 'message');
   const copy = new Error(message === undefined ? 'what was thrown has no message' : shown(message, name));
@@ -42,6 +41,15 @@ function redact(error: unknown, depth: number): Error {
   const cause = memberOf(error, 'cause');
   if (cause !== undefined && depth < MAX_CAUSES) hide(copy, 'cause', redact(cause, depth + 1));
   return copy;
+}
+
+/** A proxy is no error, and asking it may throw. */
+function isOurs(error: unknown): error is CryptoTensorsError | AbortError {
+  try {
+    return isError(error) && (error instanceof CryptoTensorsError || error instanceof AbortError);
+  } catch {
+    return false;
+  }
 }
 
 /** That of a SyntaxError quotes the beginning of what was parsed. */
