@@ -16,6 +16,7 @@ import { createKmsKey, kmsProvider } from './keys/providers/kms.js';
 import type { KmsApi, KmsJwk, KmsKeySet, KmsKeysInput } from './keys/providers/kms.js';
 import type { KeyProvider } from './keys/providers/types.js';
 import { checkInteger, checkOneOf, checkString, isPlainObject, ownOptions } from './options.js';
+import { option, say } from './wording.js';
 
 export type { KmsJwk, KmsKeySet, KmsKeysInput };
 
@@ -100,7 +101,7 @@ export async function createKmsKeys(options: CreateKmsKeysOptions): Promise<KmsK
     throw argumentError('options.keyId', 'the ARN, id or alias of a KMS key', keyId);
   checkOneOf(algorithm, 'options.algorithm', Object.keys(AEAD_KEY_BYTES));
   checkString(encKid, 'options.encKid');
-  if (encKid === '') throw new CryptoTensorsError('InvalidOption', 'options.encKid must not be empty');
+  if (encKid === '') throw new CryptoTensorsError('InvalidOption', say`${option('encKid')} must not be empty`);
   const kid = encKid ?? randomKid(getEngine());
   const context = checkContext(own.encryptionContext);
   return { keys: [await createKmsKey(connect(own), { keyId, kid, algorithm, context })] };
@@ -109,7 +110,10 @@ export async function createKmsKeys(options: CreateKmsKeysOptions): Promise<KmsK
 /** The client is made, and the package loaded, when it is first needed. */
 function connect({ client, clientConfig }: KmsAccess): KmsApi {
   if (client !== undefined && clientConfig !== undefined) {
-    throw new CryptoTensorsError('InvalidOption', 'options.client and options.clientConfig exclude each other');
+    throw new CryptoTensorsError(
+      'InvalidOption',
+      say`${option('client')} and ${option('clientConfig')} exclude each other`,
+    );
   }
   if (client !== undefined && typeof (client as { send?: unknown }).send !== 'function') {
     throw argumentError('options.client', 'a KMSClient', client);
@@ -166,7 +170,7 @@ function checkContext(context: unknown): Record<string, string> {
     if (name.startsWith('cryptotensors:')) {
       throw new CryptoTensorsError(
         'InvalidOption',
-        'options.encryptionContext: names that begin with cryptotensors: are reserved',
+        say`${option('encryptionContext')}: names that begin with cryptotensors: are reserved`,
       );
     }
     return [name, value];

@@ -1,3 +1,5 @@
+import { Wording, named, remember, say } from './wording.js';
+
 /**
  * Every way in which a file, a key, a policy or an option can be refused.
  *
@@ -69,6 +71,8 @@ export interface ErrorDetails {
   kid?: string | null;
   /** The operating system's own code, such as `ENOENT`, for `FileError`. */
   systemCode?: string;
+  /** Path of the option to blame, such as `policy.fuel` for `options.policy.fuel`. */
+  option?: string;
   /** Of `KeyUnavailable`: whether the same call may succeed later, as after a time-out. */
   retryable?: boolean;
   cause?: unknown;
@@ -88,12 +92,18 @@ export class CryptoTensorsError extends Error {
   declare readonly position?: number;
   declare readonly kid?: string | null;
   declare readonly systemCode?: string;
+  declare readonly option?: string;
   declare readonly retryable?: boolean;
 
-  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+  /** @param message a text, or a wording, whose first option is the one to blame */
+  constructor(code: ErrorCode, message: string | Wording, details: ErrorDetails = {}) {
     const { cause, ...fields } = details;
-    super(message, cause === undefined ? undefined : { cause });
+    super(String(message), cause === undefined ? undefined : { cause });
     this.code = code;
+    if (message instanceof Wording) {
+      remember(this, message);
+      if (message.option !== undefined) this.option = message.option;
+    }
     Object.assign(this, fields);
   }
 
@@ -219,8 +229,16 @@ export function quoteFile(path: string | undefined): string {
 }
 
 /** A `TypeError` for an argument of the wrong type: names the argument, what was expected and what came. */
-export function argumentError(name: string, expected: string, value: unknown): TypeError {
-  return new TypeError(`${name} must be ${expected}, not ${describeType(value)}`);
+export function argumentError(name: string | Wording, expected: string, value: unknown): TypeError {
+  const subject = typeof name === 'string' ? named(name) : name;
+  return typeError(say`${subject} must be ${expected}, not ${describeType(value)}`);
+}
+
+/** A `TypeError` that says in its field `option`, as a `CryptoTensorsError` does, which option is to blame. */
+export function typeError(wording: Wording): TypeError & { readonly option?: string } {
+  const error = new TypeError(String(wording));
+  remember(error, wording);
+  return wording.option === undefined ? error : Object.assign(error, { option: wording.option });
 }
 
 function describeType(value: unknown): string {

@@ -1,5 +1,7 @@
-import { CryptoTensorsError, argumentError, quoteInput } from './errors.js';
+import { CryptoTensorsError, argumentError, quoteInput, typeError } from './errors.js';
 import { isDate, isError, isMap, isPromise, isSet } from './kinds.js';
+import { named, say } from './wording.js';
+import type { Wording } from './wording.js';
 
 /*
  * How options are read, everywhere: as own properties, each once. What was checked is then what is used, and whoever can add to
@@ -33,8 +35,8 @@ export function ownOptions<Options extends object>(
   for (const prototype of classesOf(options)) {
     const name = names.find((one) => Object.hasOwn(prototype, one));
     if (name !== undefined) {
-      throw new TypeError(
-        `${argument}.${name} must be a property of the object itself, not of its class: it would not count`,
+      throw typeError(
+        say`${named(`${argument}.${name}`)} must be a property of the object itself, not of its class: it would not count`,
       );
     }
   }
@@ -121,7 +123,7 @@ export function checkSignal(value: unknown): void {
 }
 
 /** Milliseconds since 1970. NaN of an invalid Date. @throws TypeError */
-export function readDate(value: unknown, name: string, expected = 'a Date'): number {
+export function readDate(value: unknown, name: string | Wording, expected = 'a Date'): number {
   if (!isDate(value)) throw argumentError(name, expected, value);
   return Date.prototype.getTime.call(value);
 }
@@ -131,10 +133,14 @@ export function checkInteger(value: unknown, name: string, min: number, max: num
   if (value === undefined) return;
   if (typeof value !== 'number') throw argumentError(name, 'a number', value);
   if (!Number.isSafeInteger(value) || value < min || value > max) {
-    throw new CryptoTensorsError('InvalidOption', `${name} must be an integer from ${min} to ${max}, not ${value}`, {
-      expected: `${min}..${max}`,
-      found: String(value),
-    });
+    throw new CryptoTensorsError(
+      'InvalidOption',
+      say`${named(name)} must be an integer from ${min} to ${max}, not ${value}`,
+      {
+        expected: `${min}..${max}`,
+        found: String(value),
+      },
+    );
   }
 }
 
@@ -145,9 +151,13 @@ export function checkOneOf(value: unknown, name: string, allowed: readonly (stri
   if (typeof value !== type) throw argumentError(name, `a ${type}`, value);
   if (!(allowed as readonly unknown[]).includes(value)) {
     const found = typeof value === 'string' ? quoteInput(value) : `${value as number}`;
-    throw new CryptoTensorsError('InvalidOption', `${name} must be one of ${allowed.join(', ')}, not ${found}`, {
-      expected: allowed.join(', '),
-      found,
-    });
+    throw new CryptoTensorsError(
+      'InvalidOption',
+      say`${named(name)} must be one of ${allowed.join(', ')}, not ${found}`,
+      {
+        expected: allowed.join(', '),
+        found,
+      },
+    );
   }
 }

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { CryptoTensorsError, argumentError, couldBeKey } from './errors.js';
+import { named, say } from './wording.js';
 
 /** A path given as a string or a `file:` URL. */
 export function checkPath(value: unknown, name: string): void {
@@ -7,20 +8,20 @@ export function checkPath(value: unknown, name: string): void {
     if (value === '' || value.includes('\0')) {
       throw new CryptoTensorsError(
         'InvalidOption',
-        `${name} must be a path, not ${value === '' ? 'an empty string' : 'a string with a NUL'}`,
+        say`${named(name)} must be a path, not ${value === '' ? 'an empty string' : 'a string with a NUL'}`,
       );
     }
     if (couldBeKey(value)) {
       throw new CryptoTensorsError(
         'InvalidOption',
-        `${name} is a text of ${value.length} characters where a path belongs, not shown: it looks like a key. Give keys as an object or bytes, or the path of their file; give a file that is called so with its folder, as ./name`,
+        say`${named(name)} is a text of ${value.length} characters where a path belongs, not shown: it looks like a key. Give keys as an object or bytes, or the path of their file; give a file that is called so with its folder, as ./name`,
       );
     }
     return;
   }
   if (!isUrl(value)) throw argumentError(name, 'a path (string or file: URL)', value);
   if (value.protocol !== 'file:') {
-    throw new CryptoTensorsError('InvalidOption', `${name} must be a file: URL, not ${value.protocol}`);
+    throw new CryptoTensorsError('InvalidOption', say`${named(name)} must be a file: URL, not ${value.protocol}`);
   }
 }
 

@@ -3,6 +3,7 @@ import { nextTurn, step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { isDetached, isSafe, keepPrivate, part, takeOver } from './memory.js';
 import type { Engine } from './types.js';
+import { named, say } from '../wording.js';
 
 /** What a caller allows to be done with memory that it gave to be read. */
 export interface Ownership {
@@ -62,7 +63,7 @@ export function ownCopy(bytes: Uint8Array): Uint8Array {
 export function detachedError(name: string, details: { tensor?: string } = {}): CryptoTensorsError {
   return new CryptoTensorsError(
     'Detached',
-    `${name} is memory that has been transferred away or has shrunk: its buffer is detached. Give what it was transferred to, and leave it alone until the work is done`,
+    say`${named(name)} is memory that has been transferred away or has shrunk: its buffer is detached. Give what it was transferred to, and leave it alone until the work is done`,
     details,
   );
 }

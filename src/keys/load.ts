@@ -1,5 +1,5 @@
 import { isUint8Array } from 'node:util/types';
-import { CryptoTensorsError, argumentError, quote } from '../errors.js';
+import { CryptoTensorsError, argumentError, quote, typeError } from '../errors.js';
 import { isDetached } from '../engine/memory.js';
 import { detachedError } from '../engine/own.js';
 import type { Engine, Secret } from '../engine/types.js';
@@ -17,6 +17,7 @@ import { isKeyProvider } from './providers/types.js';
 import type { KeyProvider } from './providers/types.js';
 import { secretsOf } from './types.js';
 import type { LoadedKeys, MasterKey, RecipientKey, SigningKey } from './types.js';
+import { named, say } from '../wording.js';
 
 /**
  * Loads keys into a ring of its own, which the caller disposes. Keys of a `KeyRing` in `input` are used, not copied: they
@@ -106,7 +107,7 @@ function* gather(input: unknown, name: string, gathered: Gathered, depth = 0): T
     gathered.addAndWipe(bytes, { where: quote(path), path });
   } else if (isUint8Array(input)) {
     if (isDetached(input)) throw detachedError('a key text');
-    gathered.addText(input, { where: `the ${name} option` });
+    gathered.addText(input, { where: name });
   } else if (input instanceof KeyRing) {
     gathered.addRing(input);
   } else if (Array.isArray(input)) {
@@ -124,7 +125,7 @@ function* gather(input: unknown, name: string, gathered: Gathered, depth = 0): T
 
 function gatherObject(input: object, name: string, gathered: Gathered): void {
   if (isJwkSet(input) || isJwk(input)) {
-    gathered.addAndWipe(jwksFromObject(input, name), { where: `the ${name} option` });
+    gathered.addAndWipe(jwksFromObject(input, name), { where: name });
   } else if (isKeyProvider(input)) {
     checkProvider(input, name);
     gathered.providers.push(input);
@@ -137,8 +138,8 @@ function checkKeyPath(input: string | URL, name: string): string {
   const text = typeof input === 'string' ? /^\ufeff?\s*(?:[{[]|(-----BEGIN ))/.exec(input) : null;
   if (text !== null) {
     const kind = text[1] === undefined ? 'JSON' : 'PEM';
-    throw new TypeError(
-      `${name} looks like ${kind} text, but a string is taken as a path. Pass ${kind} text as bytes (new TextEncoder().encode(text)) or as the parsed object`,
+    throw typeError(
+      say`${named(name)} looks like ${kind} text, but a string is taken as a path. Pass ${kind} text as bytes (new TextEncoder().encode(text)) or as the parsed object`,
     );
   }
   return resolvePath(input, name);

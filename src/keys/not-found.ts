@@ -5,6 +5,8 @@ import { describeKids } from './describe.js';
 import { statesAmong } from './state.js';
 import { hasPrivatePart } from './types.js';
 import type { KeyQuery, KeySet, LoadedKeys, MasterKey, MasterKeyQuery, StatedKey, WritingKeyQuery } from './types.js';
+import { option, say } from '../wording.js';
+import type { Wording } from '../wording.js';
 
 const MAKE_KEYS = 'Make keys with generateKeys() or `cryptotensors keygen`';
 
@@ -44,7 +46,7 @@ export function masterKeyNotFound(keys: KeySet, query: MasterKeyQuery, inquiry =
   }
   return notFound(
     'KeyNotFound',
-    `${problem}. Pass the right key in the keys option or in CRYPTOTENSOR_KEYS`,
+    say`${problem}`.advising(say`Pass the right key in ${option('keys')} or in CRYPTOTENSOR_KEYS`),
     nameFor(query),
     inquiry,
   );
@@ -57,7 +59,7 @@ export function verifyingKeyNotFound(trust: KeySet, query: KeyQuery, inquiry = N
     const problem = `there is no key to verify the signature of signer${signer} with`;
     return notFound(
       'KeyNotFound',
-      `${problem}. Pass the signer's public key in the trust or keys option`,
+      say`${problem}`.advising(say`Pass the signer's public key in ${option('trust')} or ${option('keys')}`),
       kid,
       inquiry,
     );
@@ -66,7 +68,7 @@ export function verifyingKeyNotFound(trust: KeySet, query: KeyQuery, inquiry = N
     const problem = `the header names no signer, and no key at hand may verify it: ${describeKids(trust.signingKeys)}`;
     return notFound(
       'KeyNotFound',
-      `${problem}. Pass the signer's public key in the trust option`,
+      say`${problem}`.advising(say`Pass the signer's public key in ${option('trust')}`),
       nameFor(query),
       inquiry,
     );
@@ -74,7 +76,7 @@ export function verifyingKeyNotFound(trust: KeySet, query: KeyQuery, inquiry = N
   const problem = `the key ${shown(query, kid)}, ${whoAsked(query)}, is not trusted; trusted: ${describeKids(trust.signingKeys)}`;
   return notFound(
     'UntrustedSigner',
-    `${problem}. If you do trust this signer, add its public key to the trust option`,
+    say`${problem}`.advising(say`If you do trust this signer, add its public key to ${option('trust')}`),
     nameFor(query),
     inquiry,
   );
@@ -91,7 +93,7 @@ export function signingKeyNotFound(keys: KeySet, kid: string | undefined, inquir
       : `there is no signing key${name} at hand; at hand: ${describeKids(keys.signingKeys)}`;
   return notFound(
     'KeyNotFound',
-    `${problem}. ${MAKE_KEYS}, and pass them in the keys option`,
+    say`${problem}`.advising(say`${MAKE_KEYS}, and pass them in ${option('keys')}`),
     inputDetail('kid', kid ?? null).kid,
     inquiry,
   );
@@ -109,7 +111,7 @@ export function writingMasterKeyNotFound(
     : `there is no master key${name}${purpose} at hand; at hand: ${describeKids(keys.masterKeys)}`;
   return notFound(
     'KeyNotFound',
-    `${problem}. ${MAKE_KEYS}, and pass them in the keys option`,
+    say`${problem}`.advising(say`${MAKE_KEYS}, and pass them in ${option('keys')}`),
     inputDetail('kid', kid ?? null).kid,
     inquiry,
   );
@@ -122,7 +124,9 @@ export function recipientKeyNotFound(keys: LoadedKeys, thumbprint: string, inqui
     : `the licence was issued to the recipient key ${quote(thumbprint)}, and that is not at hand; at hand: ${describeKids(keys.recipientKeys.map(({ thumbprint: kid, state }) => ({ kid, state })))}. If none of your keys is that one, the licence is another customer's`;
   return notFound(
     'KeyNotFound',
-    `${problem}. Pass the private key that it was issued to in the keys option or in CRYPTOTENSOR_KEYS`,
+    say`${problem}`.advising(
+      say`Pass the private key that it was issued to in ${option('keys')} or in CRYPTOTENSOR_KEYS`,
+    ),
     thumbprint,
     inquiry,
   );
@@ -137,14 +141,15 @@ function retiredAmong(keys: readonly StatedKey[], kid: string | undefined): bool
 
 function notFound(
   code: 'KeyNotFound' | 'UntrustedSigner',
-  message: string,
+  message: Wording,
   /** Undefined: not to be told. */
   kid: string | null | undefined,
   { notes, cause, failed, retryable }: Inquiry,
 ): CryptoTensorsError {
   // Whoever could not be asked may have it.
-  if (failed) return keyUnavailable(message + notes, { ...(kid === undefined ? {} : { kid }), cause, retryable });
-  return new CryptoTensorsError(code, message + notes, {
+  if (failed)
+    return keyUnavailable(say`${message}${notes}`, { ...(kid === undefined ? {} : { kid }), cause, retryable });
+  return new CryptoTensorsError(code, say`${message}${notes}`, {
     ...(kid === undefined ? {} : { kid }),
     ...(kid == null ? {} : { expected: kid }),
     ...(cause === undefined ? {} : { cause }),

@@ -13,7 +13,7 @@ import type { SigningKey } from './types.js';
  */
 export function* openTrust(input: KeysInput | undefined, keys: KeyRing, engine: Engine): Twin<KeyRing> {
   if (input === undefined) return verifyingRing(keys, []);
-  const ring = yield* openKeyRing(input, engine, 'trust');
+  const ring = yield* openKeyRing(input, engine, 'options.trust');
   try {
     return verifyingRing(
       ring,

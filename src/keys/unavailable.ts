@@ -1,5 +1,6 @@
 import { CryptoTensorsError } from '../errors.js';
 import { redactError } from '../redacted-error.js';
+import type { Wording } from '../wording.js';
 
 /*
  * A key that may well be there, but whose provider could not give or use it: the network, a token, a key service. What is different
@@ -60,7 +61,7 @@ export interface Unavailability {
 }
 
 /** @param message what could not be done, and why; never a provider's own words: they might quote a key */
-export function keyUnavailable(message: string, details: Unavailability = {}): CryptoTensorsError {
+export function keyUnavailable(message: string | Wording, details: Unavailability = {}): CryptoTensorsError {
   const { kid, path, cause, retryable = isTransient(cause) } = details;
   return new CryptoTensorsError('KeyUnavailable', message, {
     retryable,

@@ -6,6 +6,8 @@ import { checkSignal, checkString, ownOptions, readDate } from '../options.js';
 import { copyClaims } from '../policy/claims.js';
 import type { JsonValue } from '../policy/claims.js';
 import { ownPolicyTexts } from '../writer/options.js';
+import type { Wording } from '../wording.js';
+import { named, option, say } from '../wording.js';
 
 /** How an issuer is opened: the vendor's side, the same for all licences. */
 export interface LicenseIssuerOptions {
@@ -76,14 +78,17 @@ export function ownLicenseOptions(options: unknown, where: string): LicenseOptio
 /** What the options say of a licence. @throws TypeError, InvalidOption */
 export function readTerms(given: LicenseOptions, freshId: () => string): LicenseTerms {
   const terms = {
-    id: given.id === undefined ? freshId() : checkLicenseId(given.id, (problem) => invalid(`options.id: ${problem}`)),
+    id:
+      given.id === undefined
+        ? freshId()
+        : checkLicenseId(given.id, (problem) => invalid(say`${option('id')}: ${problem}`)),
     issued: Date.now(),
     notBefore: readTime(given.notBefore, 'options.notBefore'),
     expires: readTime(given.expires, 'options.expires'),
     claims: copyClaims(given.claims ?? {}, 'options.claims'),
   };
   if (terms.expires !== null && terms.expires <= Math.max(terms.issued, terms.notBefore ?? 0)) {
-    throw invalid('options.expires is not after the beginning of the licence: it would never open anything');
+    throw invalid(say`${option('expires')} is not after the beginning of the licence: it would never open anything`);
   }
   return terms;
 }
@@ -92,9 +97,9 @@ function readTime(time: unknown, name: string): number | null {
   if (time === undefined) return null;
   const milliseconds = readDate(time, name);
   if (isLicenseTime(milliseconds)) return milliseconds;
-  throw invalid(`${name} must be a time between the years 1678 and 2261`);
+  throw invalid(say`${named(name)} must be a time between the years 1678 and 2261`);
 }
 
-function invalid(problem: string): CryptoTensorsError {
+function invalid(problem: Wording): CryptoTensorsError {
   return new CryptoTensorsError('InvalidOption', problem);
 }

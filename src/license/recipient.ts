@@ -6,6 +6,7 @@ import { statesAmong } from '../keys/state.js';
 import type { RecipientKey } from '../keys/types.js';
 import type { Twin } from '../twin.js';
 import type { LicenseOptions } from './options.js';
+import { option, say } from '../wording.js';
 
 /**
  * The one key that a licence is issued to. A private part that comes along is not kept.
@@ -28,7 +29,7 @@ function chooseRecipient(keys: readonly RecipientKey[], name: string | undefined
   if (others.length > 0) {
     throw new CryptoTensorsError(
       'InvalidOption',
-      `options.to holds ${others.length + 1} recipient keys, and a licence is for one: choose it by options.toKid`,
+      say`${option('to')} holds ${others.length + 1} recipient keys, and a licence is for one: choose it by ${option('toKid')}`,
     );
   }
   if (key !== undefined) return { ...key, secret: null };
@@ -42,7 +43,7 @@ function chooseRecipient(keys: readonly RecipientKey[], name: string | undefined
   }
   throw new CryptoTensorsError(
     'KeyNotFound',
-    `options.to holds no recipient key${name === undefined ? '' : ` ${quoteInput(name)}`}: it must be the customer's public X25519 or P-256 key, as \`cryptotensors keygen --recipient --public\` writes it`,
+    say`${option('to')} holds no recipient key${name === undefined ? '' : ` ${quoteInput(name)}`}: it must be the customer's public X25519 or P-256 key, as \`cryptotensors keygen --recipient --public\` writes it`,
     inputDetail('kid', name ?? null),
   );
 }

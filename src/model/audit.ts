@@ -7,6 +7,7 @@ import type { ReadRequest } from '../engine/types.js';
 import type { MasterKey, RecipientKey, SigningKey } from '../keys/types.js';
 import type { Twin } from '../twin.js';
 import type { Model } from './model.js';
+import { option, say } from '../wording.js';
 
 /**
  * What happened to a model, for a log of who used what. Ids, names and reasons; never a key, a claim or a value of the
@@ -149,7 +150,7 @@ export class Audit {
     if (isPromise(answer)) answer.catch(() => undefined);
     throw new CryptoTensorsError(
       'InvalidOption',
-      'options.onEvent returned a promise or something else to be awaited, which could refuse nothing any more: it must be done when it returns',
+      say`${option('onEvent')} returned a promise or something else to be awaited, which could refuse nothing any more: it must be done when it returns`,
     );
   }
 }

@@ -1,6 +1,7 @@
 import { AbortError, CryptoTensorsError, detailsOf, quote, quotePath } from '../errors.js';
 import type { ErrorCode, ErrorDetails } from '../errors.js';
 import type { JobFault, RecordFault } from '../engine/types.js';
+import { say, wordingOf } from '../wording.js';
 
 /** What is needed to turn an engine's numbers into names. */
 export interface FaultContext {
@@ -62,9 +63,9 @@ export function naming(error: unknown, path: string | undefined): unknown {
   const name = quotePath(path);
   const isInMessage = error.message.includes(name);
   if (isInMessage && error.path !== undefined) return error;
-  const message = isInMessage ? error.message : `${name}: ${error.message}`;
+  const message = isInMessage ? wordingOf(error) : say`${name}: ${wordingOf(error)}`;
   const named = new CryptoTensorsError(error.code, message, { ...detailsOf(error), path, cause: error.cause });
-  if (error.stack !== undefined) named.stack = error.stack.replace(error.message, message);
+  if (error.stack !== undefined) named.stack = error.stack.replace(error.message, String(message));
   return named;
 }
 

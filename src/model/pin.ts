@@ -2,6 +2,8 @@ import { CryptoTensorsError, argumentError, quoteFile, quoteInput } from '../err
 import type { ErrorDetails } from '../errors.js';
 import type { Header } from '../format/header.js';
 import type { Engine } from '../engine/types.js';
+import { option, say } from '../wording.js';
+import type { Wording } from '../wording.js';
 
 /**
  * The pin of a file: the SHA-256, in hex, of its canonical header, which is what the signature covers (FORMAT.md §2). It is the
@@ -27,7 +29,10 @@ export function parsePins(input: unknown): Pins {
   if (input === undefined) return undefined;
   const pins: unknown[] = Array.isArray(input) ? input : [input];
   if (pins.length === 0) {
-    throw new CryptoTensorsError('InvalidOption', 'options.pin is an empty list, which no model fits: leave it out');
+    throw new CryptoTensorsError(
+      'InvalidOption',
+      say`${option('pin')} is an empty list, which no model fits: leave it out`,
+    );
   }
   return [...new Set(pins.map(parsePin))];
 }
@@ -38,7 +43,7 @@ function parsePin(pin: unknown): string {
   if (/^[0-9a-f]{64}$/.test(digits)) return digits;
   throw new CryptoTensorsError(
     'InvalidOption',
-    `options.pin must be the SHA-256 of a canonical header, 64 lower-case hexadecimal digits, not ${quoteInput(pin)}`,
+    say`${option('pin')} must be the SHA-256 of a canonical header, 64 lower-case hexadecimal digits, not ${quoteInput(pin)}`,
     { expected: '64 lower-case hexadecimal digits' },
   );
 }
@@ -62,7 +67,7 @@ export function checkPin(pins: Pins, engine: Engine, header: Header, path: strin
  */
 export function checkPinCount(pins: Pins, files: number, path: string | undefined): void {
   if (pins !== undefined && pins.length > files) {
-    throw missingFile(`options.pin names ${pins.length} files, but the model has ${files}`, path, {
+    throw missingFile(say`${option('pin')} names ${pins.length} files, but the model has ${files}`, path, {
       expected: `${pins.length} files`,
       found: `${files} files`,
     });
@@ -79,7 +84,7 @@ export function checkAllPins(pins: Pins, engine: Engine, headers: readonly Heade
   const found = new Set(headers.map((header) => pinOf(engine, header)));
   const missing = pins.filter((pin) => !found.has(pin));
   if (missing.length === 0) return;
-  throw missingFile(`no file of the model has the pin ${list(missing.map(short))} of options.pin`, path, {
+  throw missingFile(say`no file of the model has the pin ${list(missing.map(short))} of ${option('pin')}`, path, {
     expected: list(missing.map(short)),
     found: list([...found]),
   });
@@ -88,15 +93,15 @@ export function checkAllPins(pins: Pins, engine: Engine, headers: readonly Heade
 function anotherFile(expected: readonly string[], found: string, path: string | undefined): CryptoTensorsError {
   return new CryptoTensorsError(
     'PinMismatch',
-    `${quoteFile(path)} is not the one that is pinned: the SHA-256 of its header is ${found}, but options.pin asks for ${list(expected.map(short))}. It may be an older or newer version, or one that was made for another customer. If it is the one that you mean, pin that`,
+    say`${quoteFile(path)} is not the one that is pinned: the SHA-256 of its header is ${found}, but ${option('pin')} asks for ${list(expected.map(short))}. It may be an older or newer version, or one that was made for another customer. If it is the one that you mean, pin that`,
     { expected: list(expected.map(short)), found, ...(path === undefined ? {} : { path }) },
   );
 }
 
-function missingFile(problem: string, path: string | undefined, details: ErrorDetails): CryptoTensorsError {
+function missingFile(problem: Wording, path: string | undefined, details: ErrorDetails): CryptoTensorsError {
   return new CryptoTensorsError(
     'PinMismatch',
-    `${problem}: it must name each file of the model and no other. Take out the pins of other models, or fetch the file that is missing`,
+    say`${problem}: it must name each file of the model and no other. Take out the pins of other models, or fetch the file that is missing`,
     path === undefined ? details : { ...details, path },
   );
 }

@@ -1,6 +1,6 @@
 import { Blob } from 'node:buffer';
 import { LENGTH_BYTES } from '../format/canonical.js';
-import { CryptoTensorsError } from '../errors.js';
+import { CryptoTensorsError, typeError } from '../errors.js';
 import type { ErrorCode } from '../errors.js';
 import { KIND_BYTES, SAFETENSORS, recogniseFile } from '../format/file-kind.js';
 import { decodeUtf8 } from '../format/json-scanner.js';
@@ -11,6 +11,7 @@ import type { Engine, Source } from '../engine/types.js';
 import { step } from '../twin.js';
 import { isBlob } from './input.js';
 import type { Twin } from '../twin.js';
+import { named, say } from '../wording.js';
 
 const OPEN_BRACE = 0x7b;
 
@@ -35,8 +36,8 @@ export function* readBlob(input: Uint8Array | Blob, name: string): Twin<Uint8Arr
   if (!isBlob(input)) return input;
   return yield* step(
     () => {
-      throw new TypeError(
-        `${name} is a Blob, which only awaiting can read: use the form without Sync, or give its bytes`,
+      throw typeError(
+        say`${named(name)} is a Blob, which only awaiting can read: use the form without Sync, or give its bytes`,
       );
     },
     // The language's own method: what it makes nobody else has.

@@ -49,7 +49,7 @@ export function* createAccess(given: AccessOptions, engine: Engine, action: Poli
   // Those that are made within the library name only what they need.
   const options = pickOptions(given as OpenOptions, OPEN_OPTIONS);
   if (options.policy !== undefined) options.policy = pickOptions(options.policy, POLICY_OPTIONS);
-  const ring = yield* openKeyRing(options.keys, engine);
+  const ring = yield* openKeyRing(options.keys, engine, 'options.keys');
   let trust: KeyRing;
   try {
     trust = yield* openTrust(options.trust, ring, engine);

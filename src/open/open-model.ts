@@ -23,6 +23,7 @@ import { startVerification } from './signature.js';
 import { openSource } from '../model/source.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
+import { option, say } from '../wording.js';
 
 /**
  * Opens a file or bytes, in the order of DESIGN §4: structure, signature, trust, pin, policy, keys.
@@ -80,7 +81,9 @@ function* openHeader(engine: Engine, source: Source, placed: PlacedHeader, acces
     if (access.mustBeEncrypted) {
       throw new CryptoTensorsError(
         'NotEncrypted',
-        `${quoteFile(path)} is neither encrypted nor signed, but keys or trust are configured. If a plain file is what you expect, open it with allowPlain: true`,
+        say`${quoteFile(path)} is neither encrypted nor signed, but keys or trust are configured`.advising(
+          say`If a plain file is what you expect, open it with ${option('allowPlain', 'true')}`,
+        ),
         path === undefined ? {} : { path },
       );
     }

@@ -6,6 +6,7 @@ import type { AuditListener } from '../model/audit.js';
 import { resolveInput } from '../model/input.js';
 import type { BytesInput } from '../model/input.js';
 import { parsePins } from '../model/pin.js';
+import { option, say } from '../wording.js';
 
 /** Options of everything that opens a file. */
 export interface OpenOptions {
@@ -101,7 +102,7 @@ export function ownOpenOptions<Options extends OpenOptions = OpenOptions>(
     if (header !== undefined) {
       throw new CryptoTensorsError(
         'InvalidOption',
-        'options.license is a header by itself: it goes without options.header',
+        say`${option('license')} is a header by itself: it goes without ${option('header')}`,
       );
     }
   }

@@ -16,6 +16,7 @@ import { userMetadata } from '../model/metadata.js';
 import type { PolicyOptions } from './options.js';
 import { TensorGuard } from '../model/tensor-guard.js';
 import type { TensorJudge } from '../model/tensor-guard.js';
+import { option, say } from '../wording.js';
 
 type Evaluate = NonNullable<PolicyOptions['evaluate']>;
 
@@ -110,7 +111,7 @@ export function* askOther(evaluate: Evaluate, policy: string, input: PolicyInput
     // Another's message may quote the claims: only this library's own words are repeated.
     const shown = redactError(cause);
     const reason = shown instanceof CryptoTensorsError ? shown.message : "what it threw is this error's cause";
-    throw new CryptoTensorsError('PolicyError', `options.policy.evaluate failed: ${reason}`, {
+    throw new CryptoTensorsError('PolicyError', say`${option('policy.evaluate')} failed: ${reason}`, {
       cause: shown,
       ...(tensor === undefined ? {} : { tensor }),
     });
@@ -120,7 +121,7 @@ export function* askOther(evaluate: Evaluate, policy: string, input: PolicyInput
 function deniedByOther(what: string, tensor?: string, advice?: string): CryptoTensorsError {
   return new CryptoTensorsError(
     'PolicyDenied',
-    `options.policy.evaluate did not answer true, so ${what} stays closed${advice === undefined ? '' : `. ${advice}`}`,
+    say`${option('policy.evaluate')} did not answer true, so ${what} stays closed${advice === undefined ? '' : `. ${advice}`}`,
     tensor === undefined ? {} : { tensor },
   );
 }

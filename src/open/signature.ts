@@ -5,6 +5,7 @@ import type { Engine } from '../engine/types.js';
 import type { SigningKey } from '../keys/types.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
+import { option, say } from '../wording.js';
 
 /** A check of a header's signature that may be under way. */
 export interface Verification {
@@ -64,7 +65,9 @@ function badSignature(candidates: readonly SigningKey[], named: string | null): 
   if (named !== null && candidates.every(({ kid }) => kid === null)) {
     return new CryptoTensorsError(
       'UntrustedSigner',
-      `the key ${quote(named)}, which the header names, is not trusted: no trusted key has that kid, and none of the ${candidates.length} without a kid verifies the signature. If you do trust this signer, add its public key to the trust option`,
+      say`the key ${quote(named)}, which the header names, is not trusted: no trusted key has that kid, and none of the ${candidates.length} without a kid verifies the signature`.advising(
+        say`If you do trust this signer, add its public key to ${option('trust')}`,
+      ),
       { kid: named, expected: named },
     );
   }

@@ -1,4 +1,6 @@
-import { CryptoTensorsError, argumentError, looksSecret, quoteInput } from '../errors.js';
+import { argumentError, CryptoTensorsError, looksSecret, quoteInput, typeError } from '../errors.js';
+import { named, say } from '../wording.js';
+import type { Wording } from '../wording.js';
 
 /** Plain JSON data. */
 export type JsonValue =
@@ -54,8 +56,8 @@ class Copier {
   }
 
   private copyObject(value: object, path: string): JsonValue {
-    if (this.open.includes(value)) throw this.refuse(`${path} refers to an object that contains it`);
-    if (this.open.length >= MAX_DEPTH) throw this.refuse(`${path} is nested more than ${MAX_DEPTH} deep`);
+    if (this.open.includes(value)) throw this.refuse(say`${named(path)} refers to an object that contains it`);
+    if (this.open.length >= MAX_DEPTH) throw this.refuse(say`${named(path)} is nested more than ${MAX_DEPTH} deep`);
     this.open.push(value);
     this.count(2);
     const copy = Array.isArray(value) ? this.copyArray(value, path) : this.copyFields(value, path);
@@ -91,7 +93,7 @@ class Copier {
 
   private countText(text: string, path: string): void {
     if (/\p{Surrogate}/u.test(text))
-      throw new TypeError(`${path} must be well-formed Unicode, not a string with a lone surrogate`);
+      throw typeError(say`${named(path)} must be well-formed Unicode, not a string with a lone surrogate`);
     // Escaping comes on top; this alone bounds the work.
     this.count(text.length);
     this.count(new TextEncoder().encode(JSON.stringify(text)).length - text.length);
@@ -99,10 +101,10 @@ class Copier {
 
   private count(bytes: number): void {
     this.bytes += bytes;
-    if (this.bytes > MAX_BYTES) throw this.refuse(`${this.where} is longer than ${MAX_BYTES} bytes as JSON`);
+    if (this.bytes > MAX_BYTES) throw this.refuse(say`${named(this.where)} is longer than ${MAX_BYTES} bytes as JSON`);
   }
 
-  private refuse(message: string): CryptoTensorsError {
-    return new CryptoTensorsError('InvalidOption', `${message}; claims are small facts, as plain JSON data`);
+  private refuse(message: Wording): CryptoTensorsError {
+    return new CryptoTensorsError('InvalidOption', say`${message}; claims are small facts, as plain JSON data`);
   }
 }

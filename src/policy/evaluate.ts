@@ -10,6 +10,7 @@ import { batchesOf, encodeRequest } from './request.js';
 import type { PolicyRule } from './request.js';
 import { enforce, judge, policyError } from './verdict.js';
 import type { Decision, Outcome, Verdict } from './verdict.js';
+import { named, option, say } from '../wording.js';
 
 /** The policy of files that were written without one (FORMAT.md §2). */
 export const DEFAULT_POLICY = 'package model\nallow = true';
@@ -157,7 +158,7 @@ export function* checkPolicy(policy: string, name: string, limits: EvaluationLim
   if ('outcome' in opened) {
     throw new CryptoTensorsError(
       'PolicyError',
-      `${name} ${opened.unchecked ? 'could not be checked' : NEVER_OPENS}: ${opened.problem}`,
+      say`${named(name)} ${opened.unchecked ? 'could not be checked' : NEVER_OPENS}: ${opened.problem}`,
     );
   }
   const { engine, request } = opened;
@@ -165,7 +166,7 @@ export function* checkPolicy(policy: string, name: string, limits: EvaluationLim
   if (refusal !== undefined) {
     const decision = judge(refusal, { policy, rule: 'allow', fuel });
     const problem = decision.outcome === 'failed' ? decision.problem : 'the engine gave no reason';
-    throw new CryptoTensorsError('PolicyError', `${name} ${NEVER_OPENS}: ${problem}`);
+    throw new CryptoTensorsError('PolicyError', say`${named(name)} ${NEVER_OPENS}: ${problem}`);
   }
   yield* warnOfCost(policy, name, input);
 }
@@ -202,7 +203,10 @@ function* warnOfCost(policy: string, name: string, input: PolicyInput): Twin<voi
 /** @returns the budget */
 function checkLimits({ fuel = DEFAULT_FUEL, signal }: EvaluationLimits): number {
   if (!(Number.isSafeInteger(fuel) && fuel > 0)) {
-    throw new CryptoTensorsError('InvalidOption', `options.policy.fuel must be a positive integer, not ${fuel}`);
+    throw new CryptoTensorsError(
+      'InvalidOption',
+      say`${option('policy.fuel')} must be a positive integer, not ${fuel}`,
+    );
   }
   if (signal?.aborted) throw new AbortError(signal.reason);
   return fuel;

@@ -3,6 +3,7 @@ import { readDate } from '../options.js';
 import { copyClaims } from './claims.js';
 import type { JsonValue } from './claims.js';
 import { describeHost, describeRuntime, environmentVariable } from './host.js';
+import { option, say } from '../wording.js';
 
 export type { JsonValue } from './claims.js';
 
@@ -127,7 +128,11 @@ export function readClock(now: (() => Date | bigint) | undefined): bigint {
     if (moment < MIN_NS || moment > MAX_NS) throw timeError(`${moment} ns`);
     return moment;
   }
-  const milliseconds = readDate(moment, 'the result of options.policy.now', 'a Date or a bigint of nanoseconds');
+  const milliseconds = readDate(
+    moment,
+    say`the result of ${option('policy.now')}`,
+    'a Date or a bigint of nanoseconds',
+  );
   if (Number.isNaN(milliseconds)) throw timeError('an invalid Date');
   const nanoseconds = BigInt(milliseconds) * 1_000_000n;
   if (nanoseconds < MIN_NS || nanoseconds > MAX_NS) throw timeError(`${milliseconds} ms`);
@@ -136,7 +141,7 @@ export function readClock(now: (() => Date | bigint) | undefined): bigint {
 
 function timeError(found: string): CryptoTensorsError {
   const expected = 'a time between the years 1677 and 2262';
-  return new CryptoTensorsError('InvalidOption', `options.policy.now must return ${expected}, not ${found}`, {
+  return new CryptoTensorsError('InvalidOption', say`${option('policy.now')} must return ${expected}, not ${found}`, {
     expected,
     found,
   });
@@ -157,7 +162,7 @@ function pickEnvironment(names: unknown): Record<string, string> {
   if (names === undefined) return picked;
   if (!Array.isArray(names)) throw argumentError('options.policy.env', 'an array of names', names);
   for (const name of names as unknown[]) {
-    if (typeof name !== 'string') throw argumentError('each name in options.policy.env', 'a string', name);
+    if (typeof name !== 'string') throw argumentError(say`each name in ${option('policy.env')}`, 'a string', name);
     const value = environmentVariable(name);
     if (value !== undefined) picked[name] = value;
   }

@@ -3,6 +3,8 @@ import type { ErrorDetails } from '../errors.js';
 import type { Exhausted } from './engine.js';
 import type { PolicyInput } from './input.js';
 import type { PolicyRule } from './request.js';
+import { option, say } from '../wording.js';
+import type { Wording } from '../wording.js';
 
 /** The engine's answer to one question (native/rust/policy/src/policy.rs). */
 type Answer =
@@ -27,7 +29,7 @@ export type Decision =
   /** It said something else: what. */
   | { outcome: 'denied'; found: string }
   /** It gave no answer: why. */
-  | { outcome: 'failed'; problem: string };
+  | { outcome: 'failed'; problem: string | Wording };
 
 /** How the engine came to an end. */
 export type Outcome =
@@ -75,10 +77,10 @@ function judgeAnswer(answer: Answer, { policy, rule }: Asked): Decision {
   }
 }
 
-function describeEnd(exhausted: Exhausted, { fuel }: Asked): string {
+function describeEnd(exhausted: Exhausted, { fuel }: Asked): string | Wording {
   switch (exhausted) {
     case 'fuel':
-      return `it used up its budget of ${fuel} units of fuel; if it is meant to do so much, raise options.policy.fuel`;
+      return say`it used up its budget of ${fuel} units of fuel; if it is meant to do so much, raise ${option('policy.fuel')}`;
     case 'memory':
       return 'it used up the memory of its sandbox, 64 MiB';
     case 'stack':
@@ -121,12 +123,16 @@ function policyDenied(
 }
 
 /** An error that refuses because there is no answer. @param problem what went wrong, without any value of the input */
-export function policyError({ input }: Pick<Question, 'input'>, problem: string, cause?: unknown): CryptoTensorsError {
+export function policyError(
+  { input }: Pick<Question, 'input'>,
+  problem: string | Wording,
+  cause?: unknown,
+): CryptoTensorsError {
   const details: ErrorDetails = { cause };
   if (input.tensor !== undefined) details.tensor = input.tensor.name;
   return new CryptoTensorsError(
     'PolicyError',
-    `the file's policy could not be evaluated, so ${describeObject(input)} stays closed: ${problem}`,
+    say`the file's policy could not be evaluated, so ${describeObject(input)} stays closed: ${problem}`,
     details,
   );
 }

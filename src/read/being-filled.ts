@@ -1,5 +1,6 @@
 import { CryptoTensorsError } from '../errors.js';
 import { bufferOf, isShared } from '../engine/memory.js';
+import { option, say } from '../wording.js';
 
 interface Range {
   start: number;
@@ -24,7 +25,7 @@ export function claimRange(bytes: Uint8Array): () => void {
     if (start >= own.end || own.start >= end) continue;
     throw new CryptoTensorsError(
       'InvalidOption',
-      `options.into: bytes ${own.start} to ${own.end} of the SharedArrayBuffer overlap bytes ${start} to ${end}, which another read is filling. Wait for that one, or give each read a range of its own`,
+      say`${option('into')}: bytes ${own.start} to ${own.end} of the SharedArrayBuffer overlap bytes ${start} to ${end}, which another read is filling. Wait for that one, or give each read a range of its own`,
       { expected: 'memory that no other read is filling', found: `bytes ${start} to ${end} in use` },
     );
   }

@@ -5,6 +5,7 @@ import { bytesOf, isDetached, isResizable } from '../engine/memory.js';
 import { detachedError } from '../engine/own.js';
 import { MAX_THREADS } from '../open/options.js';
 import { checkBoolean, checkFunction, checkInteger, checkSignal, ownOptions } from '../options.js';
+import { option, say } from '../wording.js';
 
 /** Options of one read. */
 export interface ReadOptions {
@@ -52,7 +53,7 @@ export function ownReadOptions<Options extends ReadOptions = ReadOptions>(
   if (map === true && (shared === true || into !== undefined)) {
     throw new CryptoTensorsError(
       'InvalidOption',
-      'options.map gives views of the file itself: it goes with neither shared nor into',
+      say`${option('map')} gives views of the file itself: it goes with neither shared nor into`,
     );
   }
   checkInteger(threads, 'options.threads', 1, MAX_THREADS);
@@ -77,13 +78,13 @@ export function intoBytes(into: unknown): Uint8Array {
   if (isResizable(into)) {
     throw new CryptoTensorsError(
       'InvalidOption',
-      'options.into is resizable and could shrink under the read: give an ArrayBuffer of fixed length, or a SharedArrayBuffer',
+      say`${option('into')} is resizable and could shrink under the read: give an ArrayBuffer of fixed length, or a SharedArrayBuffer`,
     );
   }
   if (bytes.byteOffset % 8 !== 0) {
     throw new CryptoTensorsError(
       'InvalidOption',
-      `options.into must start on a multiple of 8 bytes in its buffer, but its byteOffset is ${bytes.byteOffset}`,
+      say`${option('into')} must start on a multiple of 8 bytes in its buffer, but its byteOffset is ${bytes.byteOffset}`,
       { expected: 'a multiple of 8', found: String(bytes.byteOffset) },
     );
   }

@@ -16,6 +16,7 @@ import { linkSignals } from './signals.js';
 import type { TensorGuard } from '../model/tensor-guard.js';
 import { Tensor } from './tensor.js';
 import { TensorMemory } from './tensor-memory.js';
+import { option, say } from '../wording.js';
 
 /** What a read needs besides its plan. */
 export interface ReadContext {
@@ -47,7 +48,7 @@ export function* destinationOf(
   if (given.byteLength < byteLength) {
     throw new CryptoTensorsError(
       'InvalidOption',
-      `options.into holds ${given.byteLength} bytes, but this read needs ${byteLength}`,
+      say`${option('into')} holds ${given.byteLength} bytes, but this read needs ${byteLength}`,
       { expected: `at least ${byteLength} bytes`, found: `${given.byteLength} bytes` },
     );
   }
@@ -60,7 +61,7 @@ export function* destinationOf(
   if (taken === null) {
     throw new CryptoTensorsError(
       'InvalidOption',
-      'options.into cannot be taken over for the time of the read: it is memory of WebAssembly, of the pool of small Buffers, or marked as untransferable. Use an ArrayBuffer of its own, a SharedArrayBuffer, or the Sync form, which fills it where it is',
+      say`${option('into')} cannot be taken over for the time of the read: it is memory of WebAssembly, of the pool of small Buffers, or marked as untransferable. Use an ArrayBuffer of its own, a SharedArrayBuffer, or the Sync form, which fills it where it is`,
     );
   }
   return { bytes: taken, owned: false };
@@ -272,7 +273,7 @@ function mapTensor({ model, index }: TensorRef, { engine }: ReadContext): Tensor
   if (model.checks[index] !== 'none') {
     throw new CryptoTensorsError(
       'InvalidOption',
-      `options.map: tensor ${quote(name)} is protected by a ${model.checks[index]!}, and what is mapped cannot be verified: read it without map`,
+      say`${option('map')}: tensor ${quote(name)} is protected by a ${model.checks[index]!}, and what is mapped cannot be verified: read it without map`,
       { tensor: name },
     );
   }

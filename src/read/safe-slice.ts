@@ -16,6 +16,7 @@ import type { TensorRef } from '../model/tensor-index.js';
 import type { Reads } from './reads.js';
 import { Tensor } from './tensor.js';
 import { TensorMemory } from './tensor-memory.js';
+import { option, say } from '../wording.js';
 
 /** Ranges, one per dimension, and options behind them if need be. */
 export type SliceArguments = readonly (SliceIndex | ReadOptions)[];
@@ -97,7 +98,7 @@ function splitArguments(args: SliceArguments): { ranges: SliceIndex[]; options: 
   if (options.map === true) {
     throw new CryptoTensorsError(
       'InvalidOption',
-      'options.map is for whole tensors: map the tensor and take a part of its data',
+      say`${option('map')} is for whole tensors: map the tensor and take a part of its data`,
     );
   }
   return { ranges: (hasOptions ? args.slice(0, -1) : [...args]) as SliceIndex[], options };

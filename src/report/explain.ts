@@ -365,7 +365,7 @@ function failure(error: unknown): Verdict {
 
 function inWords(verdict: Verdict, rule: PolicyRule): Pick<PolicyExplanation, 'outcome' | 'reason' | 'fuel'> {
   const { outcome, fuel } = verdict;
-  if (outcome === 'failed') return { outcome, reason: verdict.problem, fuel };
+  if (outcome === 'failed') return { outcome, reason: String(verdict.problem), fuel };
   const hint = verdict.found === 'undefined' ? ': none of its rules holds for this input' : '';
   return { outcome, reason: `data.model.${rule} is ${verdict.found}${hint}`, fuel };
 }

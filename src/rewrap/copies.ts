@@ -13,6 +13,7 @@ import { DETACHED_PADDING, FILE_PADDING } from './header.js';
 import type { EncryptedModel, NewKeys } from './new-keys.js';
 import type { RewrapOptions } from './options.js';
 import type { RewrappedFile } from './options.js';
+import { option, say } from '../wording.js';
 
 interface Copies {
   path: string;
@@ -41,7 +42,7 @@ export async function writeDetached(
   if (isShardIndex(path)) {
     throw new CryptoTensorsError(
       'InvalidOption',
-      'options.detached is for single files: the header of a sharded model would be one for each of its shards',
+      say`${option('detached')} is for single files: the header of a sharded model would be one for each of its shards`,
     );
   }
   await refuseItself(path, target);
@@ -69,7 +70,7 @@ async function writeShards(
   if (!isShardIndex(target)) {
     throw new CryptoTensorsError(
       'InvalidOption',
-      `options.target: the model is sharded, so ${quotePath(target)} must be the path of an index (*.index.json)`,
+      say`${option('target')}: the model is sharded, so ${quotePath(target)} must be the path of an index (*.index.json)`,
     );
   }
   // A new sharded model must not mix with what is there; asked again when each file takes its name.
@@ -130,7 +131,7 @@ async function refuseItself(path: string, target: string): Promise<void> {
   if (real === null || real !== other) return;
   throw new CryptoTensorsError(
     'InvalidOption',
-    `options.target is the file itself: leave it out, and ${quotePath(path)} is rewrapped where it is`,
+    say`${option('target')} is the file itself: leave it out, and ${quotePath(path)} is rewrapped where it is`,
     { path },
   );
 }

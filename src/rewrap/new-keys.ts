@@ -24,7 +24,7 @@ export type EncryptedModel = Model & { encryption: Encryption };
 export function* openNewKeys(to: RewrapTo, engine: Engine, signal: AbortSignal | undefined): Twin<NewKeys> {
   const local = to.policy?.local;
   if (local !== undefined) yield* checkPolicy(local, 'options.to.policy.local', { signal });
-  const ring = yield* openKeyRing(to.keys, engine, 'to.keys');
+  const ring = yield* openKeyRing(to.keys, engine, 'options.to.keys');
   const lookUp = { engine, signal };
   return {
     *rewrap(model, padding) {

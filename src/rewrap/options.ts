@@ -6,6 +6,7 @@ import { ownOpenOptions } from '../open/options.js';
 import type { OpenOptions } from '../open/options.js';
 import { WORK_OPTIONS, ownPolicyTexts, checkWorkOptions } from '../writer/options.js';
 import type { WorkOptions } from '../writer/options.js';
+import { option, say } from '../wording.js';
 
 /** What a rewrapped file is protected with. */
 export interface RewrapTo {
@@ -55,13 +56,13 @@ export function checkRewrapOptions(
   if (options.detached === true && target === null) {
     throw new CryptoTensorsError(
       'InvalidOption',
-      'options.detached needs options.target: where to write the header by itself',
+      say`${option('detached')} needs ${option('target')}: where to write the header by itself`,
     );
   }
   if (options.header !== undefined && target === null) {
     throw new CryptoTensorsError(
       'InvalidOption',
-      'options.header needs options.target: a detached header is not overwritten, nor is that of the body',
+      say`${option('header')} needs ${option('target')}: a detached header is not overwritten, nor is that of the body`,
     );
   }
   return { path: from, target, options };

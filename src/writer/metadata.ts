@@ -1,6 +1,7 @@
 import { isMap } from 'node:util/types';
 import { CryptoTensorsError, argumentError, quoteInput } from '../errors.js';
 import { isPlainObject } from '../options.js';
+import { option, say } from '../wording.js';
 
 /**
  * A user's metadata as a map, checked.
@@ -21,13 +22,13 @@ export function checkMetadata(metadata: unknown): ReadonlyMap<string, string> | 
     if (key.startsWith('__')) {
       throw new CryptoTensorsError(
         'InvalidOption',
-        `options.metadata: keys that begin with "__" are reserved, such as ${quoteInput(key)}`,
+        say`${option('metadata')}: keys that begin with "__" are reserved, such as ${quoteInput(key)}`,
       );
     }
     if (!key.isWellFormed() || !value.isWellFormed()) {
       throw new CryptoTensorsError(
         'InvalidOption',
-        `options.metadata[${quoteInput(key)}] holds half of a surrogate pair`,
+        say`${option('metadata')}[${quoteInput(key)}] holds half of a surrogate pair`,
       );
     }
     checked.set(key, value);

@@ -13,6 +13,7 @@ import {
 import type { PolicyTexts } from '../format/crypto-metadata.js';
 import type { TensorSelection } from './select.js';
 import { AEAD_ALGORITHMS, DIGEST_ALGORITHMS } from '../format/vocabulary.js';
+import { named, option, say } from '../wording.js';
 
 /** How a file is protected. */
 export interface ProtectOptions {
@@ -87,7 +88,7 @@ function checkProtectOptions(options: Partial<ProtectOptions>): void {
   if (options.version === 1 && options.chunkSize !== undefined) {
     throw new CryptoTensorsError(
       'InvalidOption',
-      'options.chunkSize belongs to version 2; a version 1 tensor is one piece',
+      say`${option('chunkSize')} belongs to version 2; a version 1 tensor is one piece`,
     );
   }
   if (options.integrity !== false) checkOneOf(options.integrity, 'options.integrity', DIGEST_ALGORITHMS);
@@ -103,7 +104,7 @@ export function ownPolicyTexts(policy: unknown, name = 'options.policy'): Partia
   for (const text of ['local', 'remote'] as const) {
     checkString(own[text], `${name}.${text}`);
     if (own[text]?.isWellFormed() === false) {
-      throw new CryptoTensorsError('InvalidOption', `${name}.${text} holds half of a surrogate pair`);
+      throw new CryptoTensorsError('InvalidOption', say`${named(`${name}.${text}`)} holds half of a surrogate pair`);
     }
   }
   return own;

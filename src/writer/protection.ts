@@ -14,6 +14,7 @@ import { refuseSync, wrapDeks } from '../keys/wrap.js';
 import { DEFAULT_POLICY, checkPolicy } from '../policy/evaluate.js';
 import type { Twin } from '../twin.js';
 import type { ProtectOptions, WorkOptions } from './options.js';
+import { option, say } from '../wording.js';
 
 /** How a file is to be protected, with the keys at hand. */
 export interface Protection {
@@ -52,7 +53,7 @@ export function* createProtection(
 export function* loadProtection(options: Partial<ProtectOptions> & WorkOptions, engine: Engine): Twin<Protection> {
   const local = options.policy?.local ?? DEFAULT_POLICY;
   yield* checkPolicy(local, 'options.policy.local', { signal: options.signal });
-  const ring = yield* openKeyRing(options.keys, engine);
+  const ring = yield* openKeyRing(options.keys, engine, 'options.keys');
   try {
     const lookUp = { engine, signal: options.signal };
     const query = { kid: options.encKid, algorithm: options.algorithm };
@@ -120,7 +121,7 @@ function refuseWithoutKeys(options: Partial<ProtectOptions>): void {
     if (options[name] !== undefined) {
       throw new CryptoTensorsError(
         'InvalidOption',
-        `options.${name} needs options.keys: without keys the file would be plain`,
+        say`${option(name)} needs ${option('keys')}: without keys the file would be plain`,
       );
     }
   }

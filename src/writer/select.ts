@@ -2,6 +2,7 @@ import { isRegExp } from 'node:util/types';
 import { CryptoTensorsError, argumentError, quote, quoteInput } from '../errors.js';
 import type { Dtype } from '../format/dtype.js';
 import { compileGlob } from './glob.js';
+import { option, say } from '../wording.js';
 
 /** What a predicate is told about a tensor. */
 export interface TensorSummary {
@@ -75,6 +76,6 @@ function nothingMatched(pattern: unknown, tensors: readonly TensorSummary[]): Cr
   const some = tensors.slice(0, 3).map(({ name }) => quote(name));
   return new CryptoTensorsError(
     'InvalidOption',
-    `options.tensors: ${what} selects none of the ${tensors.length} tensors${some.length > 0 ? ` (${some.join(', ')}${tensors.length > 3 ? ', ...' : ''})` : ''}`,
+    say`${option('tensors')}: ${what} selects none of the ${tensors.length} tensors${some.length > 0 ? ` (${some.join(', ')}${tensors.length > 3 ? ', ...' : ''})` : ''}`,
   );
 }

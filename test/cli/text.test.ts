@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { CryptoTensorsError } from '#dist/errors.js';
 import { describeFailure, inCliWords } from '#dist/cli/failure.js';
+import { named, option, say } from '#dist/wording.js';
 import { count, formatBytes, formatChunkSize, parseInteger, parseSize } from '#dist/cli/sizes.js';
 import { formatTable } from '#dist/cli/table.js';
 import { visible, visibleJson, visibleLines, visibleName, visibleValue } from '#dist/cli/terminal-text.js';
@@ -104,15 +105,33 @@ describe('tables', () => {
 
 describe('messages of the library, at a shell', () => {
   it.each([
-    ['options.chunkSize must be', '--chunk-size must be'],
-    ['options.version must be', '--format-version must be'],
-    ['options.policy.remote holds', '--remote-policy holds'],
-    ['raise options.policy.fuel', 'raise --policy-fuel'],
-    ['open it with allowPlain: true', 'open it with --allow-plain'],
-    ['pass them in the keys option', 'pass them in --keys'],
-    ['the file is what it is', 'the file is what it is'],
-  ])('%j reads %j', (message, shown) => {
-    expect(inCliWords(message)).toBe(shown);
+    [say`${option('chunkSize')} must be`, '--chunk-size must be'],
+    [say`${option('version')} must be`, '--format-version must be'],
+    [say`${named('options.policy.remote')} holds`, '--remote-policy holds'],
+    [say`raise ${option('policy.fuel')}`, 'raise --policy-fuel'],
+    [
+      say`it is plain`.advising(say`Open it with ${option('allowPlain', 'true')}`),
+      'it is plain. Open it with --allow-plain',
+    ],
+    [
+      say`no key`.advising(say`Pass it in ${option('trust')} or ${option('keys')}`),
+      'no key. Pass it in --trust or --keys',
+    ],
+    [say`${'w'}: ${say`no key`.advising(say`Pass ${option('keys')}`)}`, 'w: no key. Pass --keys'],
+    [say`no view`.advising(say`Leave out ${option('map')}`), 'no view'],
+    [say`${option('map')} is for whole tensors`, 'options.map is for whole tensors'],
+    [say`the file says options.keys of itself`, 'the file says options.keys of itself'],
+  ])('name options by their flags: %s', (wording, shown) => {
+    expect(inCliWords(wording)).toBe(shown);
+  });
+
+  it('name the flag of the option to blame, in --json too', () => {
+    const error = new CryptoTensorsError('InvalidOption', say`${option('chunkSize')} is too small`);
+    expect(error.option).toBe('chunkSize');
+    expect(error.message).toBe('options.chunkSize is too small');
+    expect(describeFailure(error).document).toEqual({
+      error: { code: 'InvalidOption', message: '--chunk-size is too small', option: '--chunk-size' },
+    });
   });
 
   it('show safe details only, never a cause', () => {

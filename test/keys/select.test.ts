@@ -162,7 +162,7 @@ describe('the keys that verify', () => {
   test('are nowhere if nothing is trusted', async () => {
     for (const kid of ['s', null]) {
       const error = await refusal('KeyNotFound', () => findVerifyingKeys(EMPTY, { kid, jku: null }));
-      expect(error.message).toContain('in the trust or keys option');
+      expect(error.message).toContain('in options.trust or options.keys');
     }
   });
 });

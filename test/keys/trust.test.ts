@@ -55,8 +55,8 @@ test('a ring that is trusted keeps its keys, and trust outlives it', () => {
   expect(trusted(trust)).toEqual(['s']);
 });
 
-test('messages speak of the trust option', async () => {
+test('messages speak of options.trust', async () => {
   const error = await refusal('InvalidKey', () => runSync(openTrust(json({ kty: 'okp' }), keys, fake.engine)));
-  expect(error.message).toContain('the key in the trust option');
+  expect(error.message).toContain('the key in options.trust');
   expect(() => runSync(openTrust(5 as unknown as string, keys, fake.engine))).toThrow('trust must be a path');
 });

@@ -30,11 +30,14 @@ test.each(others.map((entry) => [entry.name, entry] as const))('%s', async (_, e
         problems.push(`${name} ${what}: accepted`);
         continue;
       }
-      const { message } = error as Error;
+      const { message, option } = error as Error & { option?: string };
       const ours = error instanceof TypeError || error instanceof CryptoTensorsError;
       const named =
         new RegExp(`\\b${name}\\b`).test(message) && !/Cannot read|is not a function|not iterable/.test(message);
       if (!ours || !named) problems.push(`${name} ${what}: ${message.slice(0, 150)}`);
+      // What a message says of an option at its beginning, a field says too.
+      const blamed = /^options\.([a-z]+(?:\.[a-zA-Z]+)*)/.exec(message)?.[1];
+      if (blamed !== undefined && option?.startsWith(blamed) !== true) problems.push(`${name} ${what}: ${option}`);
     }
   }
   expect(problems).toEqual([]);

@@ -75,7 +75,7 @@ describe('encryptFile and decryptFile', () => {
     await expect(encryptFile(plain, target, { keys: KEYS, signal: AbortSignal.abort() })).rejects.toBeInstanceOf(
       AbortError,
     );
-    await expect(encryptFile(plain, target, { keys: 5 } as never)).rejects.toThrow(/^keys must be a path/);
+    await expect(encryptFile(plain, target, { keys: 5 } as never)).rejects.toThrow(/^options.keys must be a path/);
     await refusal('KeyNotFound', () => encryptFile(plain, target, {}));
     await refusal('InvalidOption', () => encryptFile(plain, target, { keys: KEYS, version: 1, chunkSize: 5 }));
     await refusal('InvalidOption', () => encryptFile(plain, join(folder, 'x.index.json'), { keys: KEYS }));

@@ -1,4 +1,5 @@
 import { CryptoTensorsError, argumentError, looksSecret } from '../../errors.js';
+import { named, say } from '../../wording.js';
 
 /** A name for the registry. @throws TypeError, InvalidOption */
 export function checkProviderName(value: unknown): void {
@@ -14,6 +15,6 @@ export function refuseSecretName(name: string, label: string): void {
   if (!looksSecret(name)) return;
   throw new CryptoTensorsError(
     'InvalidOption',
-    `${label} is shown in messages, and this text of ${name.length} characters, not shown, could be a key: choose a name in words`,
+    say`${named(label)} is shown in messages, and this text of ${name.length} characters, not shown, could be a key: choose a name in words`,
   );
 }

@@ -11,6 +11,7 @@ import { DEFAULT_PROVIDER_TIMEOUT_MS } from './ask.js';
 import { describeUrl, httpsGet } from './https-get.js';
 import { fromOrigin } from './material.js';
 import { PROVIDER_PRIORITY } from './types.js';
+import { option, say } from '../../wording.js';
 
 export interface HttpsKeyOptions {
   /** Certificate authorities in PEM to trust in place of those that Node.js comes with. */
@@ -89,7 +90,10 @@ function checkAddress(address: unknown): URL {
     throw new CryptoTensorsError('InvalidOption', `url must be an https: URL, not ${url.protocol}`);
   }
   if (url.username !== '' || url.password !== '') {
-    throw new CryptoTensorsError('InvalidOption', 'url must not hold a user name or password: use options.headers');
+    throw new CryptoTensorsError(
+      'InvalidOption',
+      say`url must not hold a user name or password: use ${option('headers')}`,
+    );
   }
   return url;
 }
