@@ -127,6 +127,11 @@ export class NativeEngine implements Engine {
     return handle && new NativeSecret(this.#addon, handle);
   }
 
+  /** Not on another thread: it is the length of a key. */
+  openMessageAsync(key: Secret, message: SealedMessage): Promise<Secret | null> {
+    return promised(() => this.openMessage(key, message));
+  }
+
   digest(algorithm: DigestAlgorithm, bytes: Uint8Array): Uint8Array {
     return this.#addon.digest(algorithm, bytes);
   }

@@ -279,6 +279,8 @@ export interface KeyAgreement {
   agreeOnKey(curve: AgreementCurve, secret: Secret, peer: Uint8Array, info: Uint8Array): Secret | null;
   /** What is in a message; null on a wrong tag. */
   openMessage(key: Secret, message: SealedMessage): Secret | null;
+  /** The same, awaiting, which is the only form on an engine whose ciphers cannot block. */
+  openMessageAsync(key: Secret, message: SealedMessage): Promise<Secret | null>;
 }
 
 export interface Engine extends KeyAgreement {

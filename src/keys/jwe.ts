@@ -3,6 +3,8 @@ import { JWE_ENCRYPTION } from '../format/jwe.js';
 import type { Jwe } from '../format/jwe.js';
 import { invalidLicense } from '../format/license-error.js';
 import type { Engine } from '../engine/types.js';
+import { step } from '../twin.js';
+import type { Twin } from '../twin.js';
 import type { RecipientKey } from './types.js';
 
 /*
@@ -18,7 +20,7 @@ const KEY_BITS = 256;
  *
  * @throws InvalidLicense if it is not for this key, or was changed
  */
-export function openJwe(jwe: Jwe, key: RecipientKey, engine: Engine): Uint8Array {
+export function* openJwe(jwe: Jwe, key: RecipientKey, engine: Engine): Twin<Uint8Array> {
   const { curve, secret } = key;
   if (secret === null || jwe.curve !== curve || !engine.isAgreementPublicKey(curve, jwe.ephemeral)) {
     throw invalid(`"epk" is no public key of ${curve}`);
@@ -27,7 +29,11 @@ export function openJwe(jwe: Jwe, key: RecipientKey, engine: Engine): Uint8Array
   if (contentKey === null) throw invalid('"epk" is a public key of small order');
   try {
     const { iv, protectedHeader, ciphertext, tag } = jwe;
-    const plain = engine.openMessage(contentKey, { iv, additional: protectedHeader, ciphertext, tag });
+    const message = { iv, additional: protectedHeader, ciphertext, tag };
+    const plain = yield* step(
+      () => engine.openMessage(contentKey, message),
+      () => engine.openMessageAsync(contentKey, message),
+    );
     if (plain === null) throw invalid('it does not decrypt under the key that it names');
     try {
       return engine.exportSecret(plain);

@@ -30,7 +30,7 @@ function* exportKey(input: LicenseInput, options: ExportLicenseKeyOptions): Twin
   try {
     const signer = yield* verifyTerms(read, access);
     const recipient = yield* access.recipientKey(license.key.recipient);
-    const { secret } = licensedKey(license, recipient, keys.enc, engine);
+    const { secret } = yield* licensedKey(license, recipient, keys.enc, engine);
     const bytes = engine.exportSecret(secret!);
     try {
       return {

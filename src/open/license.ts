@@ -156,18 +156,18 @@ export function* findMasterKeys(
       throw isNotFound(other) ? error : other;
     }
   }
-  const key = licensedKey(license, recipient, enc, engine);
+  const key = yield* licensedKey(license, recipient, enc, engine);
   return { candidates: [key], recipient, own: key.secret };
 }
 
 /** The master key in a licence. The caller wipes it. @throws InvalidLicense */
-export function licensedKey(
+export function* licensedKey(
   license: License,
   recipient: RecipientKey,
   enc: CryptoKeys['enc'],
   engine: Engine,
-): MasterKey {
-  const text = openJwe(license.key, recipient, engine);
+): Twin<MasterKey> {
+  const text = yield* openJwe(license.key, recipient, engine);
   try {
     return readKey(text, enc, engine);
   } finally {

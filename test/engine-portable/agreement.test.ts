@@ -63,7 +63,9 @@ async function outcome(
   } catch (error) {
     const { code, tensor, chunk } = error as Partial<JobFault>;
     if (code === undefined) return { refused: (error as Error).constructor.name };
-    return { code, tensor, chunk, destination: afterFailure(destination) };
+    // Where a file ends too early, an engine that reads several tensors at once blames the first.
+    const place = code === 'FileChanged' ? {} : { tensor, chunk };
+    return { code, ...place, destination: afterFailure(destination) };
   } finally {
     source.close();
     made.table.dispose();

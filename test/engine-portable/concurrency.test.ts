@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate, setTimeout } from 'node:timers/promises';
 import { createNodeEngine } from '#dist/engine/portable/node.js';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { descriptorsOf } from '../support/descriptors.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { PLAINLY, faultOf, openTable, pattern, seal, wholeCopies } from './sealed-file.js';
@@ -102,20 +102,21 @@ describe('an abort', () => {
       ...PLAINLY,
     };
     const time = async (work: () => Promise<unknown>) => {
-      destination.fill(UNTOUCHED);
-      const done = work();
-      await begun(destination);
       const start = performance.now();
-      await done;
+      await work();
       return performance.now() - start;
     };
     const whole = await time(() => engine.read(request));
+    destination.fill(UNTOUCHED);
     const controller = new AbortController();
-    const abortSoon = begun(destination.fill(UNTOUCHED)).then(() => controller.abort());
-    const cut = await time(() => faultOf(() => engine.read({ ...request, signal: controller.signal })));
-    await abortSoon;
+    const fault = faultOf(() => engine.read({ ...request, signal: controller.signal }));
+    for (let turn = 0; turn < 20; turn++) await setImmediate();
+    controller.abort();
+    const cut = await time(() => fault);
+    expect(await fault).toMatchObject({ code: 'AbortError', tensor: -1 });
     expect(cut).toBeLessThan(whole / 2);
-    expectWiped(destination);
+    // Nothing of the chunk had passed yet.
+    expect(destination.every((byte) => byte === UNTOUCHED)).toBe(true);
   });
 
   it('does not disturb the other jobs', async () => {
@@ -220,5 +221,52 @@ describe('many reads at a time', () => {
     expect(outcomes.map(({ status }) => status === 'fulfilled')).toEqual(
       Array.from({ length: 200 }, (_, i) => i % 4 !== 1),
     );
+  });
+});
+
+describe('while a chunk is under way', () => {
+  const size = 24 * MiB;
+  const tensor: PlainTensor = { bytes: new Uint8Array(size).fill(7), mode: 'encrypt' };
+
+  // Long, so that no part of it is short enough to be verified by itself.
+  it.each([
+    ['blocking', 0],
+    ['blocking', 12 * MiB],
+    ['awaiting', 0],
+    ['awaiting', 12 * MiB],
+  ] as const)('nothing of it shows, %s, in chunks of %i', async (form, chunkSize) => {
+    const sealed = seal(engine, [tensor], { algorithm: 'aes256gcm', chunkSize });
+    sealed.stored[sealed.stored.length - 1]! ^= 1;
+    const destination = engine.allocate(size, true);
+    const seen = new Set<number>();
+    // The last chunk, the first bytes of each part of it.
+    const look = () => {
+      for (let at = chunkSize; at < size; at += 1024) seen.add(destination[at]!);
+    };
+    const request = {
+      ...PLAINLY,
+      table: openTable(engine, sealed),
+      source: engine.openBytes(sealed.stored),
+      destination,
+      copies: wholeCopies([tensor]),
+      onProgress: look,
+    };
+    // Progress is told at every opportunity.
+    let now = 0;
+    vi.spyOn(performance, 'now').mockImplementation(() => (now += 1000));
+    const ended = new AbortController();
+    const watching = (async () => {
+      while (!ended.signal.aborted) {
+        look();
+        await setImmediate();
+      }
+    })();
+    const read = form === 'awaiting' ? () => engine.read(request) : () => engine.readSync(request);
+    expect(await faultOf(read)).toMatchObject({ code: 'BadTag' });
+    ended.abort();
+    await watching;
+    vi.restoreAllMocks();
+    look();
+    expect([...seen]).toEqual([0]);
   });
 });

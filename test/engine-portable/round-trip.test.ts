@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createNodeEngine } from '#dist/engine/portable/node.js';
+import { SealMode } from '#dist/engine/types.js';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../support/temporary.js';
 import {
@@ -158,6 +159,26 @@ describe('large tensors, everywhere that bytes can be', () => {
       opened.close();
       expect(Buffer.compare(readFileSync(openedPath).subarray(5), plaintext)).toBe(0);
     });
+  });
+});
+
+describe('one range of a source', () => {
+  it.each(['plain', 'digest', 'encrypt'] as const)('may be sealed several times: %s', async (mode) => {
+    const bytes = pattern(3000);
+    const stored = new Uint8Array(9000);
+    // The third begins in the middle of what the others read.
+    const rows = [0, 0, 1000].flatMap((offset, i) => [0, offset, 2000, i * 3000, SealMode[mode]]);
+    await engine.seal({
+      sources: [engine.openBytes(bytes)],
+      sink: engine.memorySink(stored),
+      items: Float64Array.from(rows),
+      ...sealOptions({ algorithm: 'aes128gcm', chunkSize: 256, integrity: INTEGRITY }, engine.randomSecret(16)),
+      ...PLAINLY,
+    });
+    const pieces = [0, 3000, 6000].map((at) => stored.subarray(at, at + 2000));
+    const expected = [0, 0, 1000].map((at) => bytes.subarray(at, at + 2000));
+    const same = pieces.map((piece, i) => Buffer.compare(piece, expected[i]!) === 0);
+    expect(same).toEqual(pieces.map(() => mode !== 'encrypt'));
   });
 });
 

@@ -3,11 +3,15 @@ import { compactDecrypt } from 'jose';
 import { exportLicenseKey, generateRecipientKeys, publicJwks, safeOpenSync } from 'cryptotensors';
 import type { Jwk, AgreementCurve } from 'cryptotensors';
 import { getEngine } from '#dist/engine/load.js';
+import { createPortableEngine } from '#dist/engine/portable/engine.js';
 import { createNodeEngine } from '#dist/engine/portable/node.js';
+import { webCrypto } from '#dist/engine/portable/web-crypto.js';
 import { parseJwe } from '#dist/format/jwe.js';
+import type { Jwe } from '#dist/format/jwe.js';
 import { parseJwks } from '#dist/keys/jwk.js';
 import { openJwe } from '#dist/keys/jwe.js';
 import { sealKey } from '#dist/license/seal-key.js';
+import { runAsync, runSync } from '#dist/twin.js';
 import { describe, expect, test } from 'vitest';
 import { refusal } from '../support/errors.js';
 import { ACME, BODY, VENDOR_PUBLIC, issue, opening, partsOf, withTerms } from './support.js';
@@ -41,14 +45,18 @@ describe.each(['X25519', 'P-256'] as AgreementCurve[])('the key in a licence for
   });
 
   test.each([
-    ['native', () => getEngine()],
-    ['portable', () => createNodeEngine()],
-  ] as const)('opens on the %s engine, and with no bit of it changed', async (_, makeEngine) => {
-    const engine = makeEngine();
+    ['native', 'blocking', getEngine(), runSync, 1],
+    ['native', 'awaiting', getEngine(), runAsync, 1],
+    ['portable', 'blocking', createNodeEngine(), runSync, 1],
+    ['portable', 'awaiting', createNodeEngine(), runAsync, 1],
+    // Agreement in JavaScript takes its time.
+    ['Web Crypto', 'awaiting', createPortableEngine(webCrypto, null), runAsync, 41],
+  ] as const)('opens on the %s engine, %s, and with no bit of it changed', async (_, _form, engine, run, step) => {
+    const open = async (jwe: Jwe) => run(openJwe(jwe, recipient!, engine));
     const [recipient] = parseJwks(Buffer.from(JSON.stringify(customer)), engine, { where: 'keys' }).recipientKeys;
     const secret = engine.randomSecret(32);
     const sealed = parseJwe(await sealKey({ kid: 'L', algorithm: 'aes256gcm', secret }, recipient!, engine));
-    const plain = JSON.parse(Buffer.from(openJwe(sealed, recipient!, engine)).toString()) as Jwk;
+    const plain = JSON.parse(Buffer.from(await open(sealed)).toString()) as Jwk;
     expect(plain).toEqual({
       kty: 'oct',
       alg: 'aes256gcm',
@@ -57,12 +65,20 @@ describe.each(['X25519', 'P-256'] as AgreementCurve[])('the key in a licence for
     });
     // The top bit of an X25519 coordinate is masked by RFC 7748; all else counts.
     for (const part of ['ciphertext', 'tag', 'iv', 'protectedHeader'] as const) {
-      for (let bit = 0; bit < sealed[part].length * 8; bit++) {
+      for (let bit = 0; bit < sealed[part].length * 8; bit += step) {
         const changed = { ...sealed, [part]: Uint8Array.from(sealed[part]) };
         changed[part][bit >> 3]! ^= 1 << (bit & 7);
-        await refusal('InvalidLicense', () => openJwe(changed, recipient!, engine));
+        await refusal('InvalidLicense', () => open(changed));
       }
     }
+  });
+
+  test('says on Web Crypto that the blocking form is not to be had', async () => {
+    const engine = createPortableEngine(webCrypto, null);
+    const [recipient] = parseJwks(Buffer.from(JSON.stringify(customer)), engine, { where: 'keys' }).recipientKeys;
+    const secret = engine.randomSecret(32);
+    const sealed = parseJwe(await sealKey({ kid: 'L', algorithm: 'aes256gcm', secret }, recipient!, engine));
+    await refusal('NativeUnavailable', () => runSync(openJwe(sealed, recipient!, engine)));
   });
 });
 

@@ -3,23 +3,24 @@ import type { Twin } from '../../twin.js';
 import { EngineFault } from '../fault.js';
 import { allocated, keepPrivate } from '../memory.js';
 import type { Engine, EngineFacts, Secret, Source } from '../types.js';
+import { DIGEST_ALGORITHMS, SIGNATURE_BYTES } from '../../format/vocabulary.js';
 import type { AeadAlgorithm, DigestAlgorithm } from '../../format/vocabulary.js';
 import { keyAgreement } from './agreement.js';
-import { checkAeadAlgorithm, checkBytes, checkDigestAlgorithm, checkJobBytes, checkLength } from './arguments.js';
-import { unwrapDeks, wrapDeks } from './deks.js';
 import { runJob } from './job.js';
+import { unwrapDeks, wrapDeks } from './keys.js';
+import { checkKind, checkOneOf, ensure } from './kind.js';
+import { Lease } from './lease.js';
 import { readJob, unsealJob } from './open.js';
-import { MemorySink, MemorySource, portableSource } from './places.js';
+import { checkJobBytes, MemorySink, MemorySource, portableSource } from './places.js';
 import type { PortableSink, PortableSource } from './places.js';
 import type { Primitives } from './primitives.js';
 import { sealJob } from './seal.js';
-import { copyOfKeys, importSecret, importSecretBase64 } from './secret.js';
-import { PortableSecret, randomSecret, secretBytes, secretsEqual } from './secret.js';
+import { copyOfKeys, equalBytes, importSecret, importSecretBase64 } from './secret.js';
+import { PortableSecret, secretBytes, secretMemory } from './secret.js';
 import { createTable } from './table.js';
 
-const SEED_BYTES = 32;
-const PUBLIC_KEY_BYTES = 32;
-const SIGNATURE_BYTES = 64;
+/** Of Ed25519: a seed, or a public key. */
+const KEY_BYTES = 32;
 
 /** Files of the system, where there are any. */
 export interface Files {
@@ -31,7 +32,8 @@ export interface Files {
  * The engine for platforms without a prebuilt addon, for browsers and for edge runtimes: everything in the calling thread, over
  * a few primitives. The event loop has its turn every 256 KiB. It refuses and accepts exactly what the native engine does, with
  * which it shares no code. It is slower, and what JavaScript cannot do it leaves out: keys are wiped but neither locked nor kept
- * out of core dumps, large buffers get no huge pages, disk space is not reserved.
+ * out of core dumps, large buffers get no huge pages, disk space is not reserved. A chunk is held back in memory until it has
+ * passed its check, however long it is.
  *
  * Each form that blocks works where the primitives can block; else it throws `NativeUnavailable`.
  */
@@ -46,9 +48,9 @@ export function createPortableEngine(primitives: Primitives, files: Files | null
     info: () => info(primitives),
     importSecret,
     importSecretBase64,
-    randomSecret: (byteLength) => randomSecret(primitives, byteLength),
+    randomSecret: (byteLength) => new PortableSecret(primitives.randomFill(secretMemory(byteLength))),
     exportSecret: (secret) => secretBytes(secret).slice(),
-    secretsEqual,
+    secretsEqual: (a, b) => equalBytes(secretBytes(a, 'a'), secretBytes(b, 'b')),
     wrapDeks: (...request) => runSync(wrap(...request)),
     wrapDeksAsync: (...request) => runAsync(wrap(...request)),
     unwrapDeks: (...request) => runSync(unwrap(...request)),
@@ -74,13 +76,9 @@ export function createPortableEngine(primitives: Primitives, files: Files | null
     memorySink: (bytes) => new MemorySink(bytes),
     createTable: (spec) => runSync(createTable(primitives, spec)),
     createTableAsync: (spec) => runAsync(createTable(primitives, spec)),
-    async read(request) {
-      await runAsync(runJob(readJob(primitives, request)));
-    },
+    read: async (request) => runAsync(runJob(readJob(primitives, request))),
     readSync: (request) => runSync(runJob(readJob(primitives, request))),
-    async unseal(request) {
-      await runAsync(runJob(unsealJob(primitives, request)));
-    },
+    unseal: async (request) => runAsync(runJob(unsealJob(primitives, request))),
     unsealSync: (request) => runSync(runJob(unsealJob(primitives, request))),
     async seal(request) {
       const { job, packed } = sealJob(primitives, request);
@@ -121,7 +119,6 @@ function filesOf(files: Files | null): Files {
 }
 
 function* wrapping(primitives: Primitives, algorithm: AeadAlgorithm, secret: Secret, deks: Secret): Twin<Uint8Array> {
-  checkAeadAlgorithm(algorithm);
   const [master, plain] = [copyOfKeys(secretBytes(secret, 'master')), copyOfKeys(secretBytes(deks, 'deks'))];
   try {
     return yield* wrapDeks(primitives, algorithm, master, plain);
@@ -137,8 +134,7 @@ function* unwrapping(
   secret: Secret,
   rows: Uint8Array,
 ): Twin<{ deks: Secret } | { row: number }> {
-  checkAeadAlgorithm(algorithm);
-  checkBytes(rows, 'rows');
+  checkKind(rows, 'Uint8Array', 'rows');
   const master = copyOfKeys(secretBytes(secret, 'master'));
   try {
     // A copy: shared memory may change between verifying and decrypting.
@@ -150,9 +146,7 @@ function* unwrapping(
 }
 
 function seedBytes(seed: Secret): Uint8Array {
-  const bytes = secretBytes(seed, 'seed');
-  checkLength(bytes, 'seed', SEED_BYTES);
-  return bytes;
+  return ofLength(secretBytes(seed, 'seed'), 'seed', KEY_BYTES);
 }
 
 function* verifying(
@@ -161,14 +155,19 @@ function* verifying(
   message: Uint8Array,
   signature: Uint8Array,
 ): Twin<boolean> {
-  checkLength(publicKey, 'publicKey', PUBLIC_KEY_BYTES);
-  checkLength(signature, 'signature', SIGNATURE_BYTES);
+  ofLength(publicKey, 'publicKey', KEY_BYTES);
+  ofLength(signature, 'signature', SIGNATURE_BYTES);
   return yield* primitives.ed25519Verify(publicKey, message, signature);
 }
 
+function ofLength(bytes: Uint8Array, name: string, expected: number): Uint8Array {
+  ensure(bytes.byteLength === expected, `${name} must be ${expected} bytes, but is ${bytes.byteLength}`);
+  return bytes;
+}
+
 function digest(primitives: Primitives, algorithm: DigestAlgorithm, bytes: Uint8Array): Uint8Array {
-  checkDigestAlgorithm(algorithm);
-  checkBytes(bytes, 'bytes');
+  checkOneOf(algorithm, DIGEST_ALGORITHMS, 'algorithm');
+  checkKind(bytes, 'Uint8Array', 'bytes');
   const hasher = primitives.hasher(algorithm);
   hasher.update(bytes);
   return Uint8Array.from(hasher.digest());
@@ -177,10 +176,5 @@ function digest(primitives: Primitives, algorithm: DigestAlgorithm, bytes: Uint8
 function* readingRaw(source: Source, offset: number, destination: Uint8Array): Twin<void> {
   checkJobBytes(destination, 'destination');
   const from = portableSource(source);
-  from.lease.use();
-  try {
-    yield* from.read(offset, destination);
-  } finally {
-    from.lease.done();
-  }
+  yield* Lease.using([from], () => from.read(offset, destination, destination.byteLength));
 }

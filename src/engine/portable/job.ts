@@ -1,31 +1,19 @@
+import { nextTurn, step } from '../../twin.js';
 import type { Twin } from '../../twin.js';
 import { EngineFault } from '../fault.js';
 import { isDetached } from '../memory.js';
-import type { Lease } from './lease.js';
-import { pause } from './pause.js';
+import { Lease } from './lease.js';
 import type { PortableSink, PortableSource } from './places.js';
+import { NOTHING } from './primitives.js';
+import type { Passage } from './primitives.js';
 
 /** Bytes that are worked on before the event loop has its turn. */
 export const UNIT_BYTES = 256 * 1024;
 /** What a chunk costs besides its bytes, in bytes: a cipher of its own. */
 const CHUNK_COST = 4096;
-/** What is read at once, however small its chunks are. */
-const MAX_FRAGMENTS = 4096;
-/**
- * What is verified together is held back until it has passed. A chunk longer than this is written to memory as it is
- * decrypted, since memory is wiped if it does not pass. What is written to a file cannot be taken back.
- */
-const HELD_BYTES = 2 * 1024 * 1024;
+/** Reads that follow one another at most this far apart go on: what lies behind them is fetched with them. */
+const MAX_GAP_BYTES = 16 * 1024;
 const PROGRESS_INTERVAL_MS = 50;
-
-/** What a chunk's bytes go through. */
-export interface Passage {
-  /** Whether what comes out is memory of its own; else it is what was put in. */
-  readonly fresh: boolean;
-  update(bytes: Uint8Array): Uint8Array;
-  /** The rest. Throws an EngineFault, without the place, if the chunk does not pass. */
-  finish(): Twin<Uint8Array>;
-}
 
 /** A range of a source that goes through one passage. */
 export interface Chunk {
@@ -35,12 +23,13 @@ export interface Chunk {
   source: PortableSource;
   position: number;
   length: number;
-  /** Whether nothing of it may be handed out before all of it has passed. */
-  verified: boolean;
-  /** What is wanted of the next bytes of the chunk, which begin at `begin`, and where in the sink it goes. */
-  place(begin: number, bytes: Uint8Array): Iterable<Placed>;
-  /** Called once for each chunk, in order. */
+  /** What it is to say that the chunk does not pass; null where nothing is checked. What is checked is held back until it has passed. */
+  mismatch: 'BadTag' | 'BadDigest' | null;
   begin(): Twin<Passage>;
+  /** What is wanted of the next bytes of the chunk, which begin at `begin`, and where in the sink it goes. */
+  place(begin: number, bytes: Uint8Array): readonly Placed[];
+  /** Takes what comes last out of the passage and is not for the sink. */
+  trailer?: Uint8Array;
 }
 
 export interface Placed {
@@ -53,7 +42,7 @@ export interface Placed {
 export interface Job {
   sources: readonly PortableSource[];
   sink: PortableSink;
-  /** What must stay open until the job has ended. */
+  /** What else must stay open until the job has ended. */
   leases: readonly Lease[];
   /** Planned as the work goes on, so that the chunks of a large job are never all in memory. */
   chunks: Iterable<Chunk>;
@@ -64,106 +53,28 @@ export interface Job {
   /** Called once, at the end, whatever the outcome. */
   cleanUp?: () => void;
   signal: AbortSignal | undefined;
-  /** Called now and then, and once when all is done. What it throws ends the job. */
+  /** Called now and then while others have their turn, and once when all is done. What it throws ends the job. */
   onProgress: ((done: number, total: number) => void) | undefined;
 }
 
 /** Does all of a job, or none of it. */
 export function* runJob(job: Job): Twin<void> {
   try {
-    for (const lease of job.leases) lease.assertOpen();
-  } catch (error) {
-    job.cleanUp?.();
-    throw error;
-  }
-  for (const lease of job.leases) lease.use();
-  const work = new Work(job);
-  try {
-    yield* work.run();
-    if (job.unchecked) checkSources(job);
-    job.onProgress?.(job.total, job.total);
-  } catch (error) {
-    work.wipeWritten();
-    throw error;
+    const leases = [...job.leases, ...job.sources, job.sink];
+    yield* Lease.using(leases, () => new Work(job).run());
   } finally {
-    work.wipe();
     job.cleanUp?.();
-    for (const lease of job.leases) lease.done();
   }
-}
-
-/** What a tag or digest covers needs no other proof; a mismatch may be the file's changing under the reader. */
-function checkSources({ sources }: Job, { tensor, chunk } = { tensor: -1, chunk: -1 }): void {
-  try {
-    for (const source of sources) source.checkUnchanged();
-  } catch (error) {
-    throw located(error, tensor, chunk);
-  }
-}
-
-function located(error: unknown, tensor: number, chunk: number): unknown {
-  if (!(error instanceof EngineFault)) return error;
-  const { code, message, systemCode } = error;
-  return new EngineFault(code, message, { tensor, chunk, systemCode });
-}
-
-function isMismatch(error: unknown): error is EngineFault {
-  return error instanceof EngineFault && (error.code === 'BadTag' || error.code === 'BadDigest');
-}
-
-/** A part of a chunk. */
-interface Fragment {
-  chunk: Chunk;
-  begin: number;
-  length: number;
-}
-
-/** Fragments that lie together in a source, read at once: about a unit of work. */
-interface Run {
-  source: PortableSource;
-  position: number;
-  length: number;
-  fragments: Fragment[];
-}
-
-function* runs(chunks: Iterable<Chunk>): Generator<Run> {
-  let run: Run | null = null;
-  for (const chunk of chunks) {
-    const { source } = chunk;
-    let begin = 0;
-    do {
-      const length = Math.min(chunk.length - begin, UNIT_BYTES);
-      const position = chunk.position + begin;
-      if (run !== null && !(run.source === source && run.position + run.length === position && hasRoom(run, length))) {
-        yield run;
-        run = null;
-      }
-      run ??= { source, position, length: 0, fragments: [] };
-      run.fragments.push({ chunk, begin, length });
-      run.length += length;
-      begin += length;
-    } while (begin < chunk.length);
-  }
-  if (run !== null) yield run;
-}
-
-function hasRoom({ length, fragments }: Run, more: number): boolean {
-  return length + more <= UNIT_BYTES && fragments.length < MAX_FRAGMENTS;
 }
 
 class Work {
   readonly #job: Job;
-  #scratch = new Uint8Array(0);
-  /** Of the chunk that is under way. */
-  #passage: Passage | null = null;
-  /** What came out of it and is held back. */
-  #held: Uint8Array[] = [];
-  /** Bytes of it that have come out and were delivered. */
-  #delivered = 0;
-  /** Bytes of the job that are done. */
-  #done = 0;
+  readonly #reader = new Reader();
+  /** What came out of the chunk under way and is held back, and what is wanted of it. */
+  #held: { part: Uint8Array; placed: readonly Placed[] }[] = [];
   /** Of memory: begin and end of each range that was written to, those joined that follow one another. */
   readonly #written: number[] = [];
+  #done = 0;
   /** Work since others had their turn. */
   #spent = 0;
   #nextReport = performance.now() + PROGRESS_INTERVAL_MS;
@@ -173,103 +84,169 @@ class Work {
   }
 
   *run(): Twin<void> {
-    this.#assertWanted();
-    for (const run of runs(this.#job.chunks)) {
-      const stored = this.#memory(run.length);
-      try {
-        yield* run.source.read(run.position, stored);
-      } catch (error) {
-        throw located(error, run.fragments[0]!.chunk.tensor, -1);
-      }
-      let at = 0;
-      for (const fragment of run.fragments) {
-        yield* this.#pass(fragment, stored.subarray(at, at + fragment.length));
-        at += fragment.length;
-        yield* this.#spend(fragment.length + CHUNK_COST);
-      }
+    const { chunks, unchecked, total, onProgress } = this.#job;
+    try {
+      this.#assertWanted();
+      for (const chunk of chunks) yield* this.#pass(chunk);
+      if (unchecked) this.#checkSources();
+      onProgress?.(total, total);
+    } catch (error) {
+      this.#wipeWritten();
+      throw error;
+    } finally {
+      for (const held of this.#held) wipe(held);
+      this.#reader.wipe();
     }
   }
 
-  /** Counts the work that was done; after a unit of it others have their turn. */
-  *#spend(cost: number): Twin<void> {
-    this.#spent += cost;
-    if (this.#spent < UNIT_BYTES) return;
-    this.#spent = 0;
-    yield* pause();
-    this.#assertWanted();
-    if (this.#job.onProgress === undefined || performance.now() < this.#nextReport) return;
-    this.#nextReport = performance.now() + PROGRESS_INTERVAL_MS;
-    this.#job.onProgress(this.#done, this.#job.total);
+  *#pass(chunk: Chunk): Twin<void> {
+    const { tensor, mismatch } = chunk;
+    try {
+      const passage = yield* chunk.begin();
+      let at = 0;
+      let delivered = 0;
+      do {
+        const length = Math.min(chunk.length - at, UNIT_BYTES);
+        const stored = yield* this.#reader.read(chunk.source, chunk.position + at, length);
+        delivered += yield* this.#take(chunk, delivered, passage.update(stored));
+        at += length;
+        yield* this.#spend(length + CHUNK_COST);
+      } while (at < chunk.length);
+      const last = yield* passage.finish();
+      if (last === null) throw new EngineFault(mismatch!, 'what is stored does not match its tag or digest');
+      const trailer = chunk.trailer ?? NOTHING;
+      const end = last.byteLength - trailer.byteLength;
+      yield* this.#take(chunk, delivered, last.subarray(0, end));
+      trailer.set(last.subarray(end));
+      for (const held of this.#held) {
+        yield* this.#deliver(held.placed);
+        wipe(held);
+      }
+      this.#held = [];
+    } catch (error) {
+      const isMismatch = error instanceof EngineFault && error.code === mismatch;
+      const index = isMismatch ? chunk.chunk : -1;
+      // It may be the file's changing under the reader.
+      if (isMismatch) this.#checkSources(tensor, index);
+      throw located(error, tensor, index);
+    }
+  }
+
+  /** What came out of a passage. @returns its length */
+  *#take(chunk: Chunk, begin: number, part: Uint8Array): Twin<number> {
+    const { byteLength } = part;
+    const placed = byteLength === 0 ? [] : chunk.place(begin, part);
+    if (chunk.mismatch !== null && placed.length > 0) {
+      this.#held.push({ part, placed });
+    } else {
+      yield* this.#deliver(placed);
+      wipe({ part, placed });
+    }
+    return byteLength;
+  }
+
+  *#deliver(placed: readonly Placed[]): Twin<void> {
+    const { sink } = this.#job;
+    for (const { offset, bytes } of placed) {
+      if (sink.memory !== undefined) this.#noteWritten(offset, offset + bytes.byteLength);
+      yield* sink.writing(offset, bytes);
+      this.#done += bytes.byteLength;
+    }
+  }
+
+  #noteWritten(begin: number, end: number): void {
+    if (this.#written.at(-1) === begin) this.#written[this.#written.length - 1] = end;
+    else this.#written.push(begin, end);
   }
 
   /** What was delivered to memory, and nothing beside it. Memory that was taken away meanwhile is no longer this job's. */
-  wipeWritten(): void {
+  #wipeWritten(): void {
     const { memory } = this.#job.sink;
     if (memory === undefined || isDetached(memory)) return;
     for (let at = 0; at < this.#written.length; at += 2) memory.fill(0, this.#written[at], this.#written[at + 1]);
   }
 
-  #noteWritten(begin: number, end: number): void {
-    if (this.#job.sink.memory === undefined) return;
-    if (this.#written.at(-1) === begin) this.#written[this.#written.length - 1] = end;
-    else this.#written.push(begin, end);
+  /** Counts the work that was done; after a unit of it others have their turn, where the job is awaited. */
+  *#spend(cost: number): Twin<void> {
+    this.#spent += cost;
+    if (this.#spent < UNIT_BYTES) return;
+    this.#spent = 0;
+    yield* step(
+      () => undefined,
+      async () => {
+        await nextTurn();
+        this.#assertWanted();
+        this.#report();
+      },
+    );
   }
 
-  /** All plaintext that passed through here. */
-  wipe(): void {
-    this.#scratch.fill(0);
-    for (const part of this.#held) part.fill(0);
+  #report(): void {
+    const { onProgress, total } = this.#job;
+    if (onProgress === undefined || performance.now() < this.#nextReport) return;
+    this.#nextReport = performance.now() + PROGRESS_INTERVAL_MS;
+    onProgress(this.#done, total);
   }
 
   #assertWanted(): void {
     if (this.#job.signal?.aborted === true) throw new EngineFault('AbortError', 'The operation was aborted');
   }
 
-  #memory(byteLength: number): Uint8Array {
-    if (byteLength > this.#scratch.byteLength) {
-      this.#scratch.fill(0);
-      this.#scratch = new Uint8Array(this.#scratch.byteLength === 0 ? byteLength : UNIT_BYTES);
-    }
-    return this.#scratch.subarray(0, byteLength);
-  }
-
-  *#pass({ chunk, begin, length }: Fragment, bytes: Uint8Array): Twin<void> {
+  /** What a tag or digest covers needs no other proof. */
+  #checkSources(tensor = -1, chunk = -1): void {
     try {
-      this.#passage ??= yield* chunk.begin();
-      yield* this.#take(chunk, this.#passage, this.#passage.update(bytes), length);
-      if (begin + length < chunk.length) return;
-      yield* this.#take(chunk, this.#passage, yield* this.#passage.finish(), 0);
-      for (const part of this.#held) yield* this.#deliver(chunk, part);
+      for (const source of this.#job.sources) source.checkUnchanged();
     } catch (error) {
-      const place = { tensor: chunk.tensor, chunk: isMismatch(error) ? chunk.chunk : -1 };
-      if (isMismatch(error)) checkSources(this.#job, place);
-      throw located(error, place.tensor, place.chunk);
+      throw located(error, tensor, chunk);
     }
-    for (const part of this.#held) part.fill(0);
-    this.#held = [];
-    this.#passage = null;
-    this.#delivered = 0;
+  }
+}
+
+/** What is delivered of a part lies in it, or is a copy. */
+function wipe({ part, placed }: { part: Uint8Array; placed: readonly Placed[] }): void {
+  part.fill(0);
+  for (const { bytes } of placed) if (bytes.buffer !== part.buffer) bytes.fill(0);
+}
+
+/** Of an abort no place is to blame. */
+function located(error: unknown, tensor: number, chunk: number): unknown {
+  if (!(error instanceof EngineFault) || error.code === 'AbortError') return error;
+  const { code, message, systemCode } = error;
+  return new EngineFault(code, message, { tensor, chunk, systemCode });
+}
+
+/**
+ * Copies what is stored to private memory, a unit at the most. Reads that follow one another are served from one that goes
+ * further: many tensors are smaller than a unit.
+ */
+class Reader {
+  #memory = NOTHING;
+  /** Where in which source what is in the memory was read. */
+  #source: PortableSource | null = null;
+  #begin = 0;
+  #end = 0;
+  /** What stands before it has been served, and may have been wiped. */
+  #served = 0;
+
+  *read(source: PortableSource, position: number, length: number): Twin<Uint8Array> {
+    if (length === 0) return NOTHING;
+    const isNext = source === this.#source && position >= this.#served && position - this.#end <= MAX_GAP_BYTES;
+    if (!isNext || position + length > this.#end) {
+      this.#source = null;
+      const wanted = isNext ? Math.max(length, Math.min(UNIT_BYTES, source.size - position)) : length;
+      if (wanted > this.#memory.byteLength) {
+        this.wipe();
+        this.#memory = new Uint8Array(this.#memory.byteLength === 0 ? wanted : UNIT_BYTES);
+      }
+      this.#end = position + (yield* source.read(position, this.#memory.subarray(0, wanted), length));
+      this.#begin = position;
+      this.#source = source;
+    }
+    this.#served = position + length;
+    return this.#memory.subarray(position - this.#begin, position - this.#begin + length);
   }
 
-  /** Of what came out of a passage, as `length` bytes went in. */
-  *#take(chunk: Chunk, { fresh }: Passage, part: Uint8Array, length: number): Twin<void> {
-    if (part.byteLength === 0) return;
-    const revocable = this.#job.sink.memory !== undefined && chunk.length > HELD_BYTES;
-    if (chunk.verified && !revocable) {
-      // The memory that it came from is used again for the next unit.
-      this.#held.push(fresh || length === chunk.length ? part : Uint8Array.from(part));
-      return;
-    }
-    yield* this.#deliver(chunk, part);
-    if (fresh) part.fill(0);
-  }
-
-  *#deliver(chunk: Chunk, part: Uint8Array): Twin<void> {
-    for (const { offset, bytes } of chunk.place(this.#delivered, part)) {
-      this.#noteWritten(offset, offset + bytes.byteLength);
-      yield* this.#job.sink.writing(offset, bytes);
-      this.#done += bytes.byteLength;
-    }
-    this.#delivered += part.byteLength;
+  wipe(): void {
+    this.#memory.fill(0);
   }
 }

@@ -1,15 +1,12 @@
+import type { Twin } from '../../twin.js';
 import { EngineFault } from '../fault.js';
 
-export function closed(name: string): EngineFault {
-  return new EngineFault('Closed', `${name} has been closed or disposed of`);
-}
-
 /** Releases what belongs to an object that was collected without having been closed. */
-const forgotten = new FinalizationRegistry<Lease>((lease) => lease.close());
+const forgotten = new FinalizationRegistry<() => void>((release) => release());
 
 /**
- * Lets something be closed while jobs still use it: it is released when the last of them has ended, as with the
- * descriptors and keys of the native engine.
+ * Something that can be closed while jobs still use it: it is released when the last of them has ended, as with the descriptors
+ * and keys of the native engine.
  */
 export class Lease {
   readonly #name: string;
@@ -17,37 +14,49 @@ export class Lease {
   #users = 0;
   #closed = false;
 
-  /** `release` is called once. It must not refer to `owner`, at whose collection the lease is closed. */
-  constructor(name: string, owner: object, release: () => void) {
+  /** @param release called once. It must not refer to the object, at whose collection it is called. */
+  constructor(name: string, release: () => void) {
     this.#name = name;
     this.#release = release;
-    forgotten.register(owner, this);
+    forgotten.register(this, release, this);
   }
 
   /** @throws EngineFault `Closed` */
   assertOpen(): void {
-    if (this.#closed) throw closed(this.#name);
-  }
-
-  /**
-   * Begins a use, which `done` ends.
-   *
-   * @throws EngineFault `Closed`
-   */
-  use(): void {
-    this.assertOpen();
-    this.#users++;
-  }
-
-  done(): void {
-    this.#users--;
-    if (this.#closed && this.#users === 0) this.#release();
+    if (this.#closed) throw closedFault(this.#name);
   }
 
   /** Idempotent. */
   close(): void {
-    if (this.#closed) return;
     this.#closed = true;
-    if (this.#users === 0) this.#release();
+    this.#releaseUnused();
   }
+
+  /**
+   * Does something, during which none of the leases is released.
+   *
+   * @throws EngineFault `Closed`
+   */
+  static *using<Result>(leases: readonly Lease[], work: () => Twin<Result>): Twin<Result> {
+    for (const lease of leases) lease.assertOpen();
+    for (const lease of leases) lease.#users++;
+    try {
+      return yield* work();
+    } finally {
+      for (const lease of leases) {
+        lease.#users--;
+        lease.#releaseUnused();
+      }
+    }
+  }
+
+  #releaseUnused(): void {
+    if (!this.#closed || this.#users > 0) return;
+    // It says whether it was released already.
+    if (forgotten.unregister(this)) this.#release();
+  }
+}
+
+export function closedFault(name: string): EngineFault {
+  return new EngineFault('Closed', `${name} has been closed or disposed of`);
 }

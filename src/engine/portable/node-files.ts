@@ -7,7 +7,6 @@ import { EngineFault } from '../fault.js';
 import { asSystemError } from '../system-codes.js';
 import type { FileStatus } from '../types.js';
 import type { Files } from './engine.js';
-import { Lease } from './lease.js';
 import { PortableSink, PortableSource } from './places.js';
 
 // The promise API has file handles of its own, which close themselves when they are collected; jobs need the descriptor.
@@ -65,38 +64,35 @@ export const nodeFiles: Files = {
 class FileSource extends PortableSource {
   readonly path: string;
   readonly size: number;
-  readonly lease: Lease;
   readonly #fd: number;
   readonly #modified: bigint;
 
   constructor(path: string, fd: number, status: fs.BigIntStats) {
-    super();
+    super('source', () => fs.closeSync(fd));
     this.path = path;
     this.size = Number(status.size);
-    this.lease = new Lease('source', this, () => fs.closeSync(fd));
     this.#fd = fd;
     this.#modified = status.mtimeNs;
   }
 
-  *read(position: number, target: Uint8Array): Twin<void> {
-    for (let filled = 0; filled < target.byteLength;) {
-      const length = Math.min(target.byteLength - filled, MAX_TRANSFER);
-      const at = filled;
+  *read(position: number, target: Uint8Array, least: number): Twin<number> {
+    let at = 0;
+    while (at < target.byteLength) {
+      const length = Math.min(target.byteLength - at, MAX_TRANSFER);
       const count = yield* call(
         'cannot read',
         () => fs.readSync(this.#fd, target, at, length, position + at),
         async () => (await read(this.#fd, target, at, length, position + at)).bytesRead,
       );
-      if (count === 0) {
-        const message = `it was ${this.size} bytes long when it was opened and has become shorter`;
-        throw new EngineFault('FileChanged', message);
-      }
-      filled += count;
+      at += count;
+      if (count === 0) break;
     }
+    if (at >= least) return at;
+    throw new EngineFault('FileChanged', `it was ${this.size} bytes long when it was opened and has become shorter`);
   }
 
   status(): FileStatus | null {
-    this.lease.assertOpen();
+    this.assertOpen();
     return statusOf(this.#fd);
   }
 
@@ -111,13 +107,11 @@ class FileSource extends PortableSource {
 
 class FileSink extends PortableSink {
   readonly memory = undefined;
-  readonly lease: Lease;
   readonly #fd: number;
   readonly #directory: string;
 
   constructor(fd: number, path: string) {
-    super();
-    this.lease = new Lease('sink', this, () => fs.closeSync(fd));
+    super('sink', () => fs.closeSync(fd));
     this.#fd = fd;
     this.#directory = dirname(path);
   }
@@ -140,31 +134,30 @@ class FileSink extends PortableSink {
   }
 
   *writing(offset: number, bytes: Uint8Array): Twin<void> {
-    for (let done = 0; done < bytes.byteLength;) {
-      const length = Math.min(bytes.byteLength - done, MAX_TRANSFER);
-      const at = done;
+    for (let at = 0; at < bytes.byteLength;) {
+      const length = Math.min(bytes.byteLength - at, MAX_TRANSFER);
       const count = yield* call(
         'cannot write',
         () => fs.writeSync(this.#fd, bytes, at, length, offset + at),
         async () => (await write(this.#fd, bytes, at, length, offset + at)).bytesWritten,
       );
       if (count === 0) throw noSpace('cannot write');
-      done += count;
+      at += count;
     }
   }
 
   status(): FileStatus | null {
-    this.lease.assertOpen();
+    this.assertOpen();
     return statusOf(this.#fd);
   }
 
   setMode(mode: number): void {
-    this.lease.assertOpen();
+    this.assertOpen();
     attempt('cannot set the permissions', () => fs.fchmodSync(this.#fd, mode));
   }
 
   setOwner(uid: number | null, gid: number | null): void {
-    this.lease.assertOpen();
+    this.assertOpen();
     attempt('cannot set the owner', () => {
       // -1, which leaves what is, is not taken.
       const own = fs.fstatSync(this.#fd);

@@ -1,32 +1,25 @@
 import { runAsync, runSync } from '../../twin.js';
 import type { Twin } from '../../twin.js';
 import { EngineFault } from '../fault.js';
-import { part } from '../memory.js';
+import { checkMemory, isDetached, part } from '../memory.js';
 import type { FileStatus, Sink, Source } from '../types.js';
-import { checkJobBytes, checkPresent } from './arguments.js';
+import { checkKind } from './kind.js';
 import { Lease } from './lease.js';
 
 /** Where bytes come from, as jobs see it. Every read copies: nothing is verified or decrypted in memory that others can change. */
-export abstract class PortableSource implements Source {
+export abstract class PortableSource extends Lease implements Source {
   abstract readonly size: number;
   abstract readonly path: string | undefined;
-  /** Held by jobs. */
-  abstract readonly lease: Lease;
 
-  /** Fills all of `target`. Fewer bytes than that is `FileChanged`. */
-  abstract read(position: number, target: Uint8Array): Twin<void>;
+  /** Fills `target` as far as there are bytes, and says how far. Fewer than `least` are `FileChanged`. */
+  abstract read(position: number, target: Uint8Array, least: number): Twin<number>;
   abstract status(): FileStatus | null;
   /** @throws EngineFault `FileChanged` if it was written to or cut since it was opened, as far as the system tells */
   abstract checkUnchanged(): void;
-
-  close(): void {
-    this.lease.close();
-  }
 }
 
 /** Where bytes go. */
-export abstract class PortableSink implements Sink {
-  abstract readonly lease: Lease;
+export abstract class PortableSink extends Lease implements Sink {
   /** Memory that can be wiped again, and ends; undefined for a file. */
   abstract readonly memory: Uint8Array | undefined;
 
@@ -38,36 +31,23 @@ export abstract class PortableSink implements Sink {
   abstract writing(offset: number, bytes: Uint8Array): Twin<void>;
 
   allocate(size: number): void {
-    runSync(this.#open(this.allocating(size)));
+    runSync(Lease.using([this], () => this.allocating(size)));
   }
 
   allocateAsync(size: number): Promise<void> {
-    return runAsync(this.#open(this.allocating(size)));
+    return runAsync(Lease.using([this], () => this.allocating(size)));
   }
 
   write(offset: number, bytes: Uint8Array): void {
-    runSync(this.#open(this.writing(offset, bytes)));
+    runSync(Lease.using([this], () => this.writing(offset, bytes)));
   }
 
   sync(): void {
-    runSync(this.#open(this.syncing()));
+    runSync(Lease.using([this], () => this.syncing()));
   }
 
   syncAsync(): Promise<void> {
-    return runAsync(this.#open(this.syncing()));
-  }
-
-  close(): void {
-    this.lease.close();
-  }
-
-  *#open(work: Twin<void>): Twin<void> {
-    this.lease.use();
-    try {
-      yield* work;
-    } finally {
-      this.lease.done();
-    }
+    return runAsync(Lease.using([this], () => this.syncing()));
   }
 }
 
@@ -83,28 +63,39 @@ export function portableSink(sink: Sink): PortableSink {
   throw new TypeError('sink must be a sink made by this engine');
 }
 
+/** Bytes that a job works on: they must not go away meanwhile. */
+export function checkJobBytes(value: Uint8Array, name: string): void {
+  checkKind(value, 'Uint8Array', name);
+  checkMemory(value);
+}
+
+/** To be asked again after every turn of the event loop, and after every call of the caller's functions. */
+function checkPresent(bytes: Uint8Array, name: string): void {
+  if (!isDetached(bytes)) return;
+  throw new EngineFault('Detached', `the memory of ${name} was transferred or resized before it was used`);
+}
+
 /* eslint-disable require-yield -- Memory never makes anybody wait. */
 
 export class MemorySource extends PortableSource {
   readonly path = undefined;
   readonly size: number;
-  readonly lease = new Lease('source', this, () => undefined);
   readonly #bytes: Uint8Array;
 
   constructor(bytes: Uint8Array) {
-    super();
     checkJobBytes(bytes, 'bytes');
+    super('source', () => undefined);
     this.size = bytes.byteLength;
     this.#bytes = bytes;
   }
 
-  *read(position: number, target: Uint8Array): Twin<void> {
+  *read(position: number, target: Uint8Array, least: number): Twin<number> {
     checkPresent(this.#bytes, 'the bytes');
     checkPresent(target, 'the destination');
-    if (position + target.byteLength > this.#bytes.byteLength) {
-      throw new EngineFault('FileChanged', 'the bytes end before the range that is to be read');
-    }
-    target.set(part(this.#bytes, position, target.byteLength));
+    const length = Math.min(target.byteLength, this.#bytes.byteLength - position);
+    if (length < least) throw new EngineFault('FileChanged', 'the bytes end before the range that is to be read');
+    target.set(part(this.#bytes, position, length));
+    return length;
   }
 
   status(): null {
@@ -117,12 +108,11 @@ export class MemorySource extends PortableSource {
 }
 
 export class MemorySink extends PortableSink {
-  readonly lease = new Lease('sink', this, () => undefined);
   readonly memory: Uint8Array;
 
   constructor(bytes: Uint8Array, name = 'bytes') {
-    super();
     checkJobBytes(bytes, name);
+    super('sink', () => undefined);
     this.memory = bytes;
   }
 

@@ -1,6 +1,11 @@
 import type { Twin } from '../../twin.js';
 import type { EngineFacts } from '../types.js';
 import type { AeadAlgorithm, AgreementCurve, DigestAlgorithm } from '../../format/vocabulary.js';
+import { keyMemory } from './secret.js';
+
+export type Bytes = Uint8Array<ArrayBuffer>;
+
+export const NOTHING: Bytes = new Uint8Array(0);
 
 /**
  * The cryptography that the portable engine stands on. A `Twin` can be run blocking where the implementation can block;
@@ -11,9 +16,9 @@ export interface Primitives {
   readonly aead: EngineFacts['aead'];
   readonly openssl: string | null;
   /** Fills `bytes` from the CSPRNG and gives them back. */
-  randomFill<Bytes extends Uint8Array<ArrayBuffer>>(bytes: Bytes): Bytes;
+  randomFill(bytes: Bytes): Bytes;
   /** The cipher may go on reading `key`, which the caller wipes once the cipher is done with. */
-  cipher(algorithm: AeadAlgorithm, key: Uint8Array<ArrayBuffer>): Twin<Cipher>;
+  cipher(algorithm: AeadAlgorithm, key: Bytes): Twin<Cipher>;
   hasher(algorithm: DigestAlgorithm): Hasher;
   /** Ed25519 (RFC 8032, pure); lengths have been checked. */
   ed25519PublicKey(seed: Uint8Array): Uint8Array;
@@ -29,22 +34,17 @@ export interface Primitives {
 
 /** An AEAD under one key. Tags are 16 bytes long. The format has no additional data anywhere (FORMAT.md §2); JWEs have. */
 export interface Cipher {
-  sealer(iv: Uint8Array<ArrayBuffer>): Sealer;
-  opener(iv: Uint8Array<ArrayBuffer>, tag: Uint8Array<ArrayBuffer>, additional?: Uint8Array): Opener;
+  /** What comes out at the end is the rest of the ciphertext, then the tag. */
+  sealer(iv: Bytes): Passage;
+  /** Nothing of what comes out is verified before the end. */
+  opener(iv: Bytes, tag: Bytes, additional?: Uint8Array): Passage;
 }
 
-/**
- * One message on its way through a cipher, part by part. What comes out is memory of its own, in order; an implementation
- * that takes messages whole gives it all at the end. The parts may change after `update` has returned.
- */
-export interface Sealer {
-  update(plaintext: Uint8Array): Uint8Array;
-  finish(): Twin<{ ciphertext: Uint8Array; tag: Uint8Array }>;
-}
-export interface Opener {
-  /** Nothing of what comes out is verified before `finish` has returned. */
-  update(ciphertext: Uint8Array): Uint8Array;
-  /** The rest of the plaintext, or null if the tag does not match. */
+/** One message on its way, part by part. An implementation that takes messages whole gives everything at the end. */
+export interface Passage {
+  /** What comes out may be what was put in; else it is memory of its own. The caller may change either afterwards. */
+  update(bytes: Uint8Array): Uint8Array;
+  /** The rest. Null if the message does not pass its check. */
   finish(): Twin<Uint8Array | null>;
 }
 
@@ -54,38 +54,54 @@ export interface Hasher {
   digest(): Uint8Array;
 }
 
-/** Encrypts a small message. */
-export function* sealMessage(
-  cipher: Cipher,
-  iv: Uint8Array<ArrayBuffer>,
-  message: Uint8Array,
-): Twin<{ ciphertext: Uint8Array; tag: Uint8Array }> {
-  const sealer = cipher.sealer(iv);
-  const begun = sealer.update(message);
-  const { ciphertext: rest, tag } = yield* sealer.finish();
-  const ciphertext = new Uint8Array(message.byteLength);
-  ciphertext.set(begun);
-  ciphertext.set(rest, begun.byteLength);
-  return { ciphertext, tag };
-}
-
-/** Decrypts a small message into `target`. False, with `target` untouched, if the tag does not match. */
-export function* openMessage(
-  cipher: Cipher,
-  iv: Uint8Array<ArrayBuffer>,
-  { ciphertext, tag, additional }: { ciphertext: Uint8Array; tag: Uint8Array<ArrayBuffer>; additional?: Uint8Array },
-  target: Uint8Array,
-): Twin<boolean> {
-  const opener = cipher.opener(iv, tag, additional);
-  const begun = opener.update(ciphertext);
+/** All that comes of a small message, in memory for keys. Null if it does not pass its check. */
+export function* passWhole(passage: Passage, message: Uint8Array): Twin<Bytes | null> {
+  const begun = passage.update(message);
   try {
-    const rest = yield* opener.finish();
-    if (rest === null) return false;
-    target.set(begun);
-    target.set(rest, begun.byteLength);
+    const rest = yield* passage.finish();
+    if (rest === null) return null;
+    const whole = keyMemory(begun.byteLength + rest.byteLength);
+    whole.set(begun);
+    whole.set(rest, begun.byteLength);
     rest.fill(0);
-    return true;
+    return whole;
   } finally {
     begun.fill(0);
+  }
+}
+
+/** A passage for what can only be done to whole messages. The tag, if there is one, is put behind what comes in. */
+export function wholePassage(work: (message: Bytes) => Twin<Uint8Array | null>, tag = NOTHING): Passage {
+  // Copies, which may be plaintext.
+  const parts: Bytes[] = [];
+  return {
+    update(part) {
+      parts.push(Uint8Array.from(part));
+      return NOTHING;
+    },
+    *finish() {
+      parts.push(Uint8Array.from(tag));
+      const message = keyMemory(parts.reduce((sum, { byteLength }) => sum + byteLength, 0));
+      let at = 0;
+      for (const part of parts) {
+        message.set(part, at);
+        at += part.byteLength;
+        part.fill(0);
+      }
+      try {
+        return yield* work(message);
+      } finally {
+        message.fill(0);
+      }
+    },
+  };
+}
+
+/** The libraries throw for bytes that are no key, and for a wrong tag. */
+export function orNull<Result>(work: () => Result): Result | null {
+  try {
+    return work();
+  } catch {
+    return null;
   }
 }

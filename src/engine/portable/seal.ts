@@ -1,20 +1,25 @@
+import {
+  AEAD_ALGORITHMS,
+  AEAD_KEY_BYTES,
+  chunkCount,
+  DIGEST_BYTES,
+  IV_BYTES,
+  TAG_BYTES,
+} from '../../format/vocabulary.js';
+import { wrappedDekBytes } from '../../format/vocabulary.js';
 import type { Twin } from '../../twin.js';
 import { SEAL_STRIDE, SealMode } from '../types.js';
-import { AEAD_KEY_BYTES, DIGEST_BYTES, IV_BYTES, TAG_BYTES } from '../../format/vocabulary.js';
 import type { SealRequest } from '../types.js';
-import { checkAeadAlgorithm, checkDigestAlgorithm, checkFloat64, isOffset } from './arguments.js';
-import { COUNTER_VALUES, chunkIv, maxMessageBytes, setCounter } from './chunks.js';
-import { chunkCount } from '../../format/vocabulary.js';
-import { wrapDeks } from './deks.js';
 import { UNIT_BYTES } from './job.js';
-import type { Chunk, Job, Passage } from './job.js';
+import type { Chunk, Job } from './job.js';
+import { COUNTER_VALUES, counterOf, maxMessageBytes, withCounter, wrapDeks } from './keys.js';
+import { checkKind, checkOneOf, ensure, isOffset } from './kind.js';
+import { UNCHECKED } from './open.js';
 import { portableSink, portableSource } from './places.js';
 import type { PortableSink, PortableSource } from './places.js';
-import type { Cipher, Hasher, Primitives, Sealer } from './primitives.js';
-import { checkVersion } from './records.js';
+import type { Bytes, Cipher, Hasher, Passage, Primitives } from './primitives.js';
+import { checkIntegrity, checkVersion } from './records.js';
 import { copyOfKeys, keyMemory, secretBytes } from './secret.js';
-
-type Bytes = Uint8Array<ArrayBuffer>;
 
 /** A row of `SealRequest.items`. */
 interface Item {
@@ -24,6 +29,12 @@ interface Item {
   /** Offset in the sink. */
   destination: number;
   mode: number;
+  /** Bytes per chunk. */
+  size: number;
+  chunks: number;
+  /** Bytes that the header needs for the item (`Engine.seal`): for its keys, and for each of its chunks. */
+  keyBytes: number;
+  trailerBytes: number;
 }
 
 /** How items are sealed; unlike the request's, it stays as it is while the job runs. */
@@ -33,97 +44,71 @@ type Spec = Pick<SealRequest, 'encryption' | 'integrity'>;
 export function sealJob(primitives: Primitives, request: SealRequest): { job: Job; packed: Bytes } {
   const sources = request.sources.map((source) => portableSource(source));
   const sink = portableSink(request.sink);
-  const leases = [...sources.map(({ lease }) => lease), sink.lease];
-  for (const lease of leases) lease.assertOpen();
-  checkFloat64(request.items, 'items');
-  const { encryption, integrity } = request;
+  for (const lease of [...sources, sink]) lease.assertOpen();
+  const { encryption, integrity, signal, onProgress } = request;
   const spec = { encryption: encryption && { ...encryption }, integrity: integrity && { ...integrity } };
-  checkSpec(spec);
-  const items = checkedItems(request.items, spec, sources, sink);
-  const packed = new Uint8Array(items.reduce((sum, item) => sum + packedLength(item, spec), 0));
-  // The caller may dispose of the secret while the job runs.
-  const master = copyOfKeys(encryption === null ? new Uint8Array(0) : secretBytes(encryption.master, 'master'));
-  const keys = new SealingKeys(primitives, spec.encryption, master);
-  const job: Job = {
-    sources,
-    sink,
-    leases,
-    chunks: planSeal(primitives, spec, items, keys, packed),
-    total: items.reduce((sum, { length }) => sum + length, 0),
-    unchecked: true,
-    cleanUp: () => keys.wipe(),
-    signal: request.signal,
-    onProgress: request.onProgress,
-  };
-  return { job, packed };
+  const master = encryption === null ? keyMemory(0) : secretBytes(encryption.master, 'master');
+  checkSpec(spec, master);
+  const items = itemsOf(request.items, spec, sources, sink);
+  const packed = new Uint8Array(items.reduce((sum, item) => sum + packedBytes(item), 0));
+  // A copy: the caller may dispose of the secret while the job runs.
+  const keys = new SealingKeys(primitives, spec.encryption, copyOfKeys(master));
+  const chunks = planSeal(primitives, spec, items, keys, packed);
+  const total = items.reduce((sum, { length }) => sum + length, 0);
+  const cleanUp = () => keys.wipe();
+  return { job: { sources, sink, leases: [], chunks, total, unchecked: true, cleanUp, signal, onProgress }, packed };
 }
 
-function require(condition: boolean, problem: string): void {
-  if (!condition) throw new RangeError(problem);
-}
-
-function checkSpec({ encryption, integrity }: Spec): void {
+function checkSpec({ encryption, integrity }: Spec, master: Bytes): void {
   if (encryption !== null) {
-    const { algorithm, version, chunkSize, master } = encryption;
-    checkAeadAlgorithm(algorithm);
+    const { algorithm, version, chunkSize } = encryption;
+    checkOneOf(algorithm, AEAD_ALGORITHMS, 'algorithm');
     checkVersion(version, chunkSize);
-    const fits = secretBytes(master, 'master').byteLength === AEAD_KEY_BYTES[algorithm];
-    require(fits, "the master key's length does not fit the algorithm");
+    const fits = master.byteLength === AEAD_KEY_BYTES[algorithm];
+    ensure(fits, "the master key's length does not fit the algorithm");
   }
-  if (integrity !== null) checkDigestAlgorithm(integrity.algorithm);
-  require(integrity === null || integrity.chunkSize > 0, 'digests need a chunk size');
+  if (integrity !== null) checkIntegrity(integrity.algorithm, integrity.chunkSize);
 }
 
 /** @throws RangeError if the items contradict the sources, the sink or themselves */
-function checkedItems(
-  rows: Float64Array,
-  spec: Spec,
-  sources: readonly PortableSource[],
-  { memory }: PortableSink,
-): Item[] {
-  require(rows.length % SEAL_STRIDE === 0, `items must have ${SEAL_STRIDE} numbers per row`);
+function itemsOf(rows: Float64Array, spec: Spec, sources: readonly PortableSource[], { memory }: PortableSink): Item[] {
+  checkKind(rows, 'Float64Array', 'items');
+  ensure(rows.length % SEAL_STRIDE === 0, `items must have ${SEAL_STRIDE} numbers per row`);
   const capacity = memory?.byteLength ?? Number.MAX_SAFE_INTEGER;
   const items: Item[] = [];
   for (let at = 0; at < rows.length; at += SEAL_STRIDE) {
     const row = rows.subarray(at, at + SEAL_STRIDE);
-    require(row.every(isOffset), 'items must be exact offsets');
+    ensure(row.every(isOffset), 'items must be exact offsets');
     const [index, offset, length, destination, mode] = row as unknown as [number, number, number, number, number];
     const source = sources[index];
-    if (source === undefined) throw new RangeError('an item names a source that is not there');
-    require(offset + length <= source.size, 'an item runs past the end of its source');
-    require(destination + length <= capacity, 'an item runs past the end of the destination');
-    require(mode <= SealMode.digest, "an item's mode must be 0, 1 or 2");
-    require(mode !== SealMode.encrypt || spec.encryption !== null, 'an item is to be encrypted, but how is not said');
-    require(mode !== SealMode.digest || spec.integrity !== null, 'an item is to be digested, but how is not said');
-    if (mode === SealMode.encrypt) checkEncryptable(length, spec.encryption!);
-    items.push({ source, offset, length, destination, mode });
+    ensure(source !== undefined, 'an item names a source that is not there');
+    ensure(offset + length <= source.size, 'an item runs past the end of its source');
+    ensure(destination + length <= capacity, 'an item runs past the end of the destination');
+    items.push({ source, offset, length, destination, mode, ...measure(length, mode, spec) });
   }
   return items;
 }
 
-function checkEncryptable(length: number, { algorithm, chunkSize }: NonNullable<Spec['encryption']>): void {
-  const longest = chunkSize === 0 ? length : Math.min(length, chunkSize);
-  const tooLong = 'a tensor is longer than the algorithm can encrypt in one piece; use version 2 with smaller chunks';
-  require(longest <= maxMessageBytes(algorithm), tooLong);
-  const tooMany = 'a tensor has more chunks than there are IVs; use larger chunks';
-  require(chunkCount(length, chunkSize) <= COUNTER_VALUES, tooMany);
+function measure(length: number, mode: number, { encryption, integrity }: Spec) {
+  ensure(mode <= SealMode.digest, "an item's mode must be 0, 1 or 2");
+  let [chunkSize, keyBytes, trailerBytes] = [UNIT_BYTES, 0, 0];
+  if (mode === SealMode.encrypt) {
+    ensure(encryption !== null, 'an item is to be encrypted, but how is not said');
+    const { algorithm } = encryption;
+    [chunkSize, keyBytes, trailerBytes] = [encryption.chunkSize, wrappedDekBytes(algorithm) + IV_BYTES, TAG_BYTES];
+    const tooLong = 'a tensor is longer than the algorithm can encrypt in one piece; use version 2 with smaller chunks';
+    ensure(Math.min(length, chunkSize || length) <= maxMessageBytes(algorithm), tooLong);
+    const tooMany = 'a tensor has more chunks than there are IVs; use larger chunks';
+    ensure(chunkCount(length, chunkSize) <= COUNTER_VALUES, tooMany);
+  } else if (mode === SealMode.digest) {
+    ensure(integrity !== null, 'an item is to be digested, but how is not said');
+    [chunkSize, trailerBytes] = [integrity.chunkSize, DIGEST_BYTES];
+  }
+  return { size: chunkSize || length, chunks: chunkCount(length, chunkSize), keyBytes, trailerBytes };
 }
 
-/** Bytes that the header needs for each chunk of an item. */
-function resultBytes({ mode }: Item): number {
-  return mode === SealMode.encrypt ? TAG_BYTES : mode === SealMode.digest ? DIGEST_BYTES : 0;
-}
-
-/** Bytes that the header needs for an item (`Engine.seal`). */
-function packedLength(item: Item, spec: Spec): number {
-  const keys =
-    item.mode === SealMode.encrypt ? AEAD_KEY_BYTES[spec.encryption!.algorithm] + IV_BYTES * 2 + TAG_BYTES : 0;
-  return keys + resultBytes(item) * chunkCount(item.length, chunkSizeOf(item, spec));
-}
-
-function chunkSizeOf({ mode }: Item, { encryption, integrity }: Spec): number {
-  if (mode === SealMode.encrypt) return encryption!.chunkSize;
-  return mode === SealMode.digest ? integrity!.chunkSize : UNIT_BYTES;
+function packedBytes({ chunks, keyBytes, trailerBytes }: Item): number {
+  return keyBytes + chunks * trailerBytes;
 }
 
 function* planSeal(
@@ -133,33 +118,30 @@ function* planSeal(
   keys: SealingKeys,
   packed: Bytes,
 ): Generator<Chunk> {
-  let packedAt = 0;
+  let at = 0;
   for (const [tensor, item] of items.entries()) {
-    const { source, offset, length, destination, mode } = item;
-    const end = packedAt + packedLength(item, spec);
-    const size = chunkSizeOf(item, spec) || length;
-    const count = size === 0 ? 1 : chunkCount(length, size);
-    const ofItem = packed.subarray(packedAt, end - count * resultBytes(item));
-    for (let chunk = 0; chunk < count; chunk++) {
+    const { source, offset, length, destination, mode, size, chunks, keyBytes, trailerBytes } = item;
+    const ofItem = packed.subarray(at, at + packedBytes(item));
+    at += packedBytes(item);
+    for (let chunk = 0; chunk < chunks; chunk++) {
       const begin = chunk * size;
-      const result = packed.subarray(end - (count - chunk) * resultBytes(item), end);
       yield {
         tensor,
         chunk: -1,
         source,
         position: offset + begin,
         length: Math.min(size, length - begin),
-        verified: false,
-        place: (at, bytes) => [{ offset: destination + begin + at, bytes }],
+        mismatch: null,
+        trailer: ofItem.subarray(keyBytes + chunk * trailerBytes, keyBytes + (chunk + 1) * trailerBytes),
+        place: (from, bytes) => [{ offset: destination + begin + from, bytes }],
         *begin(): Twin<Passage> {
-          if (mode === SealMode.plain) return copying;
-          if (mode === SealMode.digest) return digesting(primitives.hasher(spec.integrity!.algorithm), result);
-          if (chunk === 0) yield* keys.draw(count, ofItem);
-          return sealing(keys.sealer(chunk), result);
+          if (mode === SealMode.plain) return UNCHECKED;
+          if (mode === SealMode.digest) return digesting(primitives.hasher(spec.integrity!.algorithm));
+          if (chunk === 0) yield* keys.draw(chunks, ofItem);
+          return keys.sealer(chunk);
         },
       };
     }
-    packedAt = end;
   }
 }
 
@@ -169,7 +151,7 @@ class SealingKeys {
   readonly #encryption: Spec['encryption'];
   readonly #master: Bytes;
   #dek = keyMemory(0);
-  #baseIv = new Uint8Array(0);
+  #baseIv = new Uint8Array(IV_BYTES);
   #cipher: Cipher | null = null;
 
   constructor(primitives: Primitives, encryption: Spec['encryption'], master: Bytes) {
@@ -183,16 +165,16 @@ class SealingKeys {
     const { algorithm } = this.#encryption!;
     this.#dek.fill(0);
     this.#dek = this.#primitives.randomFill(keyMemory(AEAD_KEY_BYTES[algorithm]));
-    this.#baseIv = this.#primitives.randomFill(new Uint8Array(IV_BYTES));
-    setCounter(this.#baseIv, randomBelow(this.#primitives, COUNTER_VALUES - chunks + 1));
+    const drawn = this.#primitives.randomFill(new Uint8Array(IV_BYTES));
+    this.#baseIv = withCounter(drawn, randomBelow(this.#primitives, COUNTER_VALUES - chunks + 1));
     const wrapped = yield* wrapDeks(this.#primitives, algorithm, this.#master, this.#dek);
     packed.set(wrapped);
     packed.set(this.#baseIv, wrapped.byteLength);
     this.#cipher = yield* this.#primitives.cipher(algorithm, this.#dek);
   }
 
-  sealer(chunk: number): Sealer {
-    return this.#cipher!.sealer(chunkIv(this.#baseIv, chunk));
+  sealer(chunk: number): Passage {
+    return this.#cipher!.sealer(withCounter(this.#baseIv, counterOf(this.#baseIv) + chunk));
   }
 
   wipe(): void {
@@ -205,46 +187,20 @@ class SealingKeys {
 function randomBelow(primitives: Primitives, limit: number): number {
   const fair = COUNTER_VALUES - (COUNTER_VALUES % limit);
   for (;;) {
-    const drawn = primitives.randomFill(new Uint8Array(4));
-    const value = new DataView(drawn.buffer).getUint32(0);
+    const value = new DataView(primitives.randomFill(new Uint8Array(4)).buffer).getUint32(0);
     if (value < fair) return value % limit;
   }
 }
 
-const NOTHING = new Uint8Array(0);
-
-/* eslint-disable require-yield -- Only ciphers make anybody wait. */
-
-const copying: Passage = {
-  fresh: false,
-  update: (plaintext) => plaintext,
-  *finish() {
-    return NOTHING;
-  },
-};
-
-function digesting(hasher: Hasher, result: Uint8Array): Passage {
+function digesting(hasher: Hasher): Passage {
   return {
-    fresh: false,
     update(plaintext) {
       hasher.update(plaintext);
       return plaintext;
     },
+    // eslint-disable-next-line require-yield -- Nothing here waits.
     *finish() {
-      result.set(hasher.digest());
-      return NOTHING;
-    },
-  };
-}
-
-function sealing(sealer: Sealer, result: Uint8Array): Passage {
-  return {
-    fresh: true,
-    update: (plaintext) => sealer.update(plaintext),
-    *finish() {
-      const { ciphertext, tag } = yield* sealer.finish();
-      result.set(tag);
-      return ciphertext;
+      return hasher.digest();
     },
   };
 }

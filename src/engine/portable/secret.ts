@@ -1,8 +1,7 @@
 import type { Secret } from '../types.js';
-import { checkBytes } from './arguments.js';
-import { decodeLenient } from './base64.js';
-import { closed } from './lease.js';
-import type { Primitives } from './primitives.js';
+import { decodeKeyBase64 } from '../../format/key-base64.js';
+import { checkKind } from './kind.js';
+import { closedFault } from './lease.js';
 
 /** More than the data keys of the largest header. */
 const MAX_SECRET_BYTES = 64 * 1024 * 1024;
@@ -69,35 +68,27 @@ export class PortableSecret implements Secret {
 export function secretBytes(secret: Secret, name = 'secret'): Uint8Array<ArrayBuffer> {
   if (!(secret instanceof PortableSecret)) throw new TypeError(`${name} must be a secret made by this engine`);
   const bytes = reveal(secret);
-  if (bytes === null) throw closed(name);
+  if (bytes === null) throw closedFault(name);
   return bytes;
 }
 
 /** Memory for a secret, whose size anybody may have chosen. */
-function secretMemory(byteLength: number): Uint8Array<ArrayBuffer> {
+export function secretMemory(byteLength: number): Uint8Array<ArrayBuffer> {
   if (byteLength > MAX_SECRET_BYTES) throw new RangeError('a secret has at most 64 MiB');
   return keyMemory(byteLength);
 }
 
 export function importSecret(bytes: Uint8Array): PortableSecret {
-  checkBytes(bytes, 'bytes');
+  checkKind(bytes, 'Uint8Array', 'bytes');
   const memory = secretMemory(bytes.byteLength);
   memory.set(bytes);
   return new PortableSecret(memory);
 }
 
 export function importSecretBase64(text: Uint8Array): PortableSecret | null {
-  checkBytes(text, 'text');
-  const bytes = decodeLenient(text, secretMemory);
+  checkKind(text, 'Uint8Array', 'text');
+  const bytes = decodeKeyBase64(text, secretMemory);
   return bytes === null ? null : new PortableSecret(bytes);
-}
-
-export function randomSecret(primitives: Primitives, byteLength: number): PortableSecret {
-  return new PortableSecret(primitives.randomFill(secretMemory(byteLength)));
-}
-
-export function secretsEqual(a: Secret, b: Secret): boolean {
-  return equalBytes(secretBytes(a, 'a'), secretBytes(b, 'b'));
 }
 
 /** Takes a time that depends on the lengths alone. */

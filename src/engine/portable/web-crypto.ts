@@ -7,14 +7,12 @@ import { step } from '../../twin.js';
 import type { Twin } from '../../twin.js';
 import { TAG_BYTES } from '../../format/vocabulary.js';
 import type { AgreementCurve } from '../../format/vocabulary.js';
-import type { Primitives } from './primitives.js';
-import { chachaInJavaScript, splitTag, wholeMessages } from './whole-messages.js';
-
-type Bytes = Uint8Array<ArrayBuffer>;
+import { chachaInJavaScript } from './chacha.js';
+import { NOTHING, orNull, wholePassage } from './primitives.js';
+import type { Bytes, Primitives } from './primitives.js';
 
 /** One call of `getRandomValues` gives no more. */
 const MAX_RANDOM_BYTES = 65_536;
-const NOTHING = new Uint8Array(0);
 
 /**
  * On Web Crypto, which every browser and edge runtime has, and on the noble libraries for what it lacks: ChaCha20-Poly1305,
@@ -34,12 +32,17 @@ export const webCrypto: Primitives = {
     const imported = yield* awaited('AES-GCM', () =>
       crypto.subtle.importKey('raw', key, 'AES-GCM', false, ['encrypt', 'decrypt']),
     );
-    return wholeMessages(
-      (iv, plaintext) =>
-        awaited('AES-GCM', async () => splitTag(await crypto.subtle.encrypt(gcm(iv), imported, plaintext))),
-      (iv, stored, additional) =>
-        awaited('AES-GCM', () => opened(crypto.subtle.decrypt(gcm(iv, additional), imported, stored))),
-    );
+    return {
+      sealer: (iv) =>
+        wholePassage((plaintext) =>
+          awaited('AES-GCM', async () => new Uint8Array(await crypto.subtle.encrypt(gcm(iv), imported, plaintext))),
+        ),
+      opener: (iv, tag, additional) =>
+        wholePassage(
+          (stored) => awaited('AES-GCM', () => opened(crypto.subtle.decrypt(gcm(iv, additional), imported, stored))),
+          tag,
+        ),
+    };
   },
   hasher: (algorithm) => (algorithm === 'sha256' ? sha256.create() : blake3.create()),
   ed25519PublicKey: (seed) => ed25519.getPublicKey(seed),
@@ -70,15 +73,6 @@ function pointOf(curve: AgreementCurve, publicKey: Uint8Array): Uint8Array {
   const point = new Uint8Array(1 + publicKey.length).fill(UNCOMPRESSED, 0, 1);
   point.set(publicKey, 1);
   return point;
-}
-
-/** The libraries throw for bytes that are no key. */
-function orNull<Result>(work: () => Result): Result | null {
-  try {
-    return work();
-  } catch {
-    return null;
-  }
 }
 
 /** Browsers have had Ed25519 since 2025; older ones get it from a library. */

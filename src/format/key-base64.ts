@@ -7,7 +7,7 @@ const PADDING = 0x3d;
  * the standard or the URL-safe alphabet but not both, padding optional but right if there, trailing bits zero. No branch and
  * no table look-up depends on a character.
  */
-export function decodeLenient<Memory extends Uint8Array>(
+export function decodeKeyBase64<Memory extends Uint8Array>(
   text: Uint8Array,
   allocate: (byteLength: number) => Memory,
 ): Memory | null {
