@@ -8,7 +8,7 @@
     {
       'target_name': 'cryptotensors',
       'sources': [
-        '<!@(node -p "[\'core\', \'binding\'].flatMap((d) => require(\'fs\').readdirSync(\'native/\' + d).filter((f) => f.endsWith(\'.cc\')).sort().map((f) => \'native/\' + d + \'/\' + f)).join(\' \')")',
+        '<!@(node native/sources.cjs)',
       ],
       'include_dirs': [
         '<!(node -p "require(\'node-addon-api\').include_dir")',

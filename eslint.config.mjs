@@ -57,7 +57,18 @@ const realmRules = {
 };
 
 export default tseslint.config(
-  { ignores: ['dist/', 'build/', 'native/rust/*/target/', 'node_modules/', 'coverage/', '.venv/', 'test/.cache/'] },
+  {
+    ignores: [
+      'dist/',
+      'lib/',
+      'build/',
+      'native/rust/*/target/',
+      'node_modules/',
+      'coverage/',
+      '.venv/',
+      'test/.cache/',
+    ],
+  },
   js.configs.recommended,
   {
     files: ['**/*.ts', '**/*.cts'],
@@ -124,6 +135,7 @@ export default tseslint.config(
     },
   },
   { files: ['**/*.cts'], rules: { '@typescript-eslint/no-require-imports': 'off' } },
+  { files: ['**/*.cjs'], languageOptions: { globals: { console: 'readonly', __dirname: 'readonly' } } },
   {
     files: ['**/*.mjs'],
     languageOptions: {

@@ -1,4 +1,4 @@
-// Compiles src/ into dist/ and adds what the compiler leaves out.
+// Compiles src/ into dist/, adds what the compiler leaves out, and bundles it into lib/, which is what `cryptotensors` means here.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -20,7 +20,10 @@ for (const asset of assets) {
   copyFileSync(join(root, 'src', asset), target);
 }
 embedEngine();
-process.exit(status ?? 1);
+const bundling = spawnSync(process.execPath, [join(root, 'scripts/build-package.mjs'), '--code-only'], {
+  stdio: 'inherit',
+});
+process.exit(status || (bundling.status ?? 1));
 
 /** The policy engine as a module of text (src/policy/engine-bytes.d.ts says why), and as a file, which is read faster. */
 function embedEngine() {

@@ -1,23 +1,40 @@
 /*
  * Addons are loaded by `require`, which ES modules do not have. This one is CommonJS, so that there is one wherever the library
- * runs: bundled, in Jest, in a vm context. Each path is a literal, which is what bundlers and file tracers can follow.
+ * runs: bundled, in Jest, in a vm context. Each path of what the package brings is a literal, which is what bundlers, file tracers
+ * and compilers of single executables can follow.
  */
+import fs = require('node:fs');
+import path = require('node:path');
 
-/** Where a build from source leaves the addon, as seen from dist/engine. */
-function fromSource(): unknown {
-  return require('../../build/Release/cryptotensors.node');
-}
-
-/** The optional dependencies, one per platform. */
+/** What the package brings, by platform: the names are those of scripts/prebuild/targets.mjs. */
 const prebuilt: Readonly<Record<string, () => unknown>> = {
-  'cryptotensors-linux-x64-gnu': () => require('cryptotensors-linux-x64-gnu') as unknown,
-  'cryptotensors-linux-x64-musl': () => require('cryptotensors-linux-x64-musl') as unknown,
-  'cryptotensors-linux-arm64-gnu': () => require('cryptotensors-linux-arm64-gnu') as unknown,
-  'cryptotensors-linux-arm64-musl': () => require('cryptotensors-linux-arm64-musl') as unknown,
-  'cryptotensors-darwin-x64': () => require('cryptotensors-darwin-x64') as unknown,
-  'cryptotensors-darwin-arm64': () => require('cryptotensors-darwin-arm64') as unknown,
-  'cryptotensors-win32-x64-msvc': () => require('cryptotensors-win32-x64-msvc') as unknown,
-  'cryptotensors-win32-arm64-msvc': () => require('cryptotensors-win32-arm64-msvc') as unknown,
+  'linux-x64-gnu': () => require('../../prebuilds/cryptotensors.linux-x64-gnu.node') as unknown,
+  'linux-x64-musl': () => require('../../prebuilds/cryptotensors.linux-x64-musl.node') as unknown,
+  'linux-arm64-gnu': () => require('../../prebuilds/cryptotensors.linux-arm64-gnu.node') as unknown,
+  'linux-arm64-musl': () => require('../../prebuilds/cryptotensors.linux-arm64-musl.node') as unknown,
+  'darwin-x64': () => require('../../prebuilds/cryptotensors.darwin-x64.node') as unknown,
+  'darwin-arm64': () => require('../../prebuilds/cryptotensors.darwin-arm64.node') as unknown,
+  'win32-x64-msvc': () => require('../../prebuilds/cryptotensors.win32-x64-msvc.node') as unknown,
+  'win32-arm64-msvc': () => require('../../prebuilds/cryptotensors.win32-arm64-msvc.node') as unknown,
 };
 
-export = { fromSource, prebuilt };
+/** For paths that are no literals. A bundler's `require` knows nothing of them; this call is the runtime's own. */
+function open(file: string): unknown {
+  const target = { exports: {} as unknown };
+  process.dlopen(target, file);
+  return target.exports;
+}
+
+/** In a checkout, which has a binding.gyp that no package has: what was built from its sources, if it was. */
+function localBuild(): string | undefined {
+  // Bundles of ES modules have no __dirname.
+  if (typeof __dirname === 'undefined') return undefined;
+  for (const up of ['..', '../..']) {
+    const root = path.resolve(__dirname, up);
+    const addon = path.join(root, 'build/Release/cryptotensors.node');
+    if (fs.existsSync(path.join(root, 'binding.gyp')) && fs.existsSync(addon)) return addon;
+  }
+  return undefined;
+}
+
+export = { prebuilt, open, localBuild };

@@ -1,21 +1,15 @@
 import { availableParallelism } from 'node:os';
 import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads';
 import { CryptoTensorsError, quote } from '../errors.js';
-import addonFile from './addon-file.cjs';
 import type { Addon } from './addon.js';
+import { adviceFor, findAddon, messageOf, reasonsOf } from './find-addon.js';
+import type { Attempt } from './find-addon.js';
 import { NativeEngine } from './native.js';
 import { createNodeEngine } from './portable/node.js';
 import type { AeadProvider, Engine, EngineInfo } from './types.js';
 
-/** The optional dependency that would hold the addon, and why neither it nor a build from source loads. */
-interface Missing {
-  prebuilt: string;
-  reason: string;
-}
-
-const BUILT_FROM_SOURCE = 'build/Release/cryptotensors.node';
 /** Workers inherit it, so that one process warns once. */
-const WARNED = 'cryptotensors: warned of the missing addon';
+const WARNED = 'cryptotensors: warned of the addon';
 
 let engine: Engine | undefined;
 let fallback: string | null = null;
@@ -39,8 +33,8 @@ export function getEngine(): Engine {
 function processChoice(): string | undefined {
   const own = process.env['CRYPTOTENSORS_ENGINE'];
   if (isMainThread) return own;
-  const found = findAddon();
-  return 'addon' in found ? (found.addon.processEngine() ?? undefined) : own;
+  const { addon } = findAddon();
+  return addon === undefined ? own : (addon.processEngine() ?? undefined);
 }
 
 /**
@@ -49,7 +43,10 @@ function processChoice(): string | undefined {
  * @throws {CryptoTensorsError} `NativeUnavailable`, `InvalidOption`, as when a file is opened
  */
 export function engineInfo(): EngineInfo {
-  return { ...getEngine().info(), fallback };
+  const engine = getEngine().info();
+  // Whoever chose the portable engine is not told of an addon that nobody looked for.
+  const { from, tried } = engine.engine === 'native' || fallback !== null ? findAddon() : { from: null, tried: [] };
+  return { ...engine, fallback, addon: from, tried };
 }
 
 function loadEngine(choice: string | undefined): Engine {
@@ -57,10 +54,13 @@ function loadEngine(choice: string | undefined): Engine {
     case undefined:
     case '':
     case 'auto': {
-      const found = findAddon();
-      if ('addon' in found) return nativeEngine(found.addon, null);
-      fallback = found.reason;
-      warnOfFallback(found);
+      const { addon, from, tried } = findAddon();
+      if (addon !== undefined) {
+        if (tried.length > 0) warnOfOther(from!, tried);
+        return nativeEngine(addon, null);
+      }
+      fallback = reasonsOf(tried);
+      warnOfFallback(tried);
       return createNodeEngine();
     }
     case 'portable':
@@ -78,29 +78,33 @@ function loadEngine(choice: string | undefined): Engine {
 }
 
 /** Loud, because what is missing is speed and the protection of keys in memory, and nothing else would show it. */
-function warnOfFallback({ reason, prebuilt }: Missing): void {
+function warnOfFallback(tried: readonly Attempt[]): void {
+  warn(
+    `${unavailable(tried)}. The portable engine serves in its place: it is slower, and its keys are neither locked in memory nor kept out of core dumps`,
+    'CRYPTOTENSORS_FALLBACK',
+    `${adviceFor(tried)}. CRYPTOTENSORS_ENGINE=portable chooses that engine, without this warning.`,
+  );
+}
+
+/** The addon that serves is not the one that should have. */
+function warnOfOther(from: string, tried: readonly Attempt[]): void {
+  warn(
+    `the native part of cryptotensors was loaded from ${from}`,
+    'CRYPTOTENSORS_NATIVE',
+    `Not from ${reasonsOf(tried)}`,
+  );
+}
+
+/** Once in a process, whatever its threads do. */
+function warn(message: string, code: string, detail: string): void {
   if (getEnvironmentData(WARNED) === true) return;
   setEnvironmentData(WARNED, true);
-  process.emitWarning(
-    `${unavailable(reason)}. The portable engine serves in its place: it is slower, and its keys are neither locked in memory nor kept out of core dumps`,
-    {
-      type: 'CryptoTensorsWarning',
-      code: 'CRYPTOTENSORS_FALLBACK',
-      detail: `${advice(prebuilt)}. CRYPTOTENSORS_ENGINE=portable chooses that engine, without this warning.`,
-    },
-  );
+  process.emitWarning(message, { type: 'CryptoTensorsWarning', code, detail });
 }
 
-function unavailable(reason: string): string {
+function unavailable(tried: readonly Attempt[]): string {
   const platform = `${process.platform} ${process.arch}, Node.js ${process.versions.node}`;
-  return `the native part of cryptotensors could not be loaded on ${platform}: ${reason}`;
-}
-
-function advice(prebuilt: string): string {
-  return (
-    `Install again on this platform with optional dependencies (npm install --include=optional cryptotensors), which brings ${prebuilt}; ` +
-    'in a source checkout run npm run build:native, which needs a Rust toolchain, a C++20 compiler, make and Python 3'
-  );
+  return `the native part of cryptotensors could not be loaded on ${platform}: ${reasonsOf(tried)}`;
 }
 
 function nativeEngine(addon: Addon, provider: AeadProvider | null): Engine {
@@ -117,59 +121,11 @@ function nativeEngine(addon: Addon, provider: AeadProvider | null): Engine {
 }
 
 function requireAddon(): Addon {
-  const found = findAddon();
-  if ('addon' in found) return found.addon;
-  const { prebuilt, reason } = found;
+  const { addon, tried } = findAddon();
+  if (addon !== undefined) return addon;
   throw new CryptoTensorsError(
     'NativeUnavailable',
-    `${unavailable(reason)}. ${advice(prebuilt)}. Without CRYPTOTENSORS_ENGINE the slower portable engine serves`,
-    { expected: prebuilt },
+    `${unavailable(tried)}. ${adviceFor(tried)}. Without CRYPTOTENSORS_ENGINE the slower portable engine serves`,
+    { expected: tried.at(-1)!.addon },
   );
-}
-
-/** The addon, or why there is none. */
-function findAddon(): { addon: Addon } | Missing {
-  const failures: string[] = [];
-  const prebuilt = prebuiltPackage();
-  const load = addonFile.prebuilt[prebuilt];
-  const addon =
-    tryLoad(addonFile.fromSource, BUILT_FROM_SOURCE, failures) ??
-    (load === undefined ? undefined : tryLoad(load, prebuilt, failures));
-  if (addon !== undefined) return { addon };
-  const absent =
-    load === undefined ? 'there is no build of it for this platform' : `the package ${prebuilt} is not installed`;
-  return { prebuilt, reason: failures.length > 0 ? failures.join('; ') : absent };
-}
-
-/** One that is there but does not load says why; that one is not there is the usual case. */
-function tryLoad(load: () => unknown, name: string, failures: string[]): Addon | undefined {
-  try {
-    return load() as Addon;
-  } catch (cause) {
-    if (!isMissing(cause, name)) failures.push(`${name}: ${messageOf(cause)}`);
-    return undefined;
-  }
-}
-
-/** Not where the package is there, and what it needs is missing. */
-function isMissing(error: unknown, name: string): boolean {
-  const { code, message } = error as NodeJS.ErrnoException;
-  return code === 'MODULE_NOT_FOUND' && message.includes(`${name}'`);
-}
-
-function messageOf(error: unknown): string {
-  const { message } = error as Partial<Error>;
-  return message ?? String(error);
-}
-
-/** The optional dependency that holds the addon for this platform. */
-function prebuiltPackage(): string {
-  const abi = process.platform === 'linux' ? `-${libc()}` : process.platform === 'win32' ? '-msvc' : '';
-  return `cryptotensors-${process.platform}-${process.arch}${abi}`;
-}
-
-/** Files built for glibc do not load under musl, nor the other way round. */
-function libc(): 'gnu' | 'musl' {
-  const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
-  return report.header?.glibcVersionRuntime === undefined ? 'musl' : 'gnu';
 }

@@ -215,6 +215,10 @@ export interface JobFault {
 export interface EngineInfo extends EngineFacts {
   /** Why the addon does not serve although nobody chose another engine; null where it does, or another one was chosen. */
   fallback: string | null;
+  /** The file that the addon was loaded from; null where it does not serve. */
+  addon: string | null;
+  /** Where else the addon was looked for, in that order, and why it was not loaded from there. */
+  tried: readonly { addon: string; reason: string }[];
 }
 
 /** What an engine says of itself. */

@@ -1,7 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { copyFileSync, cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { adviceFor } from '#dist/engine/find-addon.js';
+import { libc } from '#dist/engine/libc.js';
 import { engineInfo, getEngine } from '#dist/engine/load.js';
 import { describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../support/temporary.js';
@@ -18,6 +20,8 @@ function load(
   message?: string;
   engine?: string;
   fallback?: string | null;
+  addon?: string | null;
+  tried?: { addon: string; reason: string }[];
   aead?: Record<string, string>;
   stderr: string;
 } {
@@ -33,7 +37,7 @@ function load(
 
 function run(script: string, env: Record<string, string>): ReturnType<typeof load> {
   const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '--eval', script], {
-    env: { ...process.env, CRYPTOTENSORS_ENGINE: '', ...env },
+    env: { ...process.env, CRYPTOTENSORS_ENGINE: '', CRYPTOTENSORS_NATIVE: '', ...env },
     encoding: 'utf8',
   });
   return { ...(JSON.parse(stdout) as object), stderr };
@@ -95,33 +99,45 @@ describe('CRYPTOTENSORS_ENGINE', () => {
 
 describe('a package without its addon', () => {
   const RING = { CRYPTOTENSORS_ENGINE: 'ring' };
+  const addon = join(root, 'build/Release/cryptotensors.node');
 
-  /** A copy of the package as it is installed: no build folder, no package for the platform. */
-  function install(name: string): { dist: string; modules: string } {
+  /** A copy of the package as it is installed: no sources, no build folder, and no addon for the platform yet. */
+  function install(name: string): { dist: string; prebuilds: string } {
     const copy = join(folder, name);
     cpSync(join(root, 'dist'), join(copy, 'dist'), { recursive: true });
     cpSync(join(root, 'package.json'), join(copy, 'package.json'));
-    const modules = join(copy, 'node_modules');
-    mkdirSync(modules);
-    symlinkSync(join(root, 'node_modules/@noble'), join(modules, '@noble'), 'junction');
-    return { dist: join(copy, 'dist'), modules };
+    mkdirSync(join(copy, 'node_modules'));
+    symlinkSync(join(root, 'node_modules/@noble'), join(copy, 'node_modules/@noble'), 'junction');
+    mkdirSync(join(copy, 'prebuilds'));
+    return { dist: join(copy, 'dist'), prebuilds: join(copy, 'prebuilds') };
   }
 
-  it('falls back to the portable engine, and warns of it', () => {
+  /** The path of the file that the package would bring for this platform. */
+  function expectedFile({ dist, prebuilds }: ReturnType<typeof install>): string {
+    return join(prebuilds, '..', load(dist).tried!.at(-1)!.addon);
+  }
+
+  it('falls back to the portable engine, warns of it, and keeps the reasons', () => {
     const { dist } = install('fallback');
     for (const choice of ['', 'auto']) {
-      const { engine, fallback, stderr } = load(dist, { CRYPTOTENSORS_ENGINE: choice });
+      const { engine, fallback, addon: from, tried, stderr } = load(dist, { CRYPTOTENSORS_ENGINE: choice });
       expect(engine).toBe('portable');
-      expect(fallback).toMatch(/^the package cryptotensors-\S+ is not installed$/);
+      expect(from).toBeNull();
+      expect(tried).toHaveLength(1);
+      expect(tried![0]!.addon).toMatch(
+        new RegExp(`^prebuilds/cryptotensors\\.${process.platform}-${process.arch}\\S*\\.node$`),
+      );
+      expect(fallback).toBe(`${tried![0]!.addon}: ${tried![0]!.reason}`);
       expect(stderr).toContain('[CRYPTOTENSORS_FALLBACK] CryptoTensorsWarning');
       expect(stderr).toContain(fallback);
+      expect(stderr).toContain('docs/bundlers.md');
       expect(stderr).toContain('CRYPTOTENSORS_ENGINE=portable');
     }
   });
 
   it('is silent where that engine was chosen', () => {
-    const { engine, fallback, stderr } = load(install('chosen').dist, { CRYPTOTENSORS_ENGINE: 'portable' });
-    expect({ engine, fallback, stderr }).toEqual({ engine: 'portable', fallback: null, stderr: '' });
+    const { engine, fallback, tried, stderr } = load(install('chosen').dist, { CRYPTOTENSORS_ENGINE: 'portable' });
+    expect({ engine, fallback, tried, stderr }).toEqual({ engine: 'portable', fallback: null, tried: [], stderr: '' });
   });
 
   it('warns once in a process, whatever its threads do', () => {
@@ -142,45 +158,99 @@ describe('a package without its addon', () => {
 
   it('loads where there is no createRequire, as in bundles and vm contexts', () => {
     const { dist } = install('static');
-    const text = readFileSync(join(dist, 'engine/load.js'), 'utf8');
-    expect(text).not.toContain('node:module');
+    for (const file of ['load.js', 'find-addon.js']) {
+      expect(readFileSync(join(dist, 'engine', file), 'utf8')).not.toContain('node:module');
+    }
     // What loads addons is CommonJS, with literal paths only: those that bundlers and file tracers can follow.
     const loader = readFileSync(join(dist, 'engine/addon-file.cjs'), 'utf8');
     const required = [...loader.matchAll(/\brequire\(([^)]*)\)/g)].map(([, argument]) => argument!);
-    expect(required).toContain(`'cryptotensors-linux-x64-gnu'`);
-    for (const argument of required) expect(argument).toMatch(/^'[^']+'$/);
+    for (const argument of required) expect(argument).toMatch(/^["'][^"']+["']$/);
+    const { napi } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { napi: { targets: string[] } };
+    expect(required.filter((argument) => argument.includes('prebuilds/'))).toHaveLength(napi.targets.length);
   });
 
-  it('says which package is missing, and what to do, to who asks for it', () => {
+  it('says what is missing, and what to do, to who asks for it', () => {
     const { code, message } = load(install('missing').dist, RING);
     expect(code).toBe('NativeUnavailable');
-    expect(message).toMatch(
-      new RegExp(`the package cryptotensors-${process.platform}-${process.arch}\\S* is not installed`),
-    );
-    expect(message).toContain('npm install --include=optional');
+    expect(message).toContain(`prebuilds/cryptotensors.${process.platform}-${process.arch}`);
+    expect(message).toContain('CRYPTOTENSORS_NATIVE');
     expect(message).toContain('npm run build:native');
   });
 
   it('says why one that is there does not load', () => {
-    const { dist } = install('broken');
-    mkdirSync(join(dist, '../build/Release'), { recursive: true });
-    writeFileSync(join(dist, '../build/Release/cryptotensors.node'), 'not a library');
-    const { engine, fallback, stderr } = load(dist);
+    const copy = install('broken');
+    const file = expectedFile(copy);
+    writeFileSync(file, 'not a library');
+    const { engine, fallback, stderr } = load(copy.dist);
     expect(engine).toBe('portable');
-    expect(fallback).toContain('build/Release/cryptotensors.node: ');
+    expect(fallback).toContain(`${basename(file)}: `);
     expect(stderr).toContain(fallback);
-    const { code, message } = load(dist, RING);
+    expect(stderr).toContain('damaged or for another platform');
+    const { code, message } = load(copy.dist, RING);
     expect(code).toBe('NativeUnavailable');
-    expect(message).toContain('build/Release/cryptotensors.node');
+    expect(message).toContain(basename(file));
   });
 
-  it.skipIf(process.platform !== 'linux')('takes it from the package for the platform', () => {
-    const { dist, modules } = install('prebuilt');
-    const name = /the package (\S+) is/.exec(load(dist, RING).message!)![1]!;
-    mkdirSync(join(modules, name), { recursive: true });
-    symlinkSync(join(root, 'build/Release/cryptotensors.node'), join(modules, name, 'cryptotensors.node'));
-    writeFileSync(join(modules, name, 'package.json'), JSON.stringify({ name, main: 'cryptotensors.node' }));
-    expect(load(dist)).toMatchObject({ engine: 'native', fallback: null, stderr: '' });
+  it('says so where Node.js was told to load none', () => {
+    const copy = install('refused');
+    copyFileSync(addon, expectedFile(copy));
+    const { engine, stderr } = load(copy.dist, { NODE_OPTIONS: '--no-addons' });
+    expect(engine).toBe('portable');
+    expect(stderr).toContain('start it without --no-addons');
+  });
+
+  it('takes it from the folder of the package', () => {
+    const copy = install('prebuilt');
+    const file = expectedFile(copy);
+    copyFileSync(addon, file);
+    const expected = { engine: 'native', fallback: null, addon: `prebuilds/${basename(file)}`, tried: [], stderr: '' };
+    expect(load(copy.dist)).toMatchObject(expected);
+  });
+
+  it('takes the file that the user names first, and says so where that does not load', () => {
+    const copy = install('named');
+    const named = join(folder, 'elsewhere.node');
+    copyFileSync(addon, named);
+    expect(load(copy.dist, { CRYPTOTENSORS_NATIVE: named })).toMatchObject({
+      engine: 'native',
+      addon: named,
+      stderr: '',
+    });
+
+    const missing = join(folder, 'nothing.node');
+    const none = load(copy.dist, { CRYPTOTENSORS_NATIVE: missing });
+    expect(none.tried!.map((attempt) => attempt.addon)).toEqual([missing, expect.stringContaining('prebuilds/')]);
+    expect(none.engine).toBe('portable');
+
+    copyFileSync(addon, expectedFile(copy));
+    const other = load(copy.dist, { CRYPTOTENSORS_NATIVE: missing });
+    expect(other.engine).toBe('native');
+    expect(other.tried!.map((attempt) => attempt.addon)).toEqual([missing]);
+    expect(other.stderr).toContain('[CRYPTOTENSORS_NATIVE] CryptoTensorsWarning');
+    expect(other.stderr).toContain(missing);
+  });
+
+  it('has words for a platform without one, and for every cause that can be told', () => {
+    const cases = {
+      "version `GLIBC_2.28' not found (required by x.node)": 'older than the addon needs',
+      'Error relocating x.node: __memcpy_chk: symbol not found': 'another C library',
+      'x.node: failed to map segment from shared object': 'noexec',
+      'Dynamic require of "./x.node" is not supported': 'leave cryptotensors external',
+      'the package has no addon for this platform': 'docs/platforms.md',
+      'No such built-in module: ../prebuilds/x.node': 'CRYPTOTENSORS_NATIVE',
+      'something that nobody has seen': 'Install the package again',
+    };
+    for (const [reason, words] of Object.entries(cases)) {
+      expect(adviceFor([{ addon: 'x.node', reason }]), reason).toContain(words);
+    }
+  });
+});
+
+describe('the C library of the process', () => {
+  it.runIf(process.platform === 'linux')('is that of the program', () => {
+    // A C library that was asked by the other way there is, which takes long and looks at the network.
+    const report = process.report.getReport() as { header?: { glibcVersionRuntime?: string } };
+    expect(libc()).toBe(report.header?.glibcVersionRuntime === undefined ? 'musl' : 'gnu');
   });
 });
 
