@@ -69,6 +69,7 @@ Napi::Error to_error(Napi::Env env, const Fault& fault) {
   error.Set("code", code_name(fault.code));
   error.Set("tensor", static_cast<double>(fault.tensor));
   error.Set("chunk", static_cast<double>(fault.chunk));
+  error.Set("side", fault.side == Side::sink ? "sink" : "source");
   error.Set("errno", Napi::Number::New(env, fault.system_errno));
   return error;
 }

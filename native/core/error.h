@@ -20,6 +20,9 @@ enum class Code : uint8_t {
   invalid,
 };
 
+// What byte work was at when the system refused: what it reads or what it writes.
+enum class Side : uint8_t { source, sink };
+
 struct Fault {
   Code code = Code::ok;
   // Index of the tensor concerned and of the chunk within it, or -1.
@@ -27,6 +30,7 @@ struct Fault {
   int64_t chunk = -1;
   // errno (GetLastError on Windows) for Code::file_error, else 0.
   int system_errno = 0;
+  Side side = Side::source;
   // For people. Never a key, never plaintext.
   std::string message;
 

@@ -68,4 +68,10 @@ Fault system_fault(const char* what, int system_errno) {
           .message = std::string(what) + ": " + std::generic_category().message(system_errno)};
 }
 
+Fault sink_fault(const char* what, int system_errno) {
+  Fault fault = system_fault(what, system_errno);
+  fault.side = Side::sink;
+  return fault;
+}
+
 }  // namespace cryptotensors

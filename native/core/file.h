@@ -120,5 +120,7 @@ std::shared_ptr<Sink> memory_sink(MutableByteSpan bytes);
 
 // A Code::file_error with the system's own words: "cannot open: No such file or directory".
 Fault system_fault(const char* what, int system_errno);
+// The same about a file that is being written.
+Fault sink_fault(const char* what, int system_errno);
 
 }  // namespace cryptotensors

@@ -155,15 +155,15 @@ class FileSink final : public Sink {
     // Not posix_fallocate: where the file system cannot reserve space, that writes to every block instead.
     if (size == 0) return {};
     if (retry([&] { return ::fallocate(file_.get(), 0, 0, static_cast<off_t>(size)); }) == 0) return {};
-    if (errno != EOPNOTSUPP && errno != ENOSYS) return system_fault("cannot reserve space", errno);
+    if (errno != EOPNOTSUPP && errno != ENOSYS) return sink_fault("cannot reserve space", errno);
 #elif defined(__APPLE__)
     fstore_t store{F_ALLOCATEALL, F_PEOFPOSMODE, 0, static_cast<off_t>(size), 0};
     if (::fcntl(file_.get(), F_PREALLOCATE, &store) != 0 && errno == ENOSPC) {
-      return system_fault("cannot reserve space", errno);
+      return sink_fault("cannot reserve space", errno);
     }
 #endif
     if (retry([&] { return ::ftruncate(file_.get(), static_cast<off_t>(size)); }) == 0) return {};
-    return system_fault("cannot set the file's size", errno);
+    return sink_fault("cannot set the file's size", errno);
   }
 
   Fault write(uint64_t offset, ByteSpan bytes) override {
@@ -171,8 +171,8 @@ class FileSink final : public Sink {
       const size_t wanted = std::min(bytes.size(), max_transfer);
       const ssize_t put =
           retry([&] { return ::pwrite(file_.get(), bytes.data(), wanted, static_cast<off_t>(offset)); });
-      if (put < 0) return system_fault("cannot write", errno);
-      if (put == 0) return system_fault("cannot write", ENOSPC);
+      if (put < 0) return sink_fault("cannot write", errno);
+      if (put == 0) return sink_fault("cannot write", ENOSPC);
       bytes = bytes.subspan(static_cast<size_t>(put));
       offset += static_cast<uint64_t>(put);
     }
@@ -185,21 +185,21 @@ class FileSink final : public Sink {
     if (::fcntl(file_.get(), F_FULLFSYNC) == 0) return {};
 #endif
     if (retry([&] { return ::fsync(file_.get()); }) == 0) return {};
-    return system_fault("cannot flush to disk", errno);
+    return sink_fault("cannot flush to disk", errno);
   }
 
   std::optional<FileStatus> status() const override { return status_of(file_.get()); }
 
   Fault set_mode(uint32_t mode) override {
     if (retry([&] { return ::fchmod(file_.get(), static_cast<mode_t>(mode)); }) == 0) return {};
-    return system_fault("cannot set the permissions", errno);
+    return sink_fault("cannot set the permissions", errno);
   }
 
   Fault set_owner(std::optional<uint32_t> uid, std::optional<uint32_t> gid) override {
     const uid_t owner = uid ? static_cast<uid_t>(*uid) : static_cast<uid_t>(-1);
     const gid_t group = gid ? static_cast<gid_t>(*gid) : static_cast<gid_t>(-1);
     if (retry([&] { return ::fchown(file_.get(), owner, group); }) == 0) return {};
-    return system_fault("cannot set the owner", errno);
+    return sink_fault("cannot set the owner", errno);
   }
 
  private:
@@ -223,13 +223,13 @@ std::variant<std::shared_ptr<Source>, Fault> open_file(const std::string& utf8_p
 std::variant<std::shared_ptr<Sink>, Fault> create_file(const std::string& utf8_path, uint32_t mode) {
   const int fd = retry(
       [&] { return ::open(utf8_path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, static_cast<mode_t>(mode)); });
-  if (fd < 0) return system_fault("cannot create", errno);
+  if (fd < 0) return sink_fault("cannot create", errno);
   Descriptor file(fd);
   // Between the two calls somebody could take the file for an abandoned one: then it is as if the name had been taken. Where
   // a file system knows no locks nobody takes it for one.
   const bool busy = ::flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
   const auto status = status_of(fd);
-  if (busy || (status && status->links == 0)) return system_fault("cannot create", EEXIST);
+  if (busy || (status && status->links == 0)) return sink_fault("cannot create", EEXIST);
   return std::make_shared<FileSink>(std::move(file));
 }
 

@@ -121,7 +121,7 @@ class FileSink final : public Sink {
         ::SetFileInformationByHandle(file_.get(), FileEndOfFileInfo, &end, sizeof end)) {
       return {};
     }
-    return last_fault("cannot reserve space");
+    return sink_fault("cannot reserve space", errno_of(::GetLastError()));
   }
 
   Fault write(uint64_t offset, ByteSpan bytes) override {
@@ -129,8 +129,8 @@ class FileSink final : public Sink {
       OVERLAPPED position = at(offset);
       DWORD put = 0;
       const auto wanted = static_cast<DWORD>(std::min(bytes.size(), max_transfer));
-      if (!::WriteFile(file_.get(), bytes.data(), wanted, &put, &position)) return last_fault("cannot write");
-      if (put == 0) return system_fault("cannot write", ENOSPC);
+      if (!::WriteFile(file_.get(), bytes.data(), wanted, &put, &position)) return sink_fault("cannot write", errno_of(::GetLastError()));
+      if (put == 0) return sink_fault("cannot write", ENOSPC);
       bytes = bytes.subspan(put);
       offset += put;
     }
@@ -139,7 +139,7 @@ class FileSink final : public Sink {
 
   Fault sync() override {
     if (::FlushFileBuffers(file_.get())) return {};
-    return last_fault("cannot flush to disk");
+    return sink_fault("cannot flush to disk", errno_of(::GetLastError()));
   }
 
  private:
@@ -175,7 +175,7 @@ std::variant<std::shared_ptr<Sink>, Fault> create_file(const std::string& utf8_p
   const DWORD attributes = (mode & 0200) == 0 ? FILE_ATTRIBUTE_READONLY : FILE_ATTRIBUTE_NORMAL;
   Handle file(::CreateFileW(wide(utf8_path).c_str(), GENERIC_WRITE, FILE_SHARE_READ | FILE_SHARE_DELETE, nullptr,
                             CREATE_NEW, attributes, nullptr));
-  if (file.get() == INVALID_HANDLE_VALUE) return last_fault("cannot create");
+  if (file.get() == INVALID_HANDLE_VALUE) return sink_fault("cannot create", errno_of(::GetLastError()));
   return std::make_shared<FileSink>(std::move(file));
 }
 

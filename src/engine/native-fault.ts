@@ -1,12 +1,13 @@
 import { isNativeError } from 'node:util/types';
 import { EngineFault } from './fault.js';
 import { systemCodeOf } from './system-codes.js';
-import type { JobFault } from './types.js';
+import type { FaultSide, JobFault } from './types.js';
 
 /** What the addon throws for a fault. */
 interface NativeFault {
   code: JobFault['code'];
   message: string;
+  side: FaultSide;
   tensor: number;
   chunk: number;
   errno: number;
@@ -15,8 +16,8 @@ interface NativeFault {
 /** Gives the addon's faults a class and a stack of their own; anything else passes through. */
 export function asFault(error: unknown): unknown {
   if (!isNativeFault(error)) return error;
-  const { code, message, tensor, chunk, errno } = error;
-  return new EngineFault(code, message, { tensor, chunk, systemCode: systemCodeOf(errno) });
+  const { code, message, side, tensor, chunk, errno } = error;
+  return new EngineFault(code, message, { side, tensor, chunk, systemCode: systemCodeOf(errno) });
 }
 
 /** Calls the addon. */

@@ -190,6 +190,8 @@ export interface SealRequest {
   onProgress: ((done: number, total: number) => void) | undefined;
 }
 
+export type FaultSide = 'source' | 'sink';
+
 /** Thrown (or rejected with) by engines when a job fails; the reader turns it into a `CryptoTensorsError` with names. */
 export interface JobFault {
   code:
@@ -203,6 +205,8 @@ export interface JobFault {
     | 'Detached'
     | 'InvalidOption';
   message: string;
+  /** Of `FileError`: whether it is about what is read or about what is written. */
+  side: FaultSide;
   /** Tensor index, or -1. */
   tensor: number;
   /** Chunk index within the tensor, or -1. */

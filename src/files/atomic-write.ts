@@ -131,11 +131,6 @@ function warnOfOtherNames({ existing, given }: Target, { leaves }: NewFile): voi
 
 /** What went wrong with writing `path`, as the public error. What concerns something else passes through unchanged. */
 export function publicWriteError(error: unknown, path: string): unknown {
-  if (error instanceof EngineFault && !isWriteFault(error)) return error;
+  if (error instanceof EngineFault && error.side !== 'sink') return error;
   return fileError(path, 'written', error);
-}
-
-/** Engines begin what they say of a sink with these words; other faults are about what is read. */
-function isWriteFault({ code, message }: EngineFault): boolean {
-  return code === 'FileError' && /^cannot (create|reserve|set|write|flush)/.test(message);
 }

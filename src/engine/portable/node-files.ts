@@ -5,7 +5,7 @@ import { step } from '../../twin.js';
 import type { Twin } from '../../twin.js';
 import { EngineFault } from '../fault.js';
 import { asSystemError } from '../system-codes.js';
-import type { FileStatus } from '../types.js';
+import type { FaultSide, FileStatus } from '../types.js';
 import type { Files } from './engine.js';
 import { PortableSink, PortableSource } from './places.js';
 
@@ -29,12 +29,14 @@ const MAX_TRANSFER = 4 * 1024 * 1024;
 export const nodeFiles: Files = {
   *openFile(path) {
     const fd = yield* call(
+      'source',
       'cannot open',
       () => fs.openSync(path, READ_FLAGS),
       () => open(path, READ_FLAGS),
     );
     try {
       const status = yield* call(
+        'source',
         'cannot open',
         () => fs.fstatSync(fd, { bigint: true }),
         () => fstat(fd, { bigint: true }),
@@ -55,7 +57,7 @@ export const nodeFiles: Files = {
   createFile(path, mode) {
     const flags = O_WRONLY | O_CREAT | O_EXCL;
     return new FileSink(
-      attempt('cannot create', () => fs.openSync(path, flags, mode)),
+      attempt('sink', 'cannot create', () => fs.openSync(path, flags, mode)),
       path,
     );
   },
@@ -80,6 +82,7 @@ class FileSource extends PortableSource {
     while (at < target.byteLength) {
       const length = Math.min(target.byteLength - at, MAX_TRANSFER);
       const count = yield* call(
+        'source',
         'cannot read',
         () => fs.readSync(this.#fd, target, at, length, position + at),
         async () => (await read(this.#fd, target, at, length, position + at)).bytesRead,
@@ -97,7 +100,7 @@ class FileSource extends PortableSource {
   }
 
   checkUnchanged(): void {
-    const status = attempt("cannot get the file's status", () => fs.fstatSync(this.#fd, { bigint: true }));
+    const status = attempt('source', "cannot get the file's status", () => fs.fstatSync(this.#fd, { bigint: true }));
     // The change time is left out: a rename changes it too.
     if (Number(status.size) !== this.size || status.mtimeNs !== this.#modified) {
       throw new EngineFault('FileChanged', 'its size or modification time is not what it was at opening');
@@ -120,6 +123,7 @@ class FileSink extends PortableSink {
   protected *allocating(size: number): Twin<void> {
     const what = "cannot set the file's size";
     const { bsize, bfree, blocks } = yield* call(
+      'sink',
       what,
       () => fs.statfsSync(this.#directory),
       () => statfs(this.#directory),
@@ -127,6 +131,7 @@ class FileSink extends PortableSink {
     // A file system that tells nothing has no blocks at all.
     if (blocks > 0 && size > bsize * bfree) throw noSpace('cannot reserve space');
     yield* call(
+      'sink',
       what,
       () => fs.ftruncateSync(this.#fd, size),
       () => ftruncate(this.#fd, size),
@@ -137,6 +142,7 @@ class FileSink extends PortableSink {
     for (let at = 0; at < bytes.byteLength;) {
       const length = Math.min(bytes.byteLength - at, MAX_TRANSFER);
       const count = yield* call(
+        'sink',
         'cannot write',
         () => fs.writeSync(this.#fd, bytes, at, length, offset + at),
         async () => (await write(this.#fd, bytes, at, length, offset + at)).bytesWritten,
@@ -153,12 +159,12 @@ class FileSink extends PortableSink {
 
   setMode(mode: number): void {
     this.assertOpen();
-    attempt('cannot set the permissions', () => fs.fchmodSync(this.#fd, mode));
+    attempt('sink', 'cannot set the permissions', () => fs.fchmodSync(this.#fd, mode));
   }
 
   setOwner(uid: number | null, gid: number | null): void {
     this.assertOpen();
-    attempt('cannot set the owner', () => {
+    attempt('sink', 'cannot set the owner', () => {
       // -1, which leaves what is, is not taken.
       const own = fs.fstatSync(this.#fd);
       fs.fchownSync(this.#fd, uid ?? own.uid, gid ?? own.gid);
@@ -167,6 +173,7 @@ class FileSink extends PortableSink {
 
   protected *syncing(): Twin<void> {
     yield* call(
+      'sink',
       'cannot flush to disk',
       () => fs.fsyncSync(this.#fd),
       () => fsync(this.#fd),
@@ -175,27 +182,27 @@ class FileSink extends PortableSink {
 }
 
 /** A system call; that it failed becomes "cannot open: no such file or directory". Anything else passes through. */
-function* call<Result>(what: string, sync: () => Result, async: () => Promise<Result>): Twin<Result> {
+function* call<Result>(side: FaultSide, what: string, sync: () => Result, async: () => Promise<Result>): Twin<Result> {
   try {
     return yield* step(sync, async);
   } catch (error) {
-    throw systemFault(what, error);
+    throw systemFault(side, what, error);
   }
 }
 
 /** The same of one that does not take long. */
-function attempt<Result>(what: string, sync: () => Result): Result {
+function attempt<Result>(side: FaultSide, what: string, sync: () => Result): Result {
   try {
     return sync();
   } catch (error) {
-    throw systemFault(what, error);
+    throw systemFault(side, what, error);
   }
 }
 
-function systemFault(what: string, error: unknown): unknown {
+function systemFault(side: FaultSide, what: string, error: unknown): unknown {
   const failure = asSystemError(error);
   if (failure === null) return error;
-  return new EngineFault('FileError', `${what}: ${failure.words}`, { systemCode: failure.code });
+  return new EngineFault('FileError', `${what}: ${failure.words}`, { side, systemCode: failure.code });
 }
 
 function statusOf(fd: number): FileStatus | null {
@@ -207,5 +214,5 @@ function statusOf(fd: number): FileStatus | null {
 }
 
 function noSpace(what: string): EngineFault {
-  return new EngineFault('FileError', `${what}: no space left on device`, { systemCode: 'ENOSPC' });
+  return new EngineFault('FileError', `${what}: no space left on device`, { side: 'sink', systemCode: 'ENOSPC' });
 }
