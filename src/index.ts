@@ -101,7 +101,7 @@ export {
 } from './keys/providers/registry.js';
 export type { KeyProviderInfo } from './keys/providers/registry.js';
 export type {
-  JsonValue,
+  ClaimValue,
   PlainPolicyInput as PolicyInput,
   PolicyAction,
   PolicyLicense,

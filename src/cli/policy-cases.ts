@@ -1,5 +1,5 @@
 import { explainPolicy } from '../index.js';
-import type { ExplainOptions, JsonValue, PolicyDraft, PolicyExplanation, PolicyLicense } from '../index.js';
+import type { ExplainOptions, ClaimValue, PolicyDraft, PolicyExplanation, PolicyLicense } from '../index.js';
 import { usageError } from './cli-error.js';
 import { given } from './flags.js';
 import { parseRfc3339 } from './times.js';
@@ -49,24 +49,24 @@ const DEFAULTS = {
 const EXPECTATIONS: readonly Expectation[] = ['allow', 'deny', 'error'];
 const FOUND: Record<PolicyExplanation['outcome'], Expectation> = { allowed: 'allow', denied: 'deny', failed: 'error' };
 
-type JsonObject = Readonly<Record<string, JsonValue>>;
+type JsonObject = Readonly<Record<string, ClaimValue>>;
 
 /** @throws usage errors that say where the text is wrong */
 export function parseCases(text: string, file: string): PolicyCase[] {
-  let document: JsonValue;
+  let document: ClaimValue;
   try {
-    document = JSON.parse(text) as JsonValue;
+    document = JSON.parse(text) as ClaimValue;
   } catch {
     // What the parser says quotes the text, and the wrong file may have been named: a key file, say.
     throw usageError(`${file} is not JSON`);
   }
   if (!Array.isArray(document)) throw usageError(`${file} must be a JSON array of cases`);
-  const cases = document as readonly JsonValue[];
+  const cases = document as readonly ClaimValue[];
   if (cases.length === 0) throw usageError(`${file} holds no case`);
   return cases.map((value, i) => parseCase(value, `${file}: case ${i + 1}`));
 }
 
-function parseCase(value: JsonValue, where: string): PolicyCase {
+function parseCase(value: ClaimValue, where: string): PolicyCase {
   const fields = object(value, where, ['name', 'input', 'expect', 'tensors']);
   const name = string(fields['name'], `${where}: name`);
   const at = `${where} (${visible(name)})`;
@@ -108,7 +108,7 @@ function parseCase(value: JsonValue, where: string): PolicyCase {
   };
 }
 
-function parseTensor(value: JsonValue, where: string) {
+function parseTensor(value: ClaimValue, where: string) {
   const fields = object(value, where, ['name', 'dtype', 'shape', 'expect']);
   return {
     expect: expectation(fields['expect'], `${where}: expect`),
@@ -121,7 +121,7 @@ function parseTensor(value: JsonValue, where: string) {
 }
 
 /** Times of a licence are written as RFC 3339 text: JSON has no exact numbers of that size. */
-function parseLicense(value: JsonValue, where: string): PolicyLicense {
+function parseLicense(value: ClaimValue, where: string): PolicyLicense {
   const fields = object(value, where, ['id', 'claims', 'issued', 'expires', 'not_before']);
   const moment = (field: string): bigint | null => {
     const text = fields[field] ?? null;
@@ -161,17 +161,17 @@ export async function runCases(
   return results;
 }
 
-function expectation(value: JsonValue | undefined, where: string): Expectation {
+function expectation(value: ClaimValue | undefined, where: string): Expectation {
   return oneOf(value, EXPECTATIONS, where);
 }
 
-function oneOf<Word extends string>(value: JsonValue | undefined, words: readonly Word[], where: string): Word {
+function oneOf<Word extends string>(value: ClaimValue | undefined, words: readonly Word[], where: string): Word {
   const word = words.find((candidate) => candidate === value);
   if (word === undefined) throw usageError(`${where} must be one of ${words.map((w) => `"${w}"`).join(', ')}`);
   return word;
 }
 
-function object(value: JsonValue, where: string, known?: readonly string[]): JsonObject {
+function object(value: ClaimValue, where: string, known?: readonly string[]): JsonObject {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw usageError(`${where} must be an object`);
   const unknown = Object.keys(value).find((name) => known !== undefined && !known.includes(name));
@@ -181,12 +181,12 @@ function object(value: JsonValue, where: string, known?: readonly string[]): Jso
   return value as JsonObject;
 }
 
-function string(value: JsonValue | undefined, where: string): string {
+function string(value: ClaimValue | undefined, where: string): string {
   if (typeof value !== 'string') throw usageError(`${where} must be a string`);
   return value;
 }
 
-function list(value: JsonValue, where: string): readonly JsonValue[] {
+function list(value: ClaimValue, where: string): readonly ClaimValue[] {
   if (!Array.isArray(value)) throw usageError(`${where} must be an array`);
-  return value as readonly JsonValue[];
+  return value as readonly ClaimValue[];
 }

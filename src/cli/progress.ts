@@ -10,7 +10,7 @@ export function wantsProgress({ isTerminal, quiet }: { isTerminal: boolean; quie
 }
 
 /** A progress bar on standard error that appears once the work has taken `DELAY_MS`, and is gone when it ends. */
-export class Progress {
+export class ProgressBar {
   readonly #started = performance.now();
   readonly #enabled: boolean;
   readonly #label: string;

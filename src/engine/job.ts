@@ -23,7 +23,7 @@ export async function startJob<Result>(
 ): Promise<Result> {
   const job = guarded(make);
   const cancel = (): void => addon.cancelJob(job);
-  const progress = onProgress && new Progress(addon, job, onProgress, cancel);
+  const progress = onProgress && new ProgressReporter(addon, job, onProgress, cancel);
   // A job that is cancelled before it is started does nothing.
   if (signal?.aborted) cancel();
   const ignore = onAbort(signal, cancel);
@@ -60,7 +60,7 @@ export function runJob<Result>(
 /** For jobs that are over too soon to be cancelled or watched. */
 export const UNCONTROLLED: JobControl = { signal: undefined, onProgress: undefined };
 
-class Progress {
+class ProgressReporter {
   failure: { error: unknown } | undefined;
   readonly #report: () => void;
   readonly #finish: () => void;

@@ -1,6 +1,6 @@
 /** What a header says of the body, and any other header for the same body says as well (docs/licenses.md). */
 import { encodeCanonical } from './canonical.js';
-import { parseCryptoKeys, protection } from './crypto-metadata.js';
+import { parseCryptoKeys, isEncrypted } from './crypto-metadata.js';
 import type { Header } from './header.js';
 import { scanIntegrity } from './integrity.js';
 import { scanRecords } from './records.js';
@@ -20,7 +20,7 @@ const TAGS_AT = 9;
  */
 export function bodyText(header: Header): Uint8Array | null {
   const { metadata } = header;
-  if (metadata === null || protection(metadata) === 'plain') return null;
+  if (metadata === null || !isEncrypted(metadata)) return null;
   const { version, exactChunkSize, enc } = parseCryptoKeys(metadata.get(Reserved.cryptoKeys)!);
   const { document, records } = scanRecords(metadata.getJson(Reserved.encryption)!, header, version);
   const lines = new Lines();

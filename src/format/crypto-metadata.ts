@@ -54,10 +54,10 @@ export interface PolicyTexts {
  *
  * @throws {CryptoTensorsError} `InvalidCryptoMetadata` if only some are: the file was tampered with, or is damaged
  */
-export function protection(metadata: ReadonlyMap<string, string> | null): 'plain' | 'encrypted' {
+export function isEncrypted(metadata: ReadonlyMap<string, string> | null): boolean {
   const missing = ENCRYPTED_FILE_KEYS.filter((key) => metadata?.has(key) !== true);
-  if (missing.length === ENCRYPTED_FILE_KEYS.length) return 'plain';
-  if (missing.length === 0) return 'encrypted';
+  if (missing.length === ENCRYPTED_FILE_KEYS.length) return false;
+  if (missing.length === 0) return true;
   const present = ENCRYPTED_FILE_KEYS.filter((key) => !missing.includes(key));
   throw new CryptoTensorsError(
     'InvalidCryptoMetadata',

@@ -7,7 +7,7 @@ import { scannedShape, type ScannedTensors } from './header-scan.js';
 import { bytesOfElements, describeShape } from './tensor-size.js';
 
 /** Where the tensors are in the data section, in data order. */
-export interface Layout {
+export interface TensorOffsets {
   begin: Float64Array;
   end: Float64Array;
 }
@@ -69,7 +69,7 @@ export function* validateLayout(
   order: Uint32Array | null,
   names: readonly string[],
   dataBytes: number | null,
-): Twin<Layout> {
+): Twin<TensorOffsets> {
   const count = names.length;
   const begin = new Float64Array(count);
   const end = new Float64Array(count);

@@ -4,7 +4,7 @@ import { mapped, runSync, type Twin } from '../twin.js';
 import { LENGTH_BYTES, MAX_HEADER_BYTES, encodeCanonical, type HeaderTensor } from './canonical.js';
 import { DTYPES, type Dtype } from './dtype.js';
 import { scanSteps, scannedShape, type ScannedHeader } from './header-scan.js';
-import { dataOrder, validateLayout, type Layout } from './header-validate.js';
+import { dataOrder, validateLayout, type TensorOffsets } from './header-validate.js';
 import type { MetadataMap } from './metadata-map.js';
 import type { NameTable } from './name-table.js';
 
@@ -66,7 +66,7 @@ interface HeaderParts {
   table: NameTable;
   /** Names in data order. */
   names: readonly string[];
-  layout: Layout;
+  layout: TensorOffsets;
 }
 
 /** A validated header. Tensors are counted in data order: by offset, ties in the order of the text. */

@@ -21,14 +21,18 @@ import { Reserved } from '../format/vocabulary.js';
 /** The path or `file:` URL of a licence, or its bytes. */
 export type LicenseInput = string | URL | BytesInput;
 
-/** What a licence says, **unverified**: anybody could have written it. No secret is in it. */
-export interface LicenseInspection extends LicenseInfo {
-  /** Always false: `verifyLicense` and `safeOpen` check it. */
-  verified: false;
+/** What a licence says, and what it is for. */
+export interface LicenseFacts extends LicenseInfo {
   /** Id of the body that it is for. */
   body: string;
   /** The customer's key: the RFC 7638 thumbprint and the curve. */
   recipient: { thumbprint: string; curve: AgreementCurve };
+}
+
+/** What a licence says, **unverified**: anybody could have written it. No secret is in it. */
+export interface LicenseInspection extends LicenseFacts {
+  /** Always false: `verifyLicense` and `safeOpen` check it. */
+  verified: false;
   /** The keys that it names: the licence's own master key, and the signer. */
   keys: CryptoKeysInfo;
   policy: PolicyTexts;
@@ -38,7 +42,7 @@ export interface LicenseInspection extends LicenseInfo {
 }
 
 /** A licence, taken apart. */
-export interface ReadLicense {
+export interface LicenseDocument {
   engine: Engine;
   path: string | undefined;
   header: Header;
@@ -47,14 +51,18 @@ export interface ReadLicense {
   body: string;
 }
 
+/** What to tell the caller of a licence. */
+export function licenseFacts({ license, body }: Pick<LicenseDocument, 'license' | 'body'>): LicenseFacts {
+  const { recipient: thumbprint, curve } = license.key;
+  return { ...licenseInfo(license), body, recipient: { thumbprint, curve } };
+}
+
 /** Reads a licence without any key. @throws {CryptoTensorsError} `InvalidLicense`, `FileError` */
 export async function inspectLicense(license: LicenseInput): Promise<LicenseInspection> {
   const { header, keys, license: terms, body } = await runAsync(readLicense(license));
   return {
     verified: false,
-    ...licenseInfo(terms),
-    body,
-    recipient: { thumbprint: terms.key.recipient, curve: terms.key.curve },
+    ...licenseFacts({ license: terms, body }),
     keys: cryptoKeysInfo(keys),
     policy: parsePolicy(header.metadata!.get(Reserved.policy)!),
     tensors: header.count,
@@ -63,7 +71,7 @@ export async function inspectLicense(license: LicenseInput): Promise<LicenseInsp
 }
 
 /** The structure of a licence, wholly checked; its signature is not. */
-export function* readLicense(input: LicenseInput): Twin<ReadLicense> {
+export function* readLicense(input: LicenseInput): Twin<LicenseDocument> {
   const target = resolveInput(input, 'license');
   const path = typeof target === 'string' ? target : undefined;
   const engine = getEngine();

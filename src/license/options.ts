@@ -4,7 +4,7 @@ import type { LicenseTerms } from '../format/license.js';
 import type { KeysInput } from '../keys/keyring.js';
 import { checkSignal, checkString, ownOptions, readDate } from '../options.js';
 import { copyClaims } from '../policy/claims.js';
-import type { JsonValue } from '../policy/claims.js';
+import type { ClaimValue } from '../format/license.js';
 import { ownPolicyTexts } from '../writer/options.js';
 import type { Wording } from '../wording.js';
 import { named, option, say } from '../wording.js';
@@ -32,7 +32,7 @@ export interface LicenseOptions {
   /** Which of several keys in `to`, by its `kid` or thumbprint. */
   toKid?: string;
   /** Facts for the policy that the vendor vouches for, as plain JSON data: `input.license.claims`. Default: none. */
-  claims?: Record<string, JsonValue>;
+  claims?: Record<string, ClaimValue>;
   /** Rego texts in place of the body's own. */
   policy?: { local?: string; remote?: string };
   /** From when on the licence opens nothing any more. Default: it does not expire. */

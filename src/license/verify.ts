@@ -9,14 +9,12 @@ import { resolveModel } from '../model/input.js';
 import type { OpenInput } from '../model/input.js';
 import { readUnplacedHeader } from '../open/detached.js';
 import { checkBody, enforceTerms } from '../open/license.js';
-import { licenseInfo } from '../model/license-info.js';
-import type { LicenseInfo } from '../model/license-info.js';
 import { startVerification } from '../open/signature.js';
 import { openSource, readBlob } from '../model/source.js';
 import { runAsync } from '../twin.js';
 import type { Twin } from '../twin.js';
-import { readLicense } from './inspect.js';
-import type { LicenseInput, ReadLicense } from './inspect.js';
+import { licenseFacts, readLicense } from './inspect.js';
+import type { LicenseDocument, LicenseFacts, LicenseInput } from './inspect.js';
 import { Reserved } from '../format/vocabulary.js';
 
 /** Options of `verifyLicense`. */
@@ -35,13 +33,9 @@ export interface VerifyLicenseOptions {
 }
 
 /** A licence whose signature was verified, and that is valid now. */
-export interface LicenseVerification extends LicenseInfo {
+export interface LicenseVerification extends LicenseFacts {
   /** Key id of the signer. */
   signer: string | null;
-  /** Id of the body that it is for. */
-  body: string;
-  /** RFC 7638 thumbprint of the customer's key. */
-  recipient: string;
 }
 
 const OPTIONS: readonly (keyof VerifyLicenseOptions)[] = ['trust', 'keys', 'signKid', 'body', 'now', 'signal'];
@@ -81,7 +75,7 @@ function* verify(input: LicenseInput, options: VerifyLicenseOptions): Twin<Licen
   try {
     const { kid: signer } = yield* verifyTerms(read, access);
     if (options.body !== undefined) yield* checkBodyOf(read, options.body);
-    return { ...licenseInfo(read.license), signer, body: read.body, recipient: read.license.key.recipient };
+    return { ...licenseFacts(read), signer };
   } finally {
     access.dispose();
   }
@@ -90,13 +84,16 @@ function* verify(input: LicenseInput, options: VerifyLicenseOptions): Twin<Licen
 /** The keys that the options name. */
 export function* licenseAccess(
   { keys, trust, signKid, now, signal }: Omit<VerifyLicenseOptions, 'body'>,
-  { engine }: Pick<ReadLicense, 'engine'>,
+  { engine }: Pick<LicenseDocument, 'engine'>,
 ): Twin<Access> {
   return yield* createAccess({ keys, trust, signKid, signal, policy: { now } }, engine);
 }
 
 /** The signature, then the times. Returns the signer's key id. */
-export function* verifyTerms({ engine, path, header, keys, license }: ReadLicense, access: Access): Twin<SigningKey> {
+export function* verifyTerms(
+  { engine, path, header, keys, license }: LicenseDocument,
+  access: Access,
+): Twin<SigningKey> {
   try {
     const signature = parseSignature(header.metadata!.get(Reserved.signature)!);
     const candidates = yield* access.verifyingKeys({ kid: keys.sign.kid, jku: keys.sign.jku });
@@ -109,7 +106,7 @@ export function* verifyTerms({ engine, path, header, keys, license }: ReadLicens
   }
 }
 
-function* checkBodyOf({ engine, header }: ReadLicense, input: OpenInput): Twin<void> {
+function* checkBodyOf({ engine, header }: LicenseDocument, input: OpenInput): Twin<void> {
   const given = resolveModel(input, 'options.body');
   const target = typeof given === 'string' ? given : yield* readBlob(given, 'options.body');
   const path = typeof target === 'string' ? target : undefined;

@@ -68,7 +68,7 @@ export type AuditListener = (event: AuditEvent) => void;
 type Unstamped<Event> = Event extends unknown ? Omit<Event, 'time'> : never;
 
 /** Where a piece of work happens, for refusals. */
-export interface Place {
+export interface AuditScope {
   /** The model's file, or its index. */
   path: string | undefined;
   /** Files of the model that an error may name. */
@@ -125,7 +125,7 @@ export class Audit {
   }
 
   /** Never throws: the refusal itself is what the caller must get. */
-  denied(error: unknown, { path, files }: Place): void {
+  denied(error: unknown, { path, files }: AuditScope): void {
     if (!(error instanceof CryptoTensorsError)) return;
     const named = error.path !== undefined && files.includes(error.path) ? error.path : path;
     try {
@@ -160,11 +160,11 @@ export function auditOf({ onEvent }: { onEvent?: AuditListener | undefined }): A
 }
 
 /** Does the work, and tells of its refusal. */
-export function* audited<Result>(audit: Audit | null, place: Place, work: Twin<Result>): Twin<Result> {
+export function* audited<Result>(audit: Audit | null, scope: AuditScope, work: Twin<Result>): Twin<Result> {
   try {
     return yield* work;
   } catch (error) {
-    audit?.denied(error, place);
+    audit?.denied(error, scope);
     throw error;
   }
 }

@@ -22,7 +22,7 @@ export function isJobFault(error: unknown): error is JobFault {
 }
 
 /** Says where: `tensor "w", chunk 3 of "model.safetensors"`. */
-function place(fault: JobFault, context: FaultContext): { text: string; details: ErrorDetails } {
+function whereOf(fault: JobFault, context: FaultContext): { text: string; details: ErrorDetails } {
   const details: ErrorDetails = {};
   const parts: string[] = [];
   const name = fault.tensor >= 0 ? context.names[fault.tensor] : undefined;
@@ -76,7 +76,7 @@ export function naming(error: unknown, path: string | undefined): unknown {
 export function publicError(error: unknown, context: FaultContext): unknown {
   if (error instanceof CryptoTensorsError) return OF_THE_FILE.has(error.code) ? naming(error, context.path) : error;
   if (!isJobFault(error)) return error;
-  const { text, details } = place(error, context);
+  const { text, details } = whereOf(error, context);
   switch (error.code) {
     case 'AbortError':
       return new AbortError(context.signal?.reason);

@@ -1,6 +1,6 @@
 import type { LicenseTerms } from '../format/license.js';
 import { copyClaims } from '../policy/claims.js';
-import type { JsonValue } from '../policy/claims.js';
+import type { ClaimValue } from '../format/license.js';
 
 /** What a licence says. */
 export interface LicenseInfo {
@@ -9,7 +9,7 @@ export interface LicenseInfo {
   notBefore: Date | null;
   expires: Date | null;
   /** What the vendor wrote into it. Objects in it have no prototype. */
-  claims: Record<string, JsonValue>;
+  claims: Record<string, ClaimValue>;
 }
 
 /** A copy for the caller. */

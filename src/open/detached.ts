@@ -1,6 +1,6 @@
 import { CryptoTensorsError, quote } from '../errors.js';
 import { LENGTH_BYTES } from '../format/canonical.js';
-import { protection } from '../format/crypto-metadata.js';
+import { isEncrypted } from '../format/crypto-metadata.js';
 import { headerSteps } from '../format/header.js';
 import type { Header } from '../format/header.js';
 import type { Engine, Source } from '../engine/types.js';
@@ -72,7 +72,7 @@ export function* readLicenseHeader(engine: Engine, input: string | Uint8Array): 
   const path = typeof input === 'string' ? input : undefined;
   try {
     const header = yield* headerSteps(yield* readDetachedText(engine, input), null);
-    if (protection(header.metadata) === 'encrypted' && header.metadata!.has(Reserved.license)) return header;
+    if (isEncrypted(header.metadata) && header.metadata!.has(Reserved.license)) return header;
   } catch (error) {
     if (!(error instanceof CryptoTensorsError) || OF_THE_WORLD.has(error.code)) throw error;
     throw noLicense(path, error);

@@ -1,7 +1,7 @@
 import { CryptoTensorsError, quote } from '../errors.js';
 import { getEngine } from '../engine/load.js';
 import type { Engine } from '../engine/types.js';
-import type { Audit, Place } from '../model/audit.js';
+import type { Audit, AuditScope } from '../model/audit.js';
 import { resolveInput } from '../model/input.js';
 import { closeModel } from '../model/model.js';
 import type { Model } from '../model/model.js';
@@ -36,7 +36,7 @@ export interface OpenedFiles {
 export function* openFiles(
   target: string | Uint8Array,
   options: OpenOptions,
-  place: Place,
+  scope: AuditScope,
   action: PolicyAction,
 ): Twin<OpenedFiles> {
   const detached = detachedInput(options);
@@ -49,18 +49,18 @@ export function* openFiles(
     if (typeof target === 'string' && isShardIndex(target)) {
       if (detached !== undefined) throw headerForShards(target, detached);
       shards = yield* readShardIndex(target, engine);
-      place.files = shards.shardPaths;
+      scope.files = shards.shardPaths;
       checkPinCount(pins, shards.shardPaths.length, target);
       for (const model of yield* openShards(shards, engine, access)) models.push(model);
     } else {
-      checkPinCount(pins, 1, place.path);
+      checkPinCount(pins, 1, scope.path);
       models.push(yield* openStored(target, engine, access, detached));
     }
     checkAllPins(
       pins,
       engine,
       models.map(({ header }) => header),
-      place.path,
+      scope.path,
     );
     const index = shards === null ? indexFile(models[0]!) : yield* indexShards(models, shards);
     for (const model of models) audit?.opened(model);

@@ -1,6 +1,6 @@
 import { CryptoTensorsError, quote, quoteFile } from '../errors.js';
 import type { Header } from '../format/header.js';
-import { parseCryptoKeys, parsePolicy, parseSignature, protection } from '../format/crypto-metadata.js';
+import { parseCryptoKeys, parsePolicy, parseSignature, isEncrypted } from '../format/crypto-metadata.js';
 import type { CryptoKeys } from '../format/crypto-metadata.js';
 import { integritySteps } from '../format/integrity.js';
 import type { IntegrityScan } from '../format/integrity.js';
@@ -77,7 +77,7 @@ type Opened = Pick<Model, 'encryption' | 'table' | 'guard' | 'checks' | 'chunkSi
 function* openHeader(engine: Engine, source: Source, placed: PlacedHeader, access: Access): Twin<Opened> {
   const { header } = placed;
   const path = source.path;
-  if (protection(header.metadata) === 'plain') {
+  if (!isEncrypted(header.metadata)) {
     if (access.mustBeEncrypted) {
       throw new CryptoTensorsError(
         'NotEncrypted',

@@ -1,4 +1,4 @@
-import type { JsonValue, PlainPolicyInput } from '../policy/input.js';
+import type { ClaimValue, PlainPolicyInput } from '../policy/input.js';
 import type { KeysInput } from '../keys/keyring.js';
 import { checkBoolean, checkFunction, checkInteger, ownOptions, checkSignal, checkString } from '../options.js';
 import { CryptoTensorsError } from '../errors.js';
@@ -38,7 +38,7 @@ export interface OpenOptions {
    */
   pin?: string | readonly string[];
   /** Facts for the file's policy, as plain JSON data: `input.claims`. */
-  claims?: Record<string, JsonValue>;
+  claims?: Record<string, ClaimValue>;
   /** How the file's policy is evaluated. */
   policy?: PolicyOptions;
   /**

@@ -1,10 +1,7 @@
 import { argumentError, CryptoTensorsError, looksSecret, quoteInput, typeError } from '../errors.js';
 import { named, say } from '../wording.js';
 import type { Wording } from '../wording.js';
-
-/** Plain JSON data. */
-export type JsonValue =
-  null | boolean | number | string | readonly JsonValue[] | { readonly [name: string]: JsonValue };
+import type { ClaimValue } from '../format/license.js';
 
 const MAX_DEPTH = 64;
 const MAX_BYTES = 1024 * 1024;
@@ -17,11 +14,11 @@ const MAX_BYTES = 1024 * 1024;
  * @throws TypeError if a value in it is not JSON data
  * @throws InvalidOption if it is cyclic, nested more than 64 deep, or longer than 1 MiB as JSON
  */
-export function copyClaims(claims: unknown, where: string): Record<string, JsonValue> {
+export function copyClaims(claims: unknown, where: string): Record<string, ClaimValue> {
   if (typeof claims !== 'object' || claims === null || Array.isArray(claims)) {
     throw argumentError(where, 'an object of plain JSON data', claims);
   }
-  return new Copier(where).copy(claims, where) as Record<string, JsonValue>;
+  return new Copier(where).copy(claims, where) as Record<string, ClaimValue>;
 }
 
 class Copier {
@@ -32,7 +29,7 @@ class Copier {
 
   constructor(private readonly where: string) {}
 
-  copy(value: unknown, path: string): JsonValue {
+  copy(value: unknown, path: string): ClaimValue {
     switch (typeof value) {
       case 'string':
         this.countText(value, path);
@@ -55,7 +52,7 @@ class Copier {
     }
   }
 
-  private copyObject(value: object, path: string): JsonValue {
+  private copyObject(value: object, path: string): ClaimValue {
     if (this.open.includes(value)) throw this.refuse(say`${named(path)} refers to an object that contains it`);
     if (this.open.length >= MAX_DEPTH) throw this.refuse(say`${named(path)} is nested more than ${MAX_DEPTH} deep`);
     this.open.push(value);
@@ -65,8 +62,8 @@ class Copier {
     return copy;
   }
 
-  private copyArray(value: unknown[], path: string): JsonValue[] {
-    const copy: JsonValue[] = [];
+  private copyArray(value: unknown[], path: string): ClaimValue[] {
+    const copy: ClaimValue[] = [];
     // By index: a hole is refused as the undefined that it reads as.
     for (let i = 0; i < value.length; i++) {
       this.count(1);
@@ -75,12 +72,12 @@ class Copier {
     return copy;
   }
 
-  private copyFields(value: object, path: string): Record<string, JsonValue> {
+  private copyFields(value: object, path: string): Record<string, ClaimValue> {
     const prototype = Object.getPrototypeOf(value) as object | null;
     // Also the plain objects of another realm, whose Object.prototype is not this one's.
     const plain = prototype === null || Object.getPrototypeOf(prototype) === null;
     if (!plain) throw argumentError(path, 'plain JSON data', value);
-    const copy = Object.create(null) as Record<string, JsonValue>;
+    const copy = Object.create(null) as Record<string, ClaimValue>;
     for (const [name, field] of Object.entries(value as Record<string, unknown>)) {
       const bare = /^[A-Za-z_$][\w$]{0,79}$/.test(name) && !looksSecret(name);
       const fieldPath = bare ? `${path}.${name}` : `${path}[${quoteInput(name)}]`;

@@ -1,11 +1,11 @@
 import { CryptoTensorsError, argumentError } from '../errors.js';
 import { readDate } from '../options.js';
 import { copyClaims } from './claims.js';
-import type { JsonValue } from './claims.js';
+import type { ClaimValue } from '../format/license.js';
 import { describeHost, describeRuntime, environmentVariable } from './host.js';
 import { option, say } from '../wording.js';
 
-export type { JsonValue } from './claims.js';
+export type { ClaimValue } from '../format/license.js';
 
 /** What the policy is asked about: opening the file, reading one tensor of it, or giving it other keys. */
 export type PolicyAction = 'open' | 'read' | 'rewrap';
@@ -23,7 +23,7 @@ export interface PolicyInput {
   readonly runtime: { readonly name: string; readonly version: string };
   /** Those of the listed environment variables that are set. */
   readonly env: Readonly<Record<string, string>>;
-  readonly claims: Readonly<Record<string, JsonValue>>;
+  readonly claims: Readonly<Record<string, ClaimValue>>;
   /** The licence that the file is opened with; absent without one. */
   readonly license?: PolicyLicense;
   readonly model: {
@@ -42,7 +42,7 @@ export interface PolicyInput {
 export interface PolicyLicense {
   readonly id: string;
   /** What the vendor wrote into it. */
-  readonly claims: Readonly<Record<string, JsonValue>>;
+  readonly claims: Readonly<Record<string, ClaimValue>>;
   readonly issued_ns: bigint;
   readonly expires_ns: bigint | null;
   readonly not_before_ns: bigint | null;

@@ -49,7 +49,7 @@ export interface FilePlan {
 }
 
 /** Where tensors go in one piece of memory. */
-export interface Layout {
+export interface PartPlan {
   plans: FilePlan[];
   placed: { ref: TensorRef; offset: number }[];
   byteLength: number;
@@ -58,9 +58,9 @@ export interface Layout {
 }
 
 /** @param refs in data order, file by file */
-export function* layOut(refs: readonly TensorRef[]): Twin<Layout> {
+export function* planPart(refs: readonly TensorRef[]): Twin<PartPlan> {
   const plans: FilePlan[] = [];
-  const placed: Layout['placed'] = [];
+  const placed: PartPlan['placed'] = [];
   let byteLength = 0;
   let filled = 0;
   for (let first = 0; first < refs.length;) {

@@ -9,8 +9,8 @@ import { publicError } from '../model/faults.js';
 import { claimRange } from './being-filled.js';
 import { intoBytes } from './options.js';
 import type { ReadOptions } from './options.js';
-import { MAX_PART_BYTES, inParts, layOut } from './parts.js';
-import type { FilePlan, Layout } from './parts.js';
+import { MAX_PART_BYTES, inParts, planPart } from './parts.js';
+import type { FilePlan, PartPlan } from './parts.js';
 import type { TensorRef } from '../model/tensor-index.js';
 import { linkSignals } from './signals.js';
 import type { TensorGuard } from '../model/tensor-guard.js';
@@ -216,24 +216,24 @@ export function* readTensors(
   yield* demandTensors(refs, context.signal);
   if (options.map === true) return mapTensors(refs, context);
   // What the caller gave is one piece.
-  const layouts: Layout[] = [];
+  const parts: PartPlan[] = [];
   for (const part of yield* inParts(refs, options.into === undefined ? limit : Infinity)) {
-    layouts.push(yield* layOut(part));
+    parts.push(yield* planPart(part));
   }
-  const total = layouts.reduce((sum, { plans }) => sum + bytesOf(plans), 0);
+  const total = parts.reduce((sum, { plans }) => sum + bytesOf(plans), 0);
   const tensors: Tensor[] = [];
   const filled: Uint8Array[] = [];
   let done = 0;
   const report = context.onProgress;
   try {
-    for (const layout of layouts) {
+    for (const part of parts) {
       const onProgress = report && ((bytes: number) => report(done + bytes, total));
-      const { bytes, owned } = yield* destinationOf(context.engine, layout.byteLength, options, layout.isDense);
-      yield* readPlans(layout.plans, bytes, { ...context, onProgress });
+      const { bytes, owned } = yield* destinationOf(context.engine, part.byteLength, options, part.isDense);
+      yield* readPlans(part.plans, bytes, { ...context, onProgress });
       filled.push(bytes);
       const memory = new TensorMemory(context.engine, bytes, owned ? 'own' : 'given');
-      for (const tensor of yield* handOut(layout, bytes, memory)) tensors.push(tensor);
-      done += bytesOf(layout.plans);
+      for (const tensor of yield* handOut(part, bytes, memory)) tensors.push(tensor);
+      done += bytesOf(part.plans);
     }
   } catch (error) {
     for (const bytes of filled) yield* wipePart(context.engine, bytes);
@@ -243,7 +243,7 @@ export function* readTensors(
   return tensors;
 }
 
-function handOut({ placed }: Layout, bytes: Uint8Array, memory: TensorMemory): Twin<Tensor[]> {
+function handOut({ placed }: PartPlan, bytes: Uint8Array, memory: TensorMemory): Twin<Tensor[]> {
   return mapped(placed, ({ ref: { model, index }, offset }) => {
     const { header } = model;
     const length = header.end[index]! - header.begin[index]!;

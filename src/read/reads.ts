@@ -2,7 +2,7 @@ import { CryptoTensorsError } from '../errors.js';
 import type { Engine } from '../engine/types.js';
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
-import type { Audit, Place } from '../model/audit.js';
+import type { Audit, AuditScope } from '../model/audit.js';
 import type { ReadOptions } from './options.js';
 import type { ReadContext } from './read-tensors.js';
 import { linkSignals } from './signals.js';
@@ -15,7 +15,7 @@ export interface ReadDefaults {
 /** Whom to tell of the reads, and what of. */
 export interface ReadAudit {
   audit: Audit | null;
-  place: Place;
+  scope: AuditScope;
 }
 
 /** The reads of one open file: they begin only while it is open, and end when it is closed. */
@@ -23,15 +23,15 @@ export class Reads {
   readonly #engine: Engine;
   readonly #defaults: ReadDefaults;
   readonly #audit: Audit | null;
-  readonly #place: Place;
+  readonly #scope: AuditScope;
   readonly #closing = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
 
-  constructor(engine: Engine, defaults: ReadDefaults, { audit, place }: ReadAudit) {
+  constructor(engine: Engine, defaults: ReadDefaults, { audit, scope }: ReadAudit) {
     this.#engine = engine;
     this.#defaults = defaults;
     this.#audit = audit;
-    this.#place = place;
+    this.#scope = scope;
   }
 
   get closed(): boolean {
@@ -49,7 +49,7 @@ export class Reads {
 
   /** Tells of a refusal. @returns it, to be thrown */
   denied(error: unknown): unknown {
-    this.#audit?.denied(error, this.#place);
+    this.#audit?.denied(error, this.#scope);
     return error;
   }
 

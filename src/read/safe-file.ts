@@ -8,7 +8,7 @@ import { ITEMS_PER_BREATH, breathe } from '../twin.js';
 import { NOT_CLONEABLE, notCloneable } from '../not-cloneable.js';
 import type { Twin } from '../twin.js';
 import { auditOf } from '../model/audit.js';
-import type { Place } from '../model/audit.js';
+import type { AuditScope } from '../model/audit.js';
 import { licenseInfo } from '../model/license-info.js';
 import type { LicenseInfo } from '../model/license-info.js';
 import { isReserved, metadataOf } from '../model/metadata.js';
@@ -47,7 +47,7 @@ export class SafeFile implements Disposable, AsyncDisposable {
   readonly #models: readonly Model[];
   readonly #index: TensorIndex;
   readonly #shards: ShardIndex | null;
-  readonly #place: Place;
+  readonly #scope: AuditScope;
   readonly #reads: Reads;
   /** Withdrawn when this is closed, or collected without having been. */
   #sharing: Sharing | null = null;
@@ -62,8 +62,8 @@ export class SafeFile implements Disposable, AsyncDisposable {
     this.#index = index;
     this.#shards = shards;
     const files = models.map(({ path }) => path);
-    this.#place = { path: shards?.path ?? files[0], files };
-    this.#reads = new Reads(engine, options, { audit, place: this.#place });
+    this.#scope = { path: shards?.path ?? files[0], files };
+    this.#reads = new Reads(engine, options, { audit, scope: this.#scope });
   }
 
   /** Tensor names in ascending UTF-8 byte order, as in safetensors for Python. */
@@ -289,8 +289,8 @@ export class SafeFile implements Disposable, AsyncDisposable {
   }
 
   /** @internal Where refusals of whole-file work belong. */
-  get place(): Place {
-    return this.#place;
+  get scope(): AuditScope {
+    return this.#scope;
   }
 
   /** @internal The files, for whole-file work. */
@@ -308,7 +308,7 @@ export class SafeFile implements Disposable, AsyncDisposable {
     throw new CryptoTensorsError(
       'TensorNotFound',
       `no tensor ${quoteInput(name)} in ${inspect(this)}; keys() lists the names`,
-      { ...inputDetail('tensor', name), ...(this.#place.path === undefined ? {} : { path: this.#place.path }) },
+      { ...inputDetail('tensor', name), ...(this.#scope.path === undefined ? {} : { path: this.#scope.path }) },
     );
   }
 

@@ -1,6 +1,6 @@
 import type { PolicyAction } from '../policy/input.js';
 import { auditOf, audited } from '../model/audit.js';
-import type { Place } from '../model/audit.js';
+import type { AuditScope } from '../model/audit.js';
 import { getEngine } from '../engine/load.js';
 import { ownBytes } from '../engine/own.js';
 import { resolveModel } from '../model/input.js';
@@ -73,19 +73,19 @@ export interface Opening {
 export function* open(input: OpenInput, options: SafeOpenOptions, opening: Opening): Twin<SafeFile> {
   checkInputOptions(options);
   const target = resolveModel(input);
-  const place: Place = { path: typeof target === 'string' ? target : undefined, files: [] };
-  return new SafeFile(yield* audited(auditOf(options), place, openOwned(target, options, place, opening)), options);
+  const scope: AuditScope = { path: typeof target === 'string' ? target : undefined, files: [] };
+  return new SafeFile(yield* audited(auditOf(options), scope, openOwned(target, options, scope, opening)), options);
 }
 
 function* openOwned(
   target: ReturnType<typeof resolveModel>,
   options: SafeOpenOptions,
-  place: Place,
+  scope: AuditScope,
   { action = 'open', lasting }: Opening,
 ): Twin<OpenedFiles> {
   let source = typeof target === 'string' ? target : yield* readBlob(target, 'input');
   if (typeof source !== 'string') {
     source = yield* ownBytes(source, getEngine(), { name: 'input', transfer: options.transfer === true, lasting });
   }
-  return yield* openFiles(source, options, place, action);
+  return yield* openFiles(source, options, scope, action);
 }

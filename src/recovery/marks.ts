@@ -4,7 +4,7 @@ import type { Storage } from '../files/storage.js';
 import { findLock } from './lock.js';
 import { journalOf } from './page.js';
 import type { WholeModel } from './page.js';
-import type { Place } from './place.js';
+import type { ModelLocation } from './model-location.js';
 
 /**
  * Whether the rewrap of a whole model is over, by the mark that it left on one of its shards. The journal is looked for by its name
@@ -12,7 +12,11 @@ import type { Place } from './place.js';
  *
  * @returns false if it is not over, or if that cannot be told from here
  */
-export async function settleMark(whole: WholeModel, { folders, members }: Place, storage: Storage): Promise<boolean> {
+export async function settleMark(
+  whole: WholeModel,
+  { folders, members }: ModelLocation,
+  storage: Storage,
+): Promise<boolean> {
   if (!isIndexName(whole.index)) return true;
   for (const folder of folders) {
     const lock = await findLock(

@@ -1,7 +1,7 @@
 import { openDisk } from '../files/disk.js';
 import { resolvePath } from '../path-argument.js';
-import { findPlace } from './place.js';
-import { recoverPlace } from './recovery.js';
+import { locateModel } from './model-location.js';
+import { recoverAt } from './recovery.js';
 import type { Recovery } from './recovery.js';
 
 /**
@@ -17,10 +17,10 @@ import type { Recovery } from './recovery.js';
  * replaced by another one since; `FileError`; `InvalidIndex`
  */
 export async function recoverFile(path: string | URL): Promise<Recovery> {
-  const place = await findPlace(resolvePath(path, 'path'));
+  const location = await locateModel(resolvePath(path, 'path'));
   const disk = openDisk();
   try {
-    return await recoverPlace(place, disk, { mayBeAlive: true });
+    return await recoverAt(location, disk, { mayBeAlive: true });
   } finally {
     disk.close();
   }

@@ -12,8 +12,8 @@ import type { FoundLock, RecoveryOptions, Takeover } from './lock.js';
 import { isAlive } from './owner.js';
 import { journalOf, temporaryOf } from './page.js';
 import type { JournalPage } from './page.js';
-import { isOfPlace } from './place.js';
-import type { Member, Place } from './place.js';
+import { isAtLocation } from './model-location.js';
+import type { Member, ModelLocation } from './model-location.js';
 import { settleMark } from './marks.js';
 
 /** What was found of an interrupted rewrap: nothing; one that had touched nothing yet; one that is finished now. */
@@ -29,36 +29,44 @@ export type Recovery = 'nothing' | 'undone' | 'finished';
  * @throws {CryptoTensorsError} `FileBusy` if the process that began it is there, or if the file is a shard of a model that was
  * rewrapped as a whole; `FileChanged` if a file is another one now; `FileError`
  */
-export async function recoverPlace(place: Place, storage: Storage, options: RecoveryOptions): Promise<Recovery> {
+export async function recoverAt(
+  location: ModelLocation,
+  storage: Storage,
+  options: RecoveryOptions,
+): Promise<Recovery> {
   try {
     let outcome: Recovery | null = null;
     // What goes away under our eyes, or changes hands, is looked at anew.
-    while (outcome === null) outcome = await recoverOnce(place, storage, options);
-    const locks = [place.journal, ...place.members.map(({ path }) => journalOf(path))];
-    const isSwept = await sweep([...new Set(locks)], filesOf(place), storage, options);
+    while (outcome === null) outcome = await recoverOnce(location, storage, options);
+    const locks = [location.journal, ...location.members.map(({ path }) => journalOf(path))];
+    const isSwept = await sweep([...new Set(locks)], filesOf(location), storage, options);
     return outcome === 'nothing' && isSwept ? 'undone' : outcome;
   } catch (error) {
-    throw fileError(place.path, 'recovered', error);
+    throw fileError(location.path, 'recovered', error);
   }
 }
 
-function filesOf({ members }: Place): string[] {
+function filesOf({ members }: ModelLocation): string[] {
   return members.map(({ path }) => path);
 }
 
-async function recoverOnce(place: Place, storage: Storage, options: RecoveryOptions): Promise<Recovery | null> {
-  const lock = await findLock(place.journal, filesOf(place), storage);
-  if (lock === null) return place.sharded ? removeMarks(place, storage, options) : 'nothing';
+async function recoverOnce(
+  location: ModelLocation,
+  storage: Storage,
+  options: RecoveryOptions,
+): Promise<Recovery | null> {
+  const lock = await findLock(location.journal, filesOf(location), storage);
+  if (lock === null) return location.sharded ? removeMarks(location, storage, options) : 'nothing';
   try {
-    const refuse = (page: JournalPage | null): void => refuseBusy(place, page, options);
+    const refuse = (page: JournalPage | null): void => refuseBusy(location, page, options);
     refuse(lock.page);
-    if (lock.page?.whole != null && !(await settleMark(lock.page.whole, place, storage))) {
-      throw partOf(place, lock.page);
+    if (lock.page?.whole != null && !(await settleMark(lock.page.whole, location, storage))) {
+      throw partOf(location, lock.page);
     }
     const takeover = await takeOver(lock, refuse, storage);
     if (takeover === null) return null;
     try {
-      return await finish(place, lock, takeover, storage, options);
+      return await finish(location, lock, takeover, storage, options);
     } finally {
       await takeover.release();
     }
@@ -69,7 +77,7 @@ async function recoverOnce(place: Place, storage: Storage, options: RecoveryOpti
 
 /** What is left to do of a rewrap, by who has taken it over. */
 async function finish(
-  place: Place,
+  location: ModelLocation,
   lock: FoundLock,
   takeover: Takeover,
   storage: Storage,
@@ -79,7 +87,7 @@ async function finish(
   // A mark whose model's rewrap is over.
   const isMark = page?.whole != null;
   const entries = page === null || isMark ? null : await runAsync(readEntries(file, bytes));
-  const work = entries === null ? null : await planRecovery(place, token, { file, entries }, storage);
+  const work = entries === null ? null : await planRecovery(location, token, { file, entries }, storage);
   for (const { change, member } of work ?? []) {
     await takeover.assertHeld();
     await carryOut(change, { path: member.path, token, maker: file.owner }, storage);
@@ -87,19 +95,19 @@ async function finish(
   await syncFolders(work ?? [], storage);
   await takeover.assertHeld();
   const outcome = isMark || work !== null ? 'finished' : 'undone';
-  const marked = place.sharded ? await ownMarks(place, token, storage) : place.members;
+  const marked = location.sharded ? await ownMarks(location, token, storage) : location.members;
   for (const { path } of marked) await storage.remove(temporaryOf(path, token));
   // A mark without a journal means that all is done.
-  if (place.sharded && outcome === 'undone') await removeAll(marked, token, place, storage, options);
-  await storage.remove(place.journal);
-  await storage.syncFolder(dirname(place.journal));
-  if (place.sharded && outcome === 'finished') await removeAll(marked, token, place, storage, options);
+  if (location.sharded && outcome === 'undone') await removeAll(marked, token, location, storage, options);
+  await storage.remove(location.journal);
+  await storage.syncFolder(dirname(location.journal));
+  if (location.sharded && outcome === 'finished') await removeAll(marked, token, location, storage, options);
   return outcome;
 }
 
 /** When all is done the journal is removed before the marks on the shards, so these can be left alone. */
-async function removeMarks(place: Place, storage: Storage, options: RecoveryOptions): Promise<Recovery> {
-  const isRemoved = await removeAll(place.members, null, place, storage, options);
+async function removeMarks(location: ModelLocation, storage: Storage, options: RecoveryOptions): Promise<Recovery> {
+  const isRemoved = await removeAll(location.members, null, location, storage, options);
   return isRemoved ? 'finished' : 'nothing';
 }
 
@@ -107,7 +115,7 @@ async function removeMarks(place: Place, storage: Storage, options: RecoveryOpti
 async function removeAll(
   members: readonly Member[],
   token: string | null,
-  place: Place,
+  location: ModelLocation,
   storage: Storage,
   options: RecoveryOptions,
 ): Promise<boolean> {
@@ -117,9 +125,9 @@ async function removeAll(
     if (lock === null) continue;
     try {
       const whole = lock.page?.whole ?? null;
-      const isOurs = lock.page === null || (whole !== null && isOfPlace(whole, place));
+      const isOurs = lock.page === null || (whole !== null && isAtLocation(whole, location));
       if (!isOurs || (token !== null && whole?.token !== token)) continue;
-      const takeover = await takeOver(lock, (page) => refuseBusy(place, page, options), storage);
+      const takeover = await takeOver(lock, (page) => refuseBusy(location, page, options), storage);
       // Somebody else is just removing it.
       if (takeover === null) continue;
       try {
@@ -135,12 +143,12 @@ async function removeAll(
   return isRemoved;
 }
 
-function refuseBusy(place: Place, page: JournalPage | null, { mayBeAlive }: RecoveryOptions): void {
+function refuseBusy(location: ModelLocation, page: JournalPage | null, { mayBeAlive }: RecoveryOptions): void {
   const alive = page === null ? false : isAlive(page.owner);
-  if (alive === true || (alive === 'unknown' && !mayBeAlive)) throw busy(place, page);
+  if (alive === true || (alive === 'unknown' && !mayBeAlive)) throw busy(location, page);
 }
 
-export function busy({ path, journal }: Place, page: JournalPage | null): CryptoTensorsError {
+export function busy({ path, journal }: ModelLocation, page: JournalPage | null): CryptoTensorsError {
   const alive = page === null || isAlive(page.owner) === true;
   return new CryptoTensorsError(
     'FileBusy',
@@ -151,7 +159,7 @@ export function busy({ path, journal }: Place, page: JournalPage | null): Crypto
   );
 }
 
-function partOf({ path, journal }: Place, { whole }: JournalPage): CryptoTensorsError {
+function partOf({ path, journal }: ModelLocation, { whole }: JournalPage): CryptoTensorsError {
   return new CryptoTensorsError(
     'FileBusy',
     `${quotePath(path)} is a shard of a model that was being rewrapped as a whole when that was interrupted. Finish that first: give recoverFile or cryptotensors rewrap --recover its index, ${quote(whole!.index)}, which was in ${quotePath(whole!.folder)}. If that model is gone, remove ${quotePath(journal)}`,
@@ -166,28 +174,28 @@ interface Work {
 
 /** What is to be done, or a refusal if anything is not what the journal was written for. Null if the journal is not whole. */
 async function planRecovery(
-  place: Place,
+  location: ModelLocation,
   token: string,
   { file, entries }: { file: RegularFile; entries: readonly Entry[] },
   storage: Storage,
 ): Promise<Work[] | null> {
   const work: Work[] = [];
   for (const entry of entries) {
-    const member = place.members.find(({ name }) => name === entry.name);
-    if (member === undefined) throw stale(place, entry);
+    const member = location.members.find(({ name }) => name === entry.name);
+    if (member === undefined) throw stale(location, entry);
     // A shard may be a link to anywhere. Only who can write beside the file itself can have it changed.
-    if (place.sharded && !(await isMarked(member.path, token, storage))) throw stale(place, entry);
+    if (location.sharded && !(await isMarked(member.path, token, storage))) throw stale(location, entry);
     // Before anything as long as the journal says is read.
-    if (!(await fits(entry, { path: member.path, token }, storage))) throw stale(place, entry);
+    if (!(await fits(entry, { path: member.path, token }, storage))) throw stale(location, entry);
     const change = await runAsync(readChange(file, entry));
     if (change === null) return null;
-    if (!(await fits(change, { path: member.path, token }, storage))) throw stale(place, entry);
+    if (!(await fits(change, { path: member.path, token }, storage))) throw stale(location, entry);
     work.push({ change, member });
   }
   return work.length === 0 ? null : work;
 }
 
-function stale({ path, journal }: Place, { name }: Entry): CryptoTensorsError {
+function stale({ path, journal }: ModelLocation, { name }: Entry): CryptoTensorsError {
   return new CryptoTensorsError(
     'FileChanged',
     `an interrupted rewrap of ${quotePath(path)} cannot be finished: ${quote(name)} is not the file any more that it was begun with. If the files are what they should be, remove ${quotePath(journal)}`,
@@ -201,9 +209,9 @@ export async function syncFolders(work: readonly Work[], storage: Storage): Prom
   for (const folder of new Set(replaced.map(({ member }) => dirname(member.path)))) await storage.syncFolder(folder);
 }
 
-async function ownMarks(place: Place, token: string, storage: Storage): Promise<readonly Member[]> {
+async function ownMarks(location: ModelLocation, token: string, storage: Storage): Promise<readonly Member[]> {
   const own: Member[] = [];
-  for (const member of place.members) if (await isMarked(member.path, token, storage)) own.push(member);
+  for (const member of location.members) if (await isMarked(member.path, token, storage)) own.push(member);
   return own;
 }
 

@@ -1,5 +1,5 @@
 import { CryptoTensorsError, argumentError, quote, quoteFile } from '../errors.js';
-import { parseCryptoKeys, parsePolicy, parseSignature, protection } from '../format/crypto-metadata.js';
+import { parseCryptoKeys, parsePolicy, parseSignature, isEncrypted } from '../format/crypto-metadata.js';
 import type { Header } from '../format/header.js';
 import { parseLicense } from '../format/license.js';
 import { getEngine } from '../engine/load.js';
@@ -147,7 +147,7 @@ function ownExplainOptions(options: unknown, where: string): Explaining {
   checkOneOf(own.action, 'options.action', ['open', 'read', 'rewrap']);
   checkBoolean(own.tensors, 'options.tensors');
   checkBoolean(own.showValues, 'options.showValues');
-  const read = { license: own.license === undefined ? undefined : readLicense(own.license) };
+  const read = { license: own.license === undefined ? undefined : ownPolicyLicense(own.license) };
   return Object.assign(pickOptions(own, OWN_OPTIONS), openingOptions(own, where), read) as Explaining;
 }
 
@@ -156,7 +156,7 @@ function openingOptions(options: Pick<ExplainOptions, (typeof OPENING_OPTIONS)[n
   return ownOpenOptions(pickOptions(options, OPENING_OPTIONS), where);
 }
 
-function readLicense(license: unknown): PolicyLicense {
+function ownPolicyLicense(license: unknown): PolicyLicense {
   const name = 'options.license';
   const own = ownOptions<PolicyLicense>(
     license,
@@ -269,7 +269,7 @@ function* describeFile(input: OpenInput, options: Explaining): Twin<Subject> {
 }
 
 function* describeHeader(engine: Engine, header: Header, path: string | undefined, options: Explaining): Twin<Subject> {
-  if (protection(header.metadata) === 'plain') {
+  if (!isEncrypted(header.metadata)) {
     throw new CryptoTensorsError(
       'NotEncrypted',
       `${quoteFile(path)} is neither encrypted nor signed, so there is no policy in it`,

@@ -1,4 +1,4 @@
-import { cryptoKeysInfo, parseCryptoKeys, parsePolicy, protection } from '../format/crypto-metadata.js';
+import { cryptoKeysInfo, parseCryptoKeys, parsePolicy, isEncrypted } from '../format/crypto-metadata.js';
 import type { CryptoKeysInfo, PolicyTexts } from '../format/crypto-metadata.js';
 import type { Dtype } from '../format/dtype.js';
 import type { Header } from '../format/header.js';
@@ -111,7 +111,7 @@ function describe(engine: Engine, { header, dataStart }: UnplacedHeader, fileByt
 
 function describeEncryption(header: Header): { encryption: Inspection['encryption']; checks: Check[] } {
   const checks = header.names.map((): Check => 'none');
-  if (protection(header.metadata) === 'plain') return { encryption: null, checks };
+  if (!isEncrypted(header.metadata)) return { encryption: null, checks };
   const metadata = header.metadata!;
   const keys = parseCryptoKeys(metadata.get(Reserved.cryptoKeys)!);
   const policy = parsePolicy(metadata.get(Reserved.policy)!);

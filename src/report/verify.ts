@@ -52,7 +52,7 @@ function* verify(input: OpenInput, options: VerifyOptions): Twin<Verification> {
   const file = yield* open(input, options, { lasting: false });
   try {
     const audit = auditOf(options);
-    return yield* audited(audit, file.place, verifyOpened(file, audit, options));
+    return yield* audited(audit, file.scope, verifyOpened(file, audit, options));
   } finally {
     file.closeNow();
   }

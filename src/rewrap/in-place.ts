@@ -1,7 +1,7 @@
 import { AbortError } from '../errors.js';
 import { LENGTH_BYTES } from '../format/canonical.js';
 import { markOf } from '../recovery/journal.js';
-import type { Member, Place } from '../recovery/place.js';
+import type { Member, ModelLocation } from '../recovery/model-location.js';
 import { runAsync } from '../twin.js';
 import { publicWriteError } from '../files/atomic-write.js';
 import { createWithBody } from './body.js';
@@ -12,7 +12,7 @@ import type { RewrappedFile } from './options.js';
 import type { PlannedChange, Transaction } from './transaction.js';
 
 interface InPlace {
-  place: Place;
+  location: ModelLocation;
   transaction: Transaction;
   options: RewrapOptions;
 }
@@ -21,18 +21,18 @@ interface InPlace {
 export async function rewrapInPlace(
   models: readonly EncryptedModel[],
   keys: NewKeys,
-  { place, transaction, options }: InPlace,
+  { location, transaction, options }: InPlace,
 ): Promise<RewrappedFile[]> {
   const planned: PlannedChange[] = [];
   for (const [i, model] of models.entries()) {
     // The shards were opened in the order of the index, as the members are.
-    planned.push(await plan(model, keys, place.members[i]!, transaction, options));
+    planned.push(await plan(model, keys, location.members[i]!, transaction, options));
   }
   // The last moment: what is begun behind this is finished.
   if (options.signal?.aborted === true) throw new AbortError(options.signal.reason);
   await transaction.commit(planned);
   return planned.map(({ change, member }) => ({
-    path: place.sharded ? member.path : place.path,
+    path: location.sharded ? member.path : location.path,
     how: change.kind === 'swap' ? 'in-place' : 'copy',
   }));
 }

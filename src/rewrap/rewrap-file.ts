@@ -7,7 +7,7 @@ import { publicError } from '../model/faults.js';
 import { open } from '../read/safe-open.js';
 import type { SafeFile } from '../read/safe-file.js';
 import { verifyModels } from '../report/verify.js';
-import { findPlace } from '../recovery/place.js';
+import { locateModel } from '../recovery/model-location.js';
 import { runAsync } from '../twin.js';
 import { writeCopies, writeDetached } from './copies.js';
 import { openNewKeys } from './new-keys.js';
@@ -57,11 +57,11 @@ export async function rewrap(
     const write = options.detached === true ? writeDetached : writeCopies;
     return withOpened(path, options, (models, keys) => write(models, keys, { path, target, options }));
   }
-  const place = await findPlace(path);
-  const transaction = await Transaction.begin(place, storage);
+  const location = await locateModel(path);
+  const transaction = await Transaction.begin(location, storage);
   try {
     return await withOpened(path, options, (models, keys) =>
-      rewrapInPlace(models, keys, { place, transaction, options }),
+      rewrapInPlace(models, keys, { location, transaction, options }),
     );
   } catch (error) {
     throw await transaction.abandon(error);
@@ -81,7 +81,7 @@ async function withOpened<Result>(
     const models = encryptedModels(file, path);
     if (options.verify === true) {
       const audit = auditOf(options);
-      await runAsync(audited(audit, file.place, verifyModels(models, { threads, signal, onProgress, audit })));
+      await runAsync(audited(audit, file.scope, verifyModels(models, { threads, signal, onProgress, audit })));
     }
     keys = await runAsync(openNewKeys(options.to, getEngine(), signal));
     return await work(models, keys);

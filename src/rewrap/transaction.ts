@@ -8,9 +8,9 @@ import type { Change } from '../recovery/journal.js';
 import { makeLock } from '../recovery/lock.js';
 import { thisProcess } from '../recovery/owner.js';
 import { PAGE_BYTES, encodePage, journalOf, newToken, temporaryOf } from '../recovery/page.js';
-import { placeOfFile, wholeModel } from '../recovery/place.js';
-import type { Member, Place } from '../recovery/place.js';
-import { busy, isMarked, recoverPlace, syncFolders } from '../recovery/recovery.js';
+import { locationOfFile, wholeModel } from '../recovery/model-location.js';
+import type { Member, ModelLocation } from '../recovery/model-location.js';
+import { busy, isMarked, recoverAt, syncFolders } from '../recovery/recovery.js';
 import { runAsync } from '../twin.js';
 
 /** A change of one file, and what the file must still be for it. */
@@ -34,10 +34,10 @@ const MAX_ATTEMPTS = 5;
  *    it is looked whether journal and mark are still ours.
  * 4. The journal is removed.
  *
- * Before 2 is done nothing was touched; after it anybody can finish (`recoverPlace`), and readers look into the journal.
+ * Before 2 is done nothing was touched; after it anybody can finish (`recoverAt`), and readers look into the journal.
  */
 export class Transaction {
-  readonly #place: Place;
+  readonly #location: ModelLocation;
   readonly #storage: Storage;
   readonly #token = newToken();
   readonly #page = encodePage({ token: this.#token, owner: thisProcess(), whole: null });
@@ -48,8 +48,8 @@ export class Transaction {
   #journal: StorageFile | null = null;
   #ended = false;
 
-  private constructor(place: Place, storage: Storage) {
-    this.#place = place;
+  private constructor(location: ModelLocation, storage: Storage) {
+    this.#location = location;
     this.#storage = storage;
   }
 
@@ -58,33 +58,33 @@ export class Transaction {
    *
    * @throws {CryptoTensorsError} `FileBusy` if a rewrap is under way, or was interrupted on another machine; `FileError`
    */
-  static async begin(place: Place, storage: Storage): Promise<Transaction> {
-    const transaction = new Transaction(place, storage);
+  static async begin(location: ModelLocation, storage: Storage): Promise<Transaction> {
+    const transaction = new Transaction(location, storage);
     try {
-      transaction.#journal = await transaction.#lock(transaction.#page, place);
+      transaction.#journal = await transaction.#lock(transaction.#page, location);
     } catch (error) {
-      throw about(place, publicWriteError(error, place.path));
+      throw about(location, publicWriteError(error, location.path));
     }
     try {
-      if (place.sharded) await transaction.#markShards();
+      if (location.sharded) await transaction.#markShards();
     } catch (error) {
-      throw await transaction.abandon(about(place, publicWriteError(error, place.path)));
+      throw await transaction.abandon(about(location, publicWriteError(error, location.path)));
     }
     return transaction;
   }
 
   /** So that nobody rewraps a shard by itself meanwhile, and so that who reads one by itself finds the journal. */
   async #markShards(): Promise<void> {
-    const { journal, members, folders } = this.#place;
+    const { journal, members, folders } = this.#location;
     // A mark without a journal means that all is done, so the journal must not be lost before the mark.
     await this.#storage.syncFolder(dirname(journal));
     const page = encodePage({
       token: newToken(),
       owner: thisProcess(),
-      whole: wholeModel(this.#place, this.#token),
+      whole: wholeModel(this.#location, this.#token),
     });
     for (const member of members) {
-      const file = await this.#lock(page, placeOfFile(member.path, member.path, folders[0]!));
+      const file = await this.#lock(page, locationOfFile(member.path, member.path, folders[0]!));
       this.#marked.push(member);
       await file.close();
     }
@@ -93,13 +93,13 @@ export class Transaction {
   }
 
   /** Makes a journal or a mark. One that is there already is recovered if its owner is gone. */
-  async #lock(page: Uint8Array, place: Place): Promise<StorageFile> {
+  async #lock(page: Uint8Array, location: ModelLocation): Promise<StorageFile> {
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
-      const file = await makeLock(place.journal, page, this.#storage);
+      const file = await makeLock(location.journal, page, this.#storage);
       if (file !== null) return file;
-      await recoverPlace(place, this.#storage, { mayBeAlive: false });
+      await recoverAt(location, this.#storage, { mayBeAlive: false });
     }
-    throw busy(place, null);
+    throw busy(location, null);
   }
 
   /** Where to put a file that is to replace one of the model's. Nothing is there. */
@@ -107,7 +107,7 @@ export class Transaction {
     const temporary = temporaryOf(path, this.#token);
     this.#temporaries.push(temporary);
     // Who finds no journal after a crash of the machine looks for no such file either.
-    await this.#storage.syncFolder(dirname(this.#place.journal));
+    await this.#storage.syncFolder(dirname(this.#location.journal));
     return this.#storage.at(temporary);
   }
 
@@ -132,7 +132,7 @@ export class Transaction {
       }
       await syncFolders(planned, this.#storage);
     } catch (error) {
-      const cause = publicWriteError(error, done.at(-1)?.member.path ?? this.#place.path);
+      const cause = publicWriteError(error, done.at(-1)?.member.path ?? this.#location.path);
       throw await this.#undo(done, cause);
     }
     this.#ended = true;
@@ -141,7 +141,7 @@ export class Transaction {
   }
 
   async #writeJournal(changes: Uint8Array): Promise<void> {
-    const { journal } = this.#place;
+    const { journal } = this.#location;
     try {
       // The page stays what it is: at no moment has the journal no owner.
       await this.#journal!.write(changes, PAGE_BYTES);
@@ -155,7 +155,7 @@ export class Transaction {
 
   /** Nobody may have removed the journal, or the mark on a shard, and begun a rewrap of their own. */
   async #assertOurs(member: Member | null): Promise<void> {
-    const { path, journal, sharded } = this.#place;
+    const { path, journal, sharded } = this.#location;
     const isOurs =
       (await this.#journal!.isAt(journal)) &&
       (member === null || !sharded || (await isMarked(member.path, this.#token, this.#storage)));
@@ -182,8 +182,8 @@ export class Transaction {
       await this.#journal!.close();
       return new CryptoTensorsError(
         'FileError',
-        `the rewrap of ${quotePath(this.#place.path)} could be neither finished nor undone: ${(cause as Error).message}. Nothing is lost: ${quotePath(this.#place.journal)} keeps what is needed. Once the cause is gone, finish it with recoverFile or cryptotensors rewrap --recover`,
-        { path: this.#place.path, cause },
+        `the rewrap of ${quotePath(this.#location.path)} could be neither finished nor undone: ${(cause as Error).message}. Nothing is lost: ${quotePath(this.#location.journal)} keeps what is needed. Once the cause is gone, finish it with recoverFile or cryptotensors rewrap --recover`,
+        { path: this.#location.path, cause },
       );
     } finally {
       this.#ended = true;
@@ -208,7 +208,7 @@ export class Transaction {
       return cause;
     } catch (error) {
       if (!(cause instanceof CryptoTensorsError)) return cause;
-      const left = (publicWriteError(error, this.#place.journal) as Error).message;
+      const left = (publicWriteError(error, this.#location.journal) as Error).message;
       return new CryptoTensorsError(
         cause.code,
         `${cause.message}. Besides, what this rewrap left could not be removed (${left}): recoverFile or cryptotensors rewrap --recover does that later`,
@@ -219,7 +219,7 @@ export class Transaction {
 
   /** Removes the temporary files, the journal and the marks, as far as they are still ours. */
   async #cleanUp(outcome: 'undone' | 'finished'): Promise<void> {
-    const { journal } = this.#place;
+    const { journal } = this.#location;
     const isOurs = await this.#journal!.isAt(journal);
     await this.#journal!.close();
     if (!isOurs) return;
@@ -243,7 +243,7 @@ function inOrder(planned: readonly PlannedChange[]): readonly PlannedChange[] {
 }
 
 /** What goes wrong with a journal or a mark is about the model, and the message names both. */
-function about({ path }: Place, error: unknown): unknown {
+function about({ path }: ModelLocation, error: unknown): unknown {
   if (!(error instanceof CryptoTensorsError) || error.code !== 'FileError' || error.path === path) return error;
   return new CryptoTensorsError('FileError', `${quotePath(path)} could not be rewrapped: ${error.message}`, {
     ...detailsOf(error),

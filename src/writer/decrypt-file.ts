@@ -49,7 +49,7 @@ function* decrypt(from: string, to: string, options: DecryptOptions): Twin<void>
   const file = yield* open(from, options, { lasting: false });
   try {
     const audit = auditOf(options);
-    yield* audited(audit, file.place, decryptOpened(file.models()[0]!, to, options, audit));
+    yield* audited(audit, file.scope, decryptOpened(file.models()[0]!, to, options, audit));
   } finally {
     file.closeNow();
   }

@@ -1,5 +1,5 @@
 import { CryptoTensorsError, quote } from '../errors.js';
-import { protection as protectionOf } from '../format/crypto-metadata.js';
+import { isEncrypted } from '../format/crypto-metadata.js';
 import type { Header } from '../format/header.js';
 import { getEngine } from '../engine/load.js';
 import type { Engine, FileStatus, Source } from '../engine/types.js';
@@ -78,7 +78,7 @@ function* encrypt(from: string, to: string, options: EncryptOptions, engine: Eng
 }
 
 function planEncryption(source: Source, header: Header, protection: Protection, options: EncryptOptions): PreparedSeal {
-  if (protectionOf(header.metadata) !== 'plain') {
+  if (isEncrypted(header.metadata)) {
     throw new CryptoTensorsError('InvalidOption', `${quote(source.path!)} is encrypted already; decrypt it first`, {
       path: source.path!,
     });

@@ -4,7 +4,7 @@ import { createPortableEngine } from '#dist/engine/portable/engine.js';
 import { webCrypto } from '#dist/engine/portable/web-crypto.js';
 import { AEAD_KEY_BYTES, RECORD_STRIDE } from '#dist/format/vocabulary.js';
 import type { Secret, Source, TensorTable } from '#dist/engine/types.js';
-import { parseCryptoKeys, parsePolicy, parseSignature, protection } from '#dist/format/crypto-metadata.js';
+import { parseCryptoKeys, parsePolicy, parseSignature, isEncrypted } from '#dist/format/crypto-metadata.js';
 import type { CryptoKeys } from '#dist/format/crypto-metadata.js';
 import { parseHeader, readHeaderLength } from '#dist/format/header.js';
 import type { Header } from '#dist/format/header.js';
@@ -50,7 +50,7 @@ export async function openBytes(bytes: Uint8Array, keys: Keys | null, overruled 
   const source = engine.openBytes(bytes);
   const length = readHeaderLength(bytes.subarray(0, LENGTH_BYTES), bytes.byteLength);
   const header = parseHeader(bytes.slice(LENGTH_BYTES, LENGTH_BYTES + length), bytes.byteLength);
-  if (protection(header.metadata) === 'plain') {
+  if (!isEncrypted(header.metadata)) {
     if (keys !== null) refuse('NotEncrypted');
     return { header, source, table: await makeTable(header, null, null, null) };
   }

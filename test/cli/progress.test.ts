@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { afterEach, expect, it, vi } from 'vitest';
-import { DELAY_MS, Progress, wantsProgress } from '#dist/cli/progress.js';
+import { DELAY_MS, ProgressBar, wantsProgress } from '#dist/cli/progress.js';
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -36,7 +36,7 @@ it('is wanted on a terminal only, and not with --quiet', () => {
 it('appears once the work has taken half a second', () => {
   const time = clock();
   const { stream, written } = fakeTerminal(true);
-  const progress = new Progress('encrypting', false, stream);
+  const progress = new ProgressBar('encrypting', false, stream);
   time.advance(DELAY_MS - 1);
   progress.report(1_000_000, 4_000_000);
   expect(written()).toBe('');
@@ -50,7 +50,7 @@ it('appears once the work has taken half a second', () => {
 it('does not appear for work that is done by then', () => {
   const time = clock();
   const { stream, written } = fakeTerminal(true);
-  const progress = new Progress('encrypting', false, stream);
+  const progress = new ProgressBar('encrypting', false, stream);
   time.advance(DELAY_MS * 2);
   progress.report(4_000_000, 4_000_000);
   progress.stop();
@@ -63,7 +63,7 @@ it.each([
 ])('stays away with %j', ({ isTTY, quiet }) => {
   const time = clock();
   const { stream, written } = fakeTerminal(isTTY);
-  const progress = new Progress('encrypting', quiet, stream);
+  const progress = new ProgressBar('encrypting', quiet, stream);
   time.advance(DELAY_MS * 2);
   progress.report(1, 4);
   progress.report(2, 4);

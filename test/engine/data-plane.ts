@@ -1,4 +1,7 @@
 import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { getEngine } from '#dist/engine/load.js';
 import { SealMode } from '#dist/engine/types.js';
 import { describe, expect, it } from 'vitest';
@@ -200,6 +203,23 @@ export function describeDataPlane(): void {
         expect(Buffer.compare(destination, tensors[13]!.subarray(10, 110))).toBe(0);
       }
     });
+  });
+
+  it('says of a file error whether it is about what is read or what is written', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'cryptotensors-test-'));
+    try {
+      const missing = join(folder, 'none', 'file');
+      const read = { code: 'FileError', side: 'source', systemCode: 'ENOENT' };
+      expect(await faultOf(engine.openFile(missing))).toMatchObject(read);
+      expect(() => engine.openFileSync(missing)).toThrow(expect.objectContaining(read));
+      expect(() => engine.createFile(missing, 0o600)).toThrow(expect.objectContaining({ ...read, side: 'sink' }));
+      const sink = engine.createFile(join(folder, 'file'), 0o600);
+      expect(() => sink.allocate(2 ** 52)).toThrow(expect.objectContaining({ code: 'FileError', side: 'sink' }));
+      expect(await faultOf(sink.allocateAsync(2 ** 52))).toMatchObject({ code: 'FileError', side: 'sink' });
+      sink.close();
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it('checks empty tensors', async () => {

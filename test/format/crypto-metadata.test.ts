@@ -7,35 +7,35 @@ import {
   parseCryptoKeys,
   parsePolicy,
   parseSignature,
-  protection,
+  isEncrypted,
 } from '#dist/format/crypto-metadata.js';
 import { ENCRYPTED_FILE_KEYS } from '#dist/format/vocabulary.js';
 import { trickyString } from './headers.js';
 import { refusalSync } from '../support/errors.js';
 
-describe('protection', () => {
+describe('isEncrypted', () => {
   const all = new Map(ENCRYPTED_FILE_KEYS.map((key) => [key as string, '']));
 
   it('is all of the four reserved keys, or none', () => {
-    expect(protection(null)).toBe('plain');
-    expect(protection(new Map())).toBe('plain');
+    expect(isEncrypted(null)).toBe(false);
+    expect(isEncrypted(new Map())).toBe(false);
     expect(
-      protection(
+      isEncrypted(
         new Map([
           ['__integrity__', ''],
           ['a', 'b'],
         ]),
       ),
-    ).toBe('plain');
-    expect(protection(all)).toBe('encrypted');
-    expect(protection(new Map([...all, ['__integrity__', '']]))).toBe('encrypted');
+    ).toBe(false);
+    expect(isEncrypted(all)).toBe(true);
+    expect(isEncrypted(new Map([...all, ['__integrity__', '']]))).toBe(true);
   });
 
   it.each(ENCRYPTED_FILE_KEYS)('is refused without %s alone, and with %s alone', (key) => {
     const rest = new Map(all);
     rest.delete(key);
-    expect(refusalSync('InvalidCryptoMetadata', () => protection(rest)).message).toContain(`lacks ${key}`);
-    refusalSync('InvalidCryptoMetadata', () => protection(new Map([[key, '']])));
+    expect(refusalSync('InvalidCryptoMetadata', () => isEncrypted(rest)).message).toContain(`lacks ${key}`);
+    refusalSync('InvalidCryptoMetadata', () => isEncrypted(new Map([[key, '']])));
   });
 });
 

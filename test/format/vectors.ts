@@ -5,7 +5,7 @@ import {
   parseCryptoKeys,
   parsePolicy,
   parseSignature,
-  protection,
+  isEncrypted,
   type CryptoKeys,
 } from '#dist/format/crypto-metadata.js';
 import { parseHeader, readHeaderLength, type Header } from '#dist/format/header.js';
@@ -57,7 +57,7 @@ export interface OpenedVector {
 /** Reads everything that the format layer reads, in the order of the reader. Null for a plain file. */
 export function openVector(file: string, keys: JsonValue | undefined): OpenedVector | 'plain' | 'bad signature' {
   const header = openHeader(file);
-  if (protection(header.metadata) === 'plain') return 'plain';
+  if (!isEncrypted(header.metadata)) return 'plain';
   const value = (key: string): string => header.metadata!.get(key)!;
   const cryptoKeys = parseCryptoKeys(value('__crypto_keys__'));
   const signature = parseSignature(value('__signature__'));

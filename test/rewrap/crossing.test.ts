@@ -5,8 +5,8 @@ import { describe, expect, test } from 'vitest';
 import { openDisk } from '#dist/files/disk.js';
 import type { Storage } from '#dist/files/storage.js';
 import { isBetween, markOf } from '#dist/recovery/journal.js';
-import { findPlace } from '#dist/recovery/place.js';
-import { recoverPlace } from '#dist/recovery/recovery.js';
+import { locateModel } from '#dist/recovery/model-location.js';
+import { recoverAt } from '#dist/recovery/recovery.js';
 import { rewrap } from '#dist/rewrap/rewrap-file.js';
 import { runAsync } from '#dist/twin.js';
 import { generateKeys, loadFile, rewrapFile, safeOpen, saveFileSync } from 'cryptotensors';
@@ -31,8 +31,7 @@ function interrupted(at: number, seen: { steps: number }, work: () => Promise<vo
 type Task = (scene: Scene, storage: Storage) => Promise<unknown>;
 const rewrapping: Task = ({ path, keys }, storage) =>
   rewrap({ path, target: null }, { keys: keys[0], to: { keys: keys[1] } }, storage);
-const recovering: Task = async ({ path }, storage) =>
-  recoverPlace(await findPlace(path), storage, { mayBeAlive: true });
+const recovering: Task = async ({ path }, storage) => recoverAt(await locateModel(path), storage, { mayBeAlive: true });
 
 /**
  * At every step of a first task a second one is done wholly. Whatever the two say, the model is one of the two in the end, a rewrap

@@ -9,7 +9,7 @@ import { interruptible } from '../interrupt.js';
 import { notEncrypted } from '../not-encrypted.js';
 import { Output } from '../output.js';
 import { newTargetOf, sourceOf } from '../paths.js';
-import { Progress } from '../progress.js';
+import { ProgressBar } from '../progress.js';
 import { count, formatBytes } from '../sizes.js';
 import { visibleName } from '../terminal-text.js';
 
@@ -46,7 +46,7 @@ async function decrypt(source: string, argument: string | undefined, flags: Decr
   const target = newTargetOf(argument, flags);
   const { encryption, tensors } = await inspectFile(sourceOf(source), given({ header: flags.header }));
   if (encryption === null && flags.allowPlain !== true) throw notEncrypted(source);
-  const progress = new Progress('decrypting', output.quiet);
+  const progress = new ProgressBar('decrypting', output.quiet);
   await interruptible((signal) =>
     decryptFile(source, target, { ...options, signal, onProgress: progress.report }),
   ).finally(() => progress.stop());

@@ -12,7 +12,7 @@ import { keyInputs } from '../key-inputs.js';
 import { interruptible } from '../interrupt.js';
 import { Output } from '../output.js';
 import { newTargetOf, sourceOf } from '../paths.js';
-import { Progress } from '../progress.js';
+import { ProgressBar } from '../progress.js';
 import { count, formatBytes, formatChunkSize } from '../sizes.js';
 import { visibleName } from '../terminal-text.js';
 
@@ -38,7 +38,7 @@ export function addEncryptCommand(program: Command): void {
 Examples:
   cryptotensors encrypt model.safetensors model.ct.safetensors --keys keys.json
   cryptotensors encrypt in.safetensors out.safetensors -k keys.json --tensors 'lm_head.*' --integrity blake3
-  cryptotensors encrypt in.safetensors out.safetensors -k keys.json --policy licence.rego
+  cryptotensors encrypt in.safetensors out.safetensors -k keys.json --policy license.rego
 ${EXIT_CODE_HELP}`,
     );
   addFlags(command, {
@@ -66,7 +66,7 @@ async function encrypt(source: string, argument: string | undefined, flags: Encr
   const options = encryptOptions(flags);
   const target = newTargetOf(argument, flags);
   const replaced = await whatIsReplaced(sourceOf(source), target);
-  const progress = new Progress('encrypting', output.quiet);
+  const progress = new ProgressBar('encrypting', output.quiet);
   await interruptible((signal) =>
     encryptFile(source, target, { ...options, signal, onProgress: progress.report }),
   ).finally(() => progress.stop());

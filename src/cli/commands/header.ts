@@ -8,7 +8,7 @@ import type { OutputFlags } from '../flags.js';
 import { interruptible } from '../interrupt.js';
 import { Output } from '../output.js';
 import { newTargetOf, sourceOf } from '../paths.js';
-import { Progress } from '../progress.js';
+import { ProgressBar } from '../progress.js';
 import { visibleName } from '../terminal-text.js';
 
 type HeaderFlags = OutputFlags & Flags<'output' | 'force'>;
@@ -74,7 +74,7 @@ ${EXIT_CODE_HELP}`,
 async function attach(body: string, header: string, argument: string | undefined, flags: AttachFlags): Promise<void> {
   const output = new Output(flags);
   const target = newTargetOf(argument, flags);
-  const progress = new Progress('copying', output.quiet);
+  const progress = new ProgressBar('copying', output.quiet);
   await interruptible((signal) =>
     attachHeader(sourceOf(body), sourceOf(header), target, {
       ...given({ threads: flags.threads }),

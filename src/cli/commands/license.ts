@@ -212,7 +212,7 @@ async function verifyOne(path: string, flags: VerifyFlags): Promise<FileResult> 
     `${visibleName(path)}: verified, signed by ${signer === null ? '(no kid)' : visibleName(signer)}, valid ${now === undefined ? 'now' : `on ${now.toISOString()}`}`,
     ...describe(info),
     `for the body  ${body}, ${held}`,
-    `for the key   ${visibleName(recipient)}`,
+    `for the key   ${visibleName(recipient.thumbprint)}`,
   ];
   return { document, lines };
 }

@@ -63,7 +63,7 @@ function addCheckCommand(policy: Command): void {
 Examples:
   cryptotensors policy check model.ct.safetensors --trust vendor-public.json --claims '{"customer":"acme"}'
   cryptotensors policy check model.ct.safetensors --claims @claims.json --policy-env REGION --now 2030-01-01T00:00:00Z
-  cryptotensors policy check licence.rego --claims '{"plan":"trial"}'
+  cryptotensors policy check license.rego --claims '{"plan":"trial"}'
 
 Exits with 0 if the policy allows, and with 3 if it denies or fails.
 ${EXIT_CODE_HELP}`,
@@ -191,8 +191,8 @@ Cases:
   may have a dtype and a shape.
 
 Examples:
-  cryptotensors policy test licence.rego cases.json
-  cryptotensors policy test licence.rego cases.json --json | jq '.results[] | select(.passed | not)'
+  cryptotensors policy test license.rego cases.json
+  cryptotensors policy test license.rego cases.json --json | jq '.results[] | select(.passed | not)'
 
 Exits with 1 if the policy decides anything otherwise than expected.
 ${EXIT_CODE_HELP}`,

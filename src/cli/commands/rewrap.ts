@@ -11,7 +11,7 @@ import { keyInputs } from '../key-inputs.js';
 import { interruptible } from '../interrupt.js';
 import { Output } from '../output.js';
 import { newTargetOf, sourceOf } from '../paths.js';
-import { Progress } from '../progress.js';
+import { ProgressBar } from '../progress.js';
 import { count } from '../sizes.js';
 import { visibleName } from '../terminal-text.js';
 
@@ -51,7 +51,7 @@ export function addRewrapCommand(program: Command): void {
       `
 Examples:
   cryptotensors rewrap model.ct.safetensors --keys old.json --new-keys new.json
-  cryptotensors rewrap model.ct.safetensors -k keys.json -n keys.json --policy licence.rego
+  cryptotensors rewrap model.ct.safetensors -k keys.json -n keys.json --policy license.rego
   cryptotensors rewrap model.ct.safetensors -k keys.json -n customer.json --detached -o customer.header
   cryptotensors rewrap model.ct.safetensors --recover
 ${EXIT_CODE_HELP}`,
@@ -73,7 +73,7 @@ async function rewrap(path: string, flags: RewrapFlags): Promise<void> {
   }
   const target = flags.output === undefined ? undefined : newTargetOf(undefined, flags);
   const options = rewrapOptions(flags, target);
-  const progress = new Progress('rewrapping', output.quiet);
+  const progress = new ProgressBar('rewrapping', output.quiet);
   const files = await interruptible((signal) =>
     rewrapFile(sourceOf(path), { ...options, signal, onProgress: progress.report }),
   ).finally(() => progress.stop());

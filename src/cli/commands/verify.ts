@@ -12,7 +12,7 @@ import type { OpenFlags } from '../flags.js';
 import { interruptible } from '../interrupt.js';
 import { notEncrypted } from '../not-encrypted.js';
 import { Output } from '../output.js';
-import { Progress } from '../progress.js';
+import { ProgressBar } from '../progress.js';
 import { count, formatBytes } from '../sizes.js';
 import { visibleName } from '../terminal-text.js';
 
@@ -52,7 +52,7 @@ async function verify(paths: readonly string[], flags: VerifyFlags): Promise<voi
 }
 
 async function verifyOne(path: string, options: OpenOptions, flags: VerifyFlags, output: Output): Promise<FileResult> {
-  const progress = new Progress('verifying', output.quiet);
+  const progress = new ProgressBar('verifying', output.quiet);
   const found = await interruptible((signal) =>
     verifyFile(path, { ...options, signal, onProgress: progress.report }),
   ).finally(() => progress.stop());

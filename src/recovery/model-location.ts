@@ -8,7 +8,7 @@ import { journalOf } from './page.js';
 import type { WholeModel } from './page.js';
 
 /** A model where it is stored: what a rewrap changes as a whole. */
-export interface Place {
+export interface ModelLocation {
   /** As it was given. */
   path: string;
   journal: string;
@@ -32,9 +32,9 @@ export interface Member {
  *
  * @throws {CryptoTensorsError} `FileError`, `InvalidIndex`
  */
-export async function findPlace(path: string): Promise<Place> {
+export async function locateModel(path: string): Promise<ModelLocation> {
   const folder = dirname(targetAsNamed(path));
-  if (!isShardIndex(path)) return placeOfFile(path, existingTarget(path), folder);
+  if (!isShardIndex(path)) return locationOfFile(path, existingTarget(path), folder);
   const index = join(folder, basename(path));
   const { shardPaths } = await runAsync(readShardIndex(index, getEngine()));
   const members: Member[] = [];
@@ -44,20 +44,20 @@ export async function findPlace(path: string): Promise<Place> {
 }
 
 /** A file by itself. @param folder that of the path by which it was found */
-export function placeOfFile(path: string, real: string, folder: string): Place {
+export function locationOfFile(path: string, real: string, folder: string): ModelLocation {
   const own = dirname(real);
   const folders = folder === own ? [own] : [own, folder];
   return { path, journal: journalOf(real), folders, members: [{ name: basename(real), path: real }], sharded: false };
 }
 
 /** The model as a mark on one of its shards names it. */
-export function wholeModel({ path, folders }: Place, token: string): WholeModel {
+export function wholeModel({ path, folders }: ModelLocation, token: string): WholeModel {
   return { token, index: basename(path), folder: folders[0]! };
 }
 
 /** Whether a mark speaks of this model. */
-export function isOfPlace(whole: WholeModel, place: Place): boolean {
-  return whole.index === basename(place.path) && whole.folder === place.folders[0];
+export function isAtLocation(whole: WholeModel, location: ModelLocation): boolean {
+  return whole.index === basename(location.path) && whole.folder === location.folders[0];
 }
 
 /** Two names for one file would be rewrapped twice. */
