@@ -50,6 +50,10 @@ const realmRules = {
       message: 'A value of another realm is no instance of this one: ask node:util/types, or what the value can do.',
     },
     {
+      selector: "BinaryExpression[operator='in'][left.type='Literal']",
+      message: 'This finds what is in Object.prototype too: hasOwn or memberOf of options.ts.',
+    },
+    {
       selector: 'VariableDeclaration[kind=/using/]',
       message: 'Where Symbol.dispose is missing (vm contexts of Node.js 20) this throws: write try and finally.',
     },

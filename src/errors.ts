@@ -97,7 +97,8 @@ export class CryptoTensorsError extends Error {
 
   /** @param message a text, or a wording, whose first option is the one to blame */
   constructor(code: ErrorCode, message: string | Wording, details: ErrorDetails = {}) {
-    const { cause, ...fields } = details;
+    // Nothing that is not said comes from Object.prototype.
+    const { cause, ...fields } = Object.assign(Object.create(null) as ErrorDetails, details);
     super(String(message), cause === undefined ? undefined : { cause });
     this.code = code;
     if (message instanceof Wording) {

@@ -66,9 +66,39 @@ export function pickOptions<Options extends object, Name extends keyof Options &
 }
 
 /** A member of something that may be of a class, such as a key provider: its own or its class's, but not of every object. */
+export function memberOf<Whole extends object, Name extends string>(
+  object: Whole,
+  name: Name,
+): Name extends keyof Whole ? Whole[Name] : unknown;
 export function memberOf(object: object, name: string): unknown {
   const has = Object.hasOwn(object, name) || classesOf(object).some((prototype) => Object.hasOwn(prototype, name));
   return has ? (object as Record<string, unknown>)[name] : undefined;
+}
+
+/** Some of those members, in an object that inherits nothing. */
+export function membersOf<Members extends object>(
+  object: Members,
+  names: readonly (keyof Members & string)[],
+): Partial<Members> {
+  const members = Object.create(null) as Partial<Members>;
+  for (const name of names) {
+    const value = memberOf(object, name) as Members[typeof name] | undefined;
+    if (value !== undefined) members[name] = value;
+  }
+  return members;
+}
+
+/** The same members in an object that inherits nothing: of an object of this library's own, before members are read that may be missing. */
+export function withoutPrototype<Whole extends object>(object: Whole): Whole {
+  return Object.assign(Object.create(null) as Whole, object);
+}
+
+/** Whether an object of this library's own has a member, to tell what kind it is. In place of `in`, which finds it in `Object.prototype` too. */
+export function hasOwn<Whole extends object, Name extends string>(
+  object: Whole,
+  name: Name,
+): object is Extract<Whole, Record<Name, unknown>> {
+  return Object.hasOwn(object, name);
 }
 
 /** The prototypes of an object but for the last one, which is that of all objects of its realm. */
@@ -86,6 +116,11 @@ function classesOf(object: object): object[] {
 /** Whether something is an object of no class: whose prototype is none, or that of all objects of its realm. */
 export function isPlainObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && classesOf(value).length === 0;
+}
+
+/** What a JSON text says, in objects that inherit nothing. @throws SyntaxError, which quotes the text */
+export function parseJsonData(text: string): unknown {
+  return JSON.parse(text, (_, value: unknown) => (isPlainObject(value) ? withoutPrototype(value) : value));
 }
 
 /** Whether something is an error of that kind, such as `TypeError`, of any realm. */
@@ -116,8 +151,9 @@ export function checkFunction(value: unknown, name: string): void {
 /** By what it does: that of another realm is one too. */
 export function checkSignal(value: unknown): void {
   if (value === undefined) return;
-  const { aborted, addEventListener } = (value ?? {}) as Partial<AbortSignal>;
-  if (typeof aborted !== 'boolean' || typeof addEventListener !== 'function') {
+  const has = (name: string, type: string): boolean =>
+    typeof value === 'object' && value !== null && typeof memberOf(value, name) === type;
+  if (!has('aborted', 'boolean') || !has('addEventListener', 'function')) {
     throw argumentError('options.signal', 'an AbortSignal', value);
   }
 }

@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { CryptoTensorsError, argumentError, couldBeKey } from './errors.js';
 import { named, say } from './wording.js';
+import { memberOf } from './options.js';
 
 /** A path given as a string or a `file:` URL. */
 export function checkPath(value: unknown, name: string): void {
@@ -34,6 +35,5 @@ export function resolvePath(value: unknown, name: string): string {
 /** By what it has, as Node.js tells them: that of another realm is one too. */
 export function isUrl(value: unknown): value is URL {
   if (typeof value !== 'object' || value === null) return false;
-  const { href, protocol } = value as Partial<URL>;
-  return typeof href === 'string' && typeof protocol === 'string';
+  return typeof memberOf(value, 'href') === 'string' && typeof memberOf(value, 'protocol') === 'string';
 }

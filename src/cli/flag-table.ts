@@ -4,6 +4,7 @@ import type { AeadAlgorithm, DigestAlgorithm, ExplainOptions, AgreementCurve } f
 import { parseInteger, parseSize } from './sizes.js';
 import { parseDayOrTime, parseMoment } from './times.js';
 import { AEAD_ALGORITHMS, AGREEMENT_CURVES, DIGEST_ALGORITHMS } from '../format/vocabulary.js';
+import { withoutPrototype } from '../options.js';
 
 /**
  * Every flag of every command, once: its spelling, what it means, and which option of the library it stands for. A flag that means
@@ -324,7 +325,7 @@ const REPEATED: ReadonlySet<FlagName> = new Set<FlagName>(['keys', 'trust', 'new
 /** Gives a command flags: by name, each with `true` for the table's own help or with the command's own words. */
 export function addFlags(command: Command, flags: Partial<Record<FlagName, true | string>>): Command {
   for (const [name, words] of Object.entries(flags) as [FlagName, true | string][]) {
-    const { syntax, help, choices, parse } = FLAGS[name] as Flag<unknown>;
+    const { syntax, help, choices, parse } = withoutPrototype(FLAGS[name] as Flag<unknown>);
     const option = new Option(syntax, words === true ? help : words);
     if (choices !== undefined) option.choices(choices as string[]);
     if (parse !== undefined) option.argParser(parse);

@@ -1,4 +1,4 @@
-import { isErrorOfKind } from '../options.js';
+import { isErrorOfKind, parseJsonData } from '../options.js';
 import type { Command } from 'commander';
 import type { OpenOptions } from '../index.js';
 import { keyInputs } from './key-inputs.js';
@@ -65,7 +65,7 @@ export function parseClaims(text: string): NonNullable<OpenOptions['claims']> {
   const fromFile = text.startsWith('@');
   let claims: unknown;
   try {
-    claims = JSON.parse(fromFile ? readText(text.slice(1)) : text);
+    claims = parseJsonData(fromFile ? readText(text.slice(1)) : text);
   } catch (error) {
     if (!isErrorOfKind(error, 'SyntaxError')) throw error;
     throw usageError(

@@ -4,6 +4,7 @@ import { usageError } from './cli-error.js';
 import { given } from './flags.js';
 import { parseRfc3339 } from './times.js';
 import { visible } from './terminal-text.js';
+import { parseJsonData } from '../options.js';
 
 /*
  * Cases that a policy is to decide, as `cryptotensors policy test` reads them: a JSON array of
@@ -55,7 +56,7 @@ type JsonObject = Readonly<Record<string, ClaimValue>>;
 export function parseCases(text: string, file: string): PolicyCase[] {
   let document: ClaimValue;
   try {
-    document = JSON.parse(text) as ClaimValue;
+    document = parseJsonData(text) as ClaimValue;
   } catch {
     // What the parser says quotes the text, and the wrong file may have been named: a key file, say.
     throw usageError(`${file} is not JSON`);

@@ -1,5 +1,7 @@
 import { createRequire } from 'node:module';
 import { Command } from 'commander';
+import type { OptionValues } from 'commander';
+import { withoutPrototype } from '../options.js';
 import { addBenchCommand } from './commands/bench.js';
 import { addDecryptCommand } from './commands/decrypt.js';
 import { addEncryptCommand } from './commands/encrypt.js';
@@ -14,9 +16,21 @@ import { EXIT_CODE_HELP } from './exit-codes.js';
 
 const { version } = createRequire(import.meta.url)('cryptotensors/package.json') as { version: string };
 
+/** A command whose flags are those that were given, and none that stand on `Object.prototype`. */
+class PlainCommand extends Command {
+  override createCommand(name?: string): PlainCommand {
+    return new PlainCommand(name);
+  }
+
+  // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- as commander declares it
+  override opts<Flags extends OptionValues>(): Flags {
+    return withoutPrototype(super.opts<Flags>());
+  }
+}
+
 /** The whole command line. Errors are thrown, not printed: `run` does that. */
 export function createProgram(): Command {
-  const program = new Command('cryptotensors')
+  const program = new PlainCommand('cryptotensors')
     .description(
       'Encrypts, signs, checks and decrypts safetensors model files.\n\n' +
         'In a CryptoTensors file each tensor is encrypted by itself, so that a program can load just the ' +

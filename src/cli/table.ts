@@ -1,3 +1,4 @@
+import { withoutPrototype } from '../options.js';
 export interface Column {
   title: string;
   align?: 'left' | 'right';
@@ -14,8 +15,10 @@ export function formatTable(columns: readonly Column[], rows: readonly (readonly
   );
   return lines.map((line) =>
     columns
-      .map(({ align }, i) =>
-        align === 'right' ? (line[i] ?? '').padStart(widths[i]!) : (line[i] ?? '').padEnd(widths[i]!),
+      .map((column, i) =>
+        withoutPrototype(column).align === 'right'
+          ? (line[i] ?? '').padStart(widths[i]!)
+          : (line[i] ?? '').padEnd(widths[i]!),
       )
       .join('  ')
       .trimEnd(),

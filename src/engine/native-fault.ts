@@ -35,5 +35,5 @@ export function promised<Result>(call: () => Result): Promise<Result> {
 }
 
 function isNativeFault(error: unknown): error is NativeFault {
-  return isNativeError(error) && 'code' in error && 'tensor' in error && 'errno' in error;
+  return isNativeError(error) && ['code', 'tensor', 'errno'].every((member) => Object.hasOwn(error, member));
 }

@@ -23,6 +23,7 @@ import type {
   UnsealRequest,
 } from './types.js';
 import type { AeadAlgorithm, AgreementCurve, DigestAlgorithm } from '../format/vocabulary.js';
+import { withoutPrototype } from '../options.js';
 
 const HUGE_PAGE_BYTES = 2 * 1024 * 1024;
 /**
@@ -74,7 +75,8 @@ export class NativeEngine implements Engine {
   }
 
   unwrapDeks(algorithm: AeadAlgorithm, master: Secret, rows: Uint8Array): { deks: Secret } | { row: number } {
-    const { deks, row } = guarded(() => this.#addon.unwrapDeks(algorithm, handleOf(master, 'secret'), rows));
+    const unwrapped = guarded(() => this.#addon.unwrapDeks(algorithm, handleOf(master, 'secret'), rows));
+    const { deks, row } = withoutPrototype(unwrapped);
     return deks === undefined ? { row } : { deks: new NativeSecret(this.#addon, deks) };
   }
 
@@ -209,7 +211,8 @@ export class NativeEngine implements Engine {
     return this.#table(await startJob(this.#addon, make, UNCONTROLLED));
   }
 
-  #table({ table, fault }: TableOrFault): { table: TensorTable } | { fault: RecordFault } {
+  #table(made: TableOrFault): { table: TensorTable } | { fault: RecordFault } {
+    const { table, fault } = withoutPrototype(made);
     return table === undefined ? { fault } : { table: new NativeTable(this.#addon, table) };
   }
 

@@ -9,6 +9,7 @@ import { fileError, systemCodeOf } from './system-error.js';
 import { openTarget } from './target.js';
 import type { Target } from './target.js';
 import { TemporaryFile } from './temporary-file.js';
+import { withoutPrototype } from '../options.js';
 
 /** A file to write. */
 export interface NewFile {
@@ -35,7 +36,8 @@ export interface NewFile {
  *
  * @throws {CryptoTensorsError} `FileError`, with the path
  */
-export function* writeAtomically<Result>(file: NewFile, fill: (sink: Sink) => Twin<Result>): Twin<Result> {
+export function* writeAtomically<Result>(given: NewFile, fill: (sink: Sink) => Twin<Result>): Twin<Result> {
+  const file = withoutPrototype(given);
   const target = openTarget(file.path, { last: file.exclusive === true ? 'refuse' : 'follow' });
   try {
     return yield* replace(target, file, fill);
@@ -64,7 +66,8 @@ function* replace<Result>(target: Target, file: NewFile, fill: (sink: Sink) => T
 }
 
 /** Makes the temporary file with as few permissions as it will have, so that nobody opens it meanwhile who may not later. */
-export function create(target: Target, { engine, mode = ANYBODY, like = null }: NewFile): TemporaryFile {
+export function create(target: Target, file: NewFile): TemporaryFile {
+  const { engine, mode = ANYBODY, like = null } = withoutPrototype(file);
   if (target.existing !== null) return TemporaryFile.create(target, engine, { mode: 0o600 });
   const temporary = TemporaryFile.create(target, engine, { mode: narrowed(mode & PERMISSIONS, like) });
   try {

@@ -7,6 +7,7 @@ import type { Twin } from '../twin.js';
 import { inheritedDescriptor, readPipe } from './read-pipe.js';
 import { kindOf } from './status.js';
 import { fileError, systemCodeOf } from './system-error.js';
+import { withoutPrototype } from '../options.js';
 
 const openAsync = promisify(open);
 const readAsync = promisify(read);
@@ -37,7 +38,8 @@ export interface BoundedRead {
  *
  * @throws {CryptoTensorsError} `FileError` with `path` and, where the system gave one, `systemCode`
  */
-export function* readBounded(path: string, options: BoundedRead): Twin<Uint8Array> {
+export function* readBounded(path: string, given: BoundedRead): Twin<Uint8Array> {
+  const options = withoutPrototype(given);
   let descriptor: number | null = null;
   let isOurs = true;
   let bytes: Uint8Array | null = null;

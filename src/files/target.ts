@@ -7,6 +7,7 @@ import type { FileStatus } from '../engine/types.js';
 import { Folder } from './folder.js';
 import { fileStatusOf, kindOf } from './status.js';
 import { fileError, isMissing } from './system-error.js';
+import { withoutPrototype } from '../options.js';
 
 /** Where a file is to be written. */
 export interface Target extends Disposable {
@@ -31,7 +32,8 @@ export interface Target extends Disposable {
  * @param last `refuse`: nothing may stand under the name, a link neither
  * @throws {CryptoTensorsError} `FileError`; with `refuse` one with `EEXIST`
  */
-export function openTarget(given: string, { last = 'follow' }: { last?: 'follow' | 'refuse' } = {}): Target {
+export function openTarget(given: string, options: { last?: 'follow' | 'refuse' } = {}): Target {
+  const { last = 'follow' } = withoutPrototype(options);
   try {
     // What a descriptor of this process is behind (/dev/stdout) is not to be found by its name.
     if (last === 'follow') refuseSpecial(given, statusThere(given));

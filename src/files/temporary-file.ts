@@ -6,6 +6,7 @@ import { taken } from './target.js';
 import type { Target } from './target.js';
 import { temporaryName } from './temporary-name.js';
 import type { TemporaryKind } from './temporary-name.js';
+import { withoutPrototype } from '../options.js';
 
 /** So many names that nobody can foresee are not taken by chance. */
 const MAX_NAMES = 16;
@@ -39,7 +40,8 @@ export class TemporaryFile {
    * @param mode as in open(2): the umask applies
    * @throws {CryptoTensorsError} `FileError`
    */
-  static create(target: Target, engine: Engine, { mode, kind }: { mode: number; kind?: TemporaryKind }): TemporaryFile {
+  static create(target: Target, engine: Engine, options: { mode: number; kind?: TemporaryKind }): TemporaryFile {
+    const { mode, kind } = withoutPrototype(options);
     for (let attempt = 1; ; attempt++) {
       const name = temporaryName(target.name, kind ?? (engine.locksFiles ? 'tmp' : 'part'));
       try {

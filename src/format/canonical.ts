@@ -4,6 +4,7 @@ import type { Dtype } from './dtype.js';
 import { JsonWriter } from './json-writer.js';
 import { compareUtf8 } from './utf8-order.js';
 import { Reserved } from './vocabulary.js';
+import { withoutPrototype } from '../options.js';
 
 export { compareUtf8 } from './utf8-order.js';
 
@@ -57,10 +58,8 @@ export function encodeHeader(content: HeaderContent, padding: HeaderPadding = {}
 }
 
 /** The same from a text that is there already. Padding that it has is taken off first. */
-export function padHeader(
-  text: Uint8Array,
-  { align = 4096, slack = 0, fit = 0 }: HeaderPadding = {},
-): Uint8Array<ArrayBuffer> {
+export function padHeader(text: Uint8Array, padding: HeaderPadding = {}): Uint8Array<ArrayBuffer> {
+  const { align = 4096, slack = 0, fit = 0 } = withoutPrototype(padding);
   let end = text.length;
   while (end > 0 && text[end - 1] === SPACE) end--;
   const natural = Math.ceil((LENGTH_BYTES + end + slack) / align) * align;

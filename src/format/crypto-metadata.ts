@@ -3,6 +3,7 @@ import { CryptoTensorsError, quote } from '../errors.js';
 import { decodeBase64 } from './base64.js';
 import { describeJson, parseJsonObject, type JsonObject } from './json.js';
 import { AEAD_ALGORITHMS, ENCRYPTED_FILE_KEYS, Reserved, SIGNATURE_BYTES, type AeadAlgorithm } from './vocabulary.js';
+import { withoutPrototype } from '../options.js';
 
 /** Bytes per chunk where `__crypto_keys__` does not say. */
 export const DEFAULT_CHUNK_SIZE = 2_097_152;
@@ -88,8 +89,9 @@ export function parseCryptoKeys(text: string): CryptoKeys {
 
 /** The text of `__crypto_keys__`, keys in alphabetical order as the reference writes them. */
 export function encodeCryptoKeys({ version, chunkSize, enc, sign }: CryptoKeysToWrite): string {
+  const { algText } = withoutPrototype(enc);
   const chunk = version === 1 ? '' : `"chunk_size":${chunkSize},`;
-  const encText = encodeKey(enc.algText ?? enc.algorithm, 'oct', enc);
+  const encText = encodeKey(algText ?? enc.algorithm, 'oct', enc);
   const signText = encodeKey('ed25519', 'okp', sign);
   return `{${chunk}"enc":${encText},"sign":${signText},"version":"${version}"}`;
 }

@@ -1,3 +1,4 @@
+import { withoutPrototype } from '../options.js';
 /**
  * What a file is that is not what it was taken for, told by its first bytes. Asked only once something has been refused: a real
  * header can begin as other files do.
@@ -54,7 +55,10 @@ const decoder = new TextDecoder('latin1');
 export function recogniseFile(first: Uint8Array): string | null {
   if (first.length === 0) return 'an empty file';
   const head = first.subarray(0, KIND_BYTES);
-  const signature = SIGNATURES.find(({ starts, at = 0 }) => beginsWith(head, starts, at));
+  const signature = SIGNATURES.find((one) => {
+    const { starts, at = 0 } = withoutPrototype(one);
+    return beginsWith(head, starts, at);
+  });
   if (signature !== undefined) return signature.what;
   if (head.every((byte) => byte === 0)) return 'nothing but zeros, as a download that was cut off leaves them';
   if (isPickle(head)) return 'a Python pickle, as old PyTorch checkpoints are: never load one that you do not trust';

@@ -8,6 +8,7 @@ import { CryptoTensorsError } from '../errors.js';
 import { Byte, JsonScanner, MAX_DEPTH, MAX_UINT64, decodeUtf8, type JsonSubject } from './json-scanner.js';
 import { wholeText } from './json-text.js';
 import { toUint } from './tensor-size.js';
+import { withoutPrototype } from '../options.js';
 
 /** A number that is not an unsigned integer of 64 bits: negative, a fraction, an exponent, or too large. */
 export class JsonNumber {
@@ -46,8 +47,8 @@ const UINT = /^[0-9]{1,20}$/;
  * @throws {CryptoTensorsError} `options.code` (default `InvalidCryptoMetadata`) where it is not strict JSON
  */
 export function parseJsonDocument(source: Uint8Array | string, options: JsonDocumentOptions = {}): JsonValue {
-  const { code = 'InvalidCryptoMetadata', name = 'the JSON document' } = options;
-  const rawStrings = new Set(options.rawStrings);
+  const { code = 'InvalidCryptoMetadata', name = 'the JSON document', rawStrings: raw } = withoutPrototype(options);
+  const rawStrings = new Set(raw);
   const scanner = new JsonScanner(wholeText(source), { code, name, secret: rawStrings.size > 0 });
   const value = scanJsonValue(scanner, 1, rawStrings);
   scanner.finish();

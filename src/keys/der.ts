@@ -1,3 +1,4 @@
+import { hasOwn } from '../options.js';
 /**
  * The few forms of ASN.1 in DER that PEM keys have: SubjectPublicKeyInfo (RFC 5280) and PrivateKeyInfo (RFC 5208, RFC 5958), for the
  * algorithms of RFC 8410 and for EC keys on P-256 (RFC 5480, RFC 5915). Nothing is copied: what is found is a view.
@@ -31,7 +32,7 @@ export function readPrivateKeyInfo(der: Uint8Array): DerKey {
     const info = whole(der);
     if (!isVersion(info.take(TAG.integer))) return { problem: NO_PKCS8 };
     const algorithm = readAlgorithm(info.enter(TAG.sequence));
-    if ('problem' in algorithm) return algorithm;
+    if (hasOwn(algorithm, 'problem')) return algorithm;
     const inner = new DerReader(info.take(TAG.octetString));
     if (algorithm.algorithm !== 'P-256') return { ...algorithm, bytes: ofLength(inner.take(TAG.octetString), 32) };
     const ec = inner.enter(TAG.sequence);
@@ -47,7 +48,7 @@ export function readPublicKeyInfo(der: Uint8Array): DerKey {
   try {
     const info = whole(der);
     const algorithm = readAlgorithm(info.enter(TAG.sequence));
-    if ('problem' in algorithm) return algorithm;
+    if (hasOwn(algorithm, 'problem')) return algorithm;
     const bits = info.take(TAG.bitString);
     if (bits[0] !== 0) return { problem: NO_SPKI };
     if (algorithm.algorithm !== 'P-256') return { ...algorithm, bytes: ofLength(bits.subarray(1), 32) };

@@ -44,7 +44,7 @@ function pickMembers(jwk: object, name: string): Record<string, string> {
 
 function ownValue(object: object, member: string, name: string): unknown {
   const property = Object.getOwnPropertyDescriptor(object, member);
-  if (property === undefined || 'value' in property) return property?.value;
+  if (property === undefined || Object.hasOwn(property, 'value')) return property?.value;
   throw new TypeError(`${name}.${member} must be a plain property, not a getter`);
 }
 

@@ -30,6 +30,7 @@ import {
 import type { StatedKey } from './types.js';
 import type { KeyQuery, MasterKeyQuery, WritingKeyQuery } from './types.js';
 import type { KeySet, LoadedKeys, MasterKey, RecipientKey, SigningKey } from './types.js';
+import { hasOwn, withoutPrototype } from '../options.js';
 
 /*
  * Selection, with the ring's providers behind the keys that it holds. They are asked in order, and only if no key at hand
@@ -88,7 +89,7 @@ export function* lookUpVerifyingKeys(
   for (const provider of contents.providers) {
     if (found.length > 0 && selector.kid !== null) break;
     const answer = yield* askProvider(provider, selector, options);
-    if ('reason' in answer) {
+    if (hasOwn(answer, 'reason')) {
       failures.push(answer);
       continue;
     }
@@ -116,7 +117,7 @@ function* revocations(
   for (const provider of providers) {
     for (const asked of selectors) {
       const answer = yield* askProvider(provider, asked, options);
-      if ('reason' in answer) {
+      if (hasOwn(answer, 'reason')) {
         const { notes, cause, retryable } = inquiryOf([answer]);
         const problem = 'whether the signer is revoked cannot be told';
         throw keyUnavailable(problem + notes, { kid: selector.kid, cause, retryable });
@@ -190,8 +191,9 @@ function* search<Key extends StatedKey>(
   ring: KeyRing,
   selector: KeySelector,
   options: LookUpOptions,
-  { match, secretOf, spare }: Search<Key>,
+  matching: Search<Key>,
 ): Twin<{ found: readonly Key[]; inquiry: Inquiry }> {
+  const { match, secretOf, spare } = withoutPrototype(matching);
   const contents = ringContents(ring);
   const atHand = match(contents);
   if (atHand.length > 0) return { found: atHand, inquiry: inquiryOf([]) };
@@ -199,7 +201,7 @@ function* search<Key extends StatedKey>(
   const failures: ProviderFailure[] = [];
   for (const provider of contents.providers) {
     const answer = yield* askProvider(provider, selector, options);
-    if ('reason' in answer) {
+    if (hasOwn(answer, 'reason')) {
       failures.push(answer);
       continue;
     }

@@ -8,6 +8,7 @@ import { invalidKey } from './jwk-document.js';
 import type { KeyLabel, KeyOrigin } from './jwk-document.js';
 import { recipientThumbprint } from './thumbprint.js';
 import type { LoadedKeys, RecipientKey, SigningKey } from './types.js';
+import { hasOwn } from '../options.js';
 
 /*
  * Keys in PEM (RFC 7468), as `openssl genpkey` writes them: Ed25519 as signing keys, X25519 and P-256 as recipient keys. They have no
@@ -78,7 +79,7 @@ function addKey(label: string, body: Uint8Array, name: KeyLabel, collector: KeyC
   const der = decodeBody(body, name, engine);
   try {
     const key = label === 'PRIVATE KEY' ? readPrivateKeyInfo(der) : readPublicKeyInfo(der);
-    if ('problem' in key) throw invalidKey(name, key.problem);
+    if (hasOwn(key, 'problem')) throw invalidKey(name, key.problem);
     const secret = label === 'PRIVATE KEY' ? engine.importSecret(key.bytes) : null;
     const publicKey = secret === null ? Uint8Array.from(key.bytes) : publicKeyOf(key.algorithm, secret, name, engine);
     if (key.algorithm === 'Ed25519') collector.addSigningKey(signingKey(publicKey, secret), name);

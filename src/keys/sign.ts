@@ -8,6 +8,7 @@ import { withDeadline } from './providers/deadline.js';
 import { keyUnavailable } from './unavailable.js';
 import { signingKeyNotFound } from './not-found.js';
 import type { RemoteSigner, SigningKey } from './types.js';
+import { withoutPrototype } from '../options.js';
 
 const SIGNATURE_BYTES = 64;
 
@@ -48,7 +49,7 @@ async function signRemotely(
     // A copy: what is signed must not change in the provider's hands.
     const copy = Uint8Array.from(message);
     return await withDeadline((stop) => remote(copy, { signal: stop }), {
-      timeoutMs: key.timeoutMs ?? DEFAULT_PROVIDER_TIMEOUT_MS,
+      timeoutMs: withoutPrototype(key).timeoutMs ?? DEFAULT_PROVIDER_TIMEOUT_MS,
       signal,
     });
   } catch (cause) {

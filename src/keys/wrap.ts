@@ -11,6 +11,7 @@ import { DEFAULT_PROVIDER_TIMEOUT_MS } from './providers/ask.js';
 import type { LookUpOptions } from './providers/ask.js';
 import { withDeadline } from './providers/deadline.js';
 import type { MasterKey, RemoteMaster, WrappedDek } from './types.js';
+import { withoutPrototype } from '../options.js';
 
 /*
  * DEKs under a master key, wherever that is: at hand, or with a provider that never gives it away. What a provider returns is
@@ -154,13 +155,10 @@ interface Question<Answer> {
   late?: (answer: Answer) => void;
 }
 
-async function ask<Answer>(
-  key: MasterKey,
-  what: string,
-  { work, count, signal, late }: Question<Answer>,
-): Promise<Answer> {
+async function ask<Answer>(key: MasterKey, what: string, question: Question<Answer>): Promise<Answer> {
+  const { work, count, signal, late } = withoutPrototype(question);
   try {
-    const timeoutMs = (key.timeoutMs ?? DEFAULT_PROVIDER_TIMEOUT_MS) + count * MS_PER_DEK;
+    const timeoutMs = (withoutPrototype(key).timeoutMs ?? DEFAULT_PROVIDER_TIMEOUT_MS) + count * MS_PER_DEK;
     return await withDeadline(work, { timeoutMs, signal, ...(late === undefined ? {} : { late }) });
   } catch (cause) {
     if (signal?.aborted === true) throw new AbortError(signal.reason);

@@ -1,6 +1,6 @@
 import { isPromise } from 'node:util/types';
 import { CryptoTensorsError } from '../errors.js';
-import { isThenable } from '../options.js';
+import { isThenable, withoutPrototype } from '../options.js';
 import type { ErrorCode } from '../errors.js';
 import { copiedBytes, copiedTensors } from '../format/plan.js';
 import type { ReadRequest } from '../engine/types.js';
@@ -99,7 +99,13 @@ export class Audit {
     key: MasterKey | SigningKey | RecipientKey,
     path: string | undefined,
   ): void {
-    this.#tell({ type: 'key-used', path: path ?? null, kid: key.kid, role, provider: key.provider ?? null });
+    this.#tell({
+      type: 'key-used',
+      path: path ?? null,
+      kid: key.kid,
+      role,
+      provider: withoutPrototype(key).provider ?? null,
+    });
   }
 
   tensorsRead({ path }: Pick<Model, 'path'>, names: readonly string[], bytes: number): void {

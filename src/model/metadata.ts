@@ -17,7 +17,7 @@ export function metadataOf(
   const result = Object.create(null) as Record<string, string>;
   for (const { metadata } of headers) {
     for (const key of metadata?.keys() ?? []) {
-      if (wanted(key) && !(key in result)) result[key] = metadata!.get(key)!;
+      if (wanted(key) && !Object.hasOwn(result, key)) result[key] = metadata!.get(key)!;
     }
   }
   return result;

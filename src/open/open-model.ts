@@ -24,6 +24,7 @@ import { openSource } from '../model/source.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { option, say } from '../wording.js';
+import { hasOwn } from '../options.js';
 
 /**
  * Opens a file or bytes, in the order of DESIGN §4: structure, signature, trust, pin, policy, keys.
@@ -198,7 +199,7 @@ function* makeTable(
     () => engine.createTable(spec),
     () => engine.createTableAsync(spec),
   );
-  if ('table' in made) return made.table;
+  if (hasOwn(made, 'table')) return made.table;
   const { fault } = made;
   const rows = fault.field === 'digests' ? integrity!.records : records!.records;
   const stride = fault.field === 'digests' ? 3 : RECORD_STRIDE;

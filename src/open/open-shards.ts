@@ -8,6 +8,7 @@ import { closeModel } from '../model/model.js';
 import type { Model } from '../model/model.js';
 import { openStored } from './open-stored.js';
 import type { ShardIndex } from '../model/shards.js';
+import { hasOwn } from '../options.js';
 
 /** As often a model is opened anew that is rewrapped meanwhile. */
 const MAX_ATTEMPTS = 10;
@@ -22,7 +23,7 @@ export function* openShards(shards: ShardIndex, engine: Engine, access: Access):
     const before = yield* fingerprint(files);
     const opened = yield* openViews(shards, engine, access);
     const isSettled = attempt === MAX_ATTEMPTS || (yield* fingerprint(files)) === before;
-    if ('models' in opened) {
+    if (hasOwn(opened, 'models')) {
       if (isSettled) return opened.models;
       for (const model of opened.models) closeModel(model);
     } else if (isSettled) {

@@ -11,6 +11,7 @@ import type { PolicyRule } from './request.js';
 import { enforce, judge, policyError } from './verdict.js';
 import type { Decision, Outcome, Verdict } from './verdict.js';
 import { named, option, say } from '../wording.js';
+import { hasOwn, withoutPrototype } from '../options.js';
 
 /** The policy of files that were written without one (FORMAT.md §2). */
 export const DEFAULT_POLICY = 'package model\nallow = true';
@@ -48,7 +49,7 @@ const NOT_DEFINED: Verdict = { outcome: 'allowed', found: 'not defined', fuel: 0
  * @throws AbortError
  */
 export function* askPolicy(policy: string, request: EvaluateRequest): Twin<void> {
-  const { rule = 'allow', input } = request;
+  const { rule = 'allow', input } = withoutPrototype(request);
   enforce(yield* judgePolicy(policy, request), { rule, input });
 }
 
@@ -67,14 +68,14 @@ export function mayRestrictTensors(policy: string): boolean {
  * @throws AbortError
  */
 export function* judgePolicy(policy: string, request: EvaluateRequest): Twin<Verdict> {
-  const { rule = 'allow', input } = request;
+  const { rule = 'allow', input } = withoutPrototype(request);
   const fuel = checkLimits(request);
   // Known to answer true, and to say nothing of tensors, without asking.
   if (rule === 'allow_tensor' && !mayRestrictTensors(policy)) return NOT_DEFINED;
   if (policy === DEFAULT_POLICY) return TRUE;
   const asked = { policy, rule, fuel };
   const opened = yield* open(() => encodeRequest(policy, rule, input), fuel);
-  if ('outcome' in opened) return { ...opened, fuel: 0 };
+  if (hasOwn(opened, 'outcome')) return { ...opened, fuel: 0 };
   const { engine, request: bytes } = opened;
   const outcome = attempt(() => engine.read(bytes) ?? engine.compile() ?? engine.ask())!;
   return { ...judge(outcome, asked), fuel: Number(engine.used) };
@@ -95,7 +96,7 @@ export function* judgeTensors(
   tensors: readonly PolicyTensor[],
   request: Omit<EvaluateRequest, 'rule'>,
 ): Twin<Verdict[]> {
-  const { input, signal } = request;
+  const { input, signal } = withoutPrototype(request);
   const fuel = checkLimits(request);
   if (!mayRestrictTensors(policy)) return tensors.map(() => NOT_DEFINED);
   const asked = { policy, rule: 'allow_tensor', fuel } as const;
@@ -108,7 +109,7 @@ export function* judgeTensors(
       throw policyError({ input: tensor === undefined ? input : { ...input, tensor } }, decision.problem);
     };
     const opened = yield* open(() => encodeRequest(policy, asked.rule, input, batch), fuel);
-    if ('outcome' in opened) {
+    if (hasOwn(opened, 'outcome')) {
       refuse(opened);
       return verdicts;
     }
@@ -155,7 +156,7 @@ export function* checkPolicy(policy: string, name: string, limits: EvaluationLim
   if (policy === DEFAULT_POLICY) return;
   const input = trialInput();
   const opened = yield* open(() => encodeRequest(policy, 'allow', input), fuel);
-  if ('outcome' in opened) {
+  if (hasOwn(opened, 'outcome')) {
     throw new CryptoTensorsError(
       'PolicyError',
       say`${named(name)} ${opened.unchecked ? 'could not be checked' : NEVER_OPENS}: ${opened.problem}`,
@@ -201,7 +202,8 @@ function* warnOfCost(policy: string, name: string, input: PolicyInput): Twin<voi
 }
 
 /** @returns the budget */
-function checkLimits({ fuel = DEFAULT_FUEL, signal }: EvaluationLimits): number {
+function checkLimits(limits: EvaluationLimits): number {
+  const { fuel = DEFAULT_FUEL, signal } = withoutPrototype(limits);
   if (!(Number.isSafeInteger(fuel) && fuel > 0)) {
     throw new CryptoTensorsError(
       'InvalidOption',

@@ -1,5 +1,5 @@
 import { CryptoTensorsError, argumentError } from '../errors.js';
-import { readDate } from '../options.js';
+import { readDate, withoutPrototype } from '../options.js';
 import { copyClaims } from './claims.js';
 import type { ClaimValue } from '../format/license.js';
 import { describeHost, describeRuntime, environmentVariable } from './host.js';
@@ -104,7 +104,7 @@ const MIN_NS = -(2n ** 63n);
  * @throws InvalidOption if claims are cyclic, too deep or too large, or the time is out of range
  */
 export function buildPolicyInput(facts: PolicyFacts): PolicyInput {
-  const { action, claims, env, model, now, license, tensor } = facts;
+  const { action, claims, env, model, now, license, tensor } = withoutPrototype(facts);
   return {
     action,
     time: describeTime(readClock(now)),

@@ -16,7 +16,7 @@ const { Buffer }: { Buffer?: BufferConstructor } = globalThis;
  */
 export function* loadModule(): Twin<WebAssembly.Module> {
   if (compiled === undefined) {
-    if (!('WebAssembly' in globalThis)) throw new Error('this JavaScript runtime has no WebAssembly');
+    if (!Object.hasOwn(globalThis, 'WebAssembly')) throw new Error('this JavaScript runtime has no WebAssembly');
     compiled = compileBeside() ?? new WebAssembly.Module(yield* decompress(decode(COMPRESSED_ENGINE)));
   }
   return compiled;

@@ -5,6 +5,7 @@ import type { PolicyInput } from './input.js';
 import type { PolicyRule } from './request.js';
 import { option, say } from '../wording.js';
 import type { Wording } from '../wording.js';
+import { withoutPrototype, parseJsonData } from '../options.js';
 
 /** The engine's answer to one question (native/rust/policy/src/policy.rs). */
 type Answer =
@@ -52,7 +53,7 @@ type Asked = Pick<Question, 'policy' | 'rule' | 'fuel'>;
 /** What an evaluation says. Allowed is exactly `true`, and a policy that says nothing about single tensors when asked about one. */
 export function judge(outcome: Outcome, asked: Asked): Decision {
   return outcome.type === 'answer'
-    ? judgeAnswer(JSON.parse(outcome.text) as Answer, asked)
+    ? judgeAnswer(parseJsonData(outcome.text) as Answer, asked)
     : { outcome: 'failed', problem: describeEnd(outcome.exhausted, asked) };
 }
 
@@ -114,7 +115,8 @@ function policyDenied(
   advice: string | undefined,
 ): CryptoTensorsError {
   const details: ErrorDetails = { expected: 'true', found };
-  if (input.tensor !== undefined) details.tensor = input.tensor.name;
+  const { tensor } = withoutPrototype(input);
+  if (tensor !== undefined) details.tensor = tensor.name;
   return new CryptoTensorsError(
     'PolicyDenied',
     `the file's policy refuses ${describeObject(input)}: data.model.${rule} is ${found}. It saw ${describeInput(input)}${advice === undefined ? '' : `. ${advice}`}`,
@@ -129,7 +131,8 @@ export function policyError(
   cause?: unknown,
 ): CryptoTensorsError {
   const details: ErrorDetails = { cause };
-  if (input.tensor !== undefined) details.tensor = input.tensor.name;
+  const { tensor } = withoutPrototype(input);
+  if (tensor !== undefined) details.tensor = tensor.name;
   return new CryptoTensorsError(
     'PolicyError',
     say`the file's policy could not be evaluated, so ${describeObject(input)} stays closed: ${problem}`,
@@ -137,13 +140,15 @@ export function policyError(
   );
 }
 
-function describeObject({ action, tensor }: PolicyInput): string {
+function describeObject(input: PolicyInput): string {
+  const { action, tensor } = withoutPrototype(input);
   if (tensor !== undefined) return `tensor ${quote(tensor.name)}`;
   return action === 'read' ? 'what is to be read' : 'the file';
 }
 
 /** The top level of what the policy saw: of `env` and of claims the names, never the values. */
-function describeInput({ action, time, host, runtime, env, claims, license }: PolicyInput): string {
+function describeInput(input: PolicyInput): string {
+  const { action, time, host, runtime, env, claims, license } = withoutPrototype(input);
   return [
     `action ${action}`,
     `time ${time.rfc3339}`,

@@ -10,7 +10,7 @@ import { openFiles } from '../open/open-files.js';
 import type { OpenedFiles } from '../open/open-files.js';
 import { ownOpenOptions } from '../open/options.js';
 import type { OpenOptions } from '../open/options.js';
-import { checkBoolean } from '../options.js';
+import { checkBoolean, withoutPrototype } from '../options.js';
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { SafeFile } from './safe-file.js';
@@ -81,8 +81,9 @@ function* openOwned(
   target: ReturnType<typeof resolveModel>,
   options: SafeOpenOptions,
   scope: AuditScope,
-  { action = 'open', lasting }: Opening,
+  opening: Opening,
 ): Twin<OpenedFiles> {
+  const { action = 'open', lasting } = withoutPrototype(opening);
   let source = typeof target === 'string' ? target : yield* readBlob(target, 'input');
   if (typeof source !== 'string') {
     source = yield* ownBytes(source, getEngine(), { name: 'input', transfer: options.transfer === true, lasting });

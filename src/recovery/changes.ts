@@ -7,6 +7,7 @@ import { runAsync } from '../twin.js';
 import { headerBytesOf, isBetween, markOf } from './journal.js';
 import type { Change, Entry, HeaderMark, HeaderSwap, Replacement } from './journal.js';
 import { temporaryOf } from './page.js';
+import { hasOwn, withoutPrototype } from '../options.js';
 
 /** A file that is changed, and the token of the rewrap that does it. */
 export interface Target {
@@ -27,7 +28,7 @@ export async function fits(change: Change | Entry, { path, token }: Target, stor
     return found === 'before' && (await markAt(temporaryOf(path, token), change, storage)) === 'after';
   }
   return reading(path, storage, async (file) => {
-    if ('offset' in change) return (await headerLength(file)) === change.before.bytes;
+    if (hasOwn(change, 'offset')) return (await headerLength(file)) === change.before.bytes;
     return runAsync(isBetween(await runAsync(file.read(0, change.before.length)), change));
   });
 }
@@ -87,12 +88,8 @@ export async function takeBack(change: HeaderSwap, target: Target, storage: Stor
   await overwrite(target, change, change.before, storage);
 }
 
-async function overwrite(
-  { path, maker }: Target,
-  swap: HeaderSwap,
-  header: Uint8Array,
-  storage: Storage,
-): Promise<void> {
+async function overwrite(target: Target, swap: HeaderSwap, header: Uint8Array, storage: Storage): Promise<void> {
+  const { path, maker } = withoutPrototype(target);
   const file = await storage.open(path);
   if (file === null) throw changed(path);
   try {

@@ -13,6 +13,7 @@ import type { Twin } from '../twin.js';
 import { headerBytesOf, isBetween, markOf, readChange, readEntries, readPage } from './journal.js';
 import type { Entry, HeaderMark, HeaderSwap } from './journal.js';
 import { journalOf, temporaryOf } from './page.js';
+import { hasOwn } from '../options.js';
 
 /**
  * What readers do about a rewrap that was interrupted, or that is under way while they read: they never see a header that is
@@ -56,7 +57,7 @@ function* findSwap(real: string, given: string, length: number): Twin<HeaderSwap
     if (page === null) return null;
     return page.whole ?? (yield* readSwap(file, bytes, (entry) => entry.name === name, length));
   });
-  if (own === null || 'before' in own) return own;
+  if (own === null || hasOwn(own, 'before')) return own;
   const { token, index } = own;
   if (!isIndexName(index)) return null;
   // A mark: the journal that it speaks of lies beside the file, or beside the link that led to it, and nowhere else.

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { basename, dirname, join } from 'node:path';
 import { CryptoTensorsError, quotePath } from '../errors.js';
+import { parseJsonData } from '../options.js';
 
 /**
  * The first page of a journal: who is at work. A journal is made with it whole, and it never changes; so are the marks on the
@@ -121,7 +122,8 @@ function decodeOwner({ pid, host, boot, namespace, started }: Record<string, unk
 }
 
 function decodeWhole(value: unknown): WholeModel | undefined {
-  const { token, index, folder } = (value ?? {}) as Record<string, unknown>;
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { token, index, folder } = value as Record<string, unknown>;
   if (!isToken(token) || typeof index !== 'string' || typeof folder !== 'string') return undefined;
   return { token, index, folder };
 }
@@ -138,7 +140,7 @@ function parseObject(bytes: Uint8Array): Record<string, unknown> | null {
 /** Null for what is no JSON. */
 export function parseJson(bytes: Uint8Array): unknown {
   try {
-    return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8')) as unknown;
+    return parseJsonData(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8'));
   } catch {
     return null;
   }

@@ -5,6 +5,7 @@ import { takeOver } from '../files/permissions.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import type { WorkOptions } from '../writer/options.js';
+import { withoutPrototype } from '../options.js';
 
 /** Where stored bytes are copied from: the data section of an open file. */
 export type Body = Pick<Model, 'engine' | 'source' | 'dataStart'>;
@@ -23,8 +24,9 @@ export function* writeWithBody(
   header: Uint8Array,
   body: Body,
   sink: Sink,
-  { threads = 0, signal, onProgress }: Pick<WorkOptions, 'threads' | 'signal' | 'onProgress'>,
+  options: Pick<WorkOptions, 'threads' | 'signal' | 'onProgress'>,
 ): Twin<void> {
+  const { threads = 0, signal, onProgress } = withoutPrototype(options);
   const { engine, source, dataStart } = body;
   const length = bodyBytes(body);
   const request = {

@@ -14,6 +14,7 @@ import type { EncryptedModel, NewKeys } from './new-keys.js';
 import type { RewrapOptions } from './options.js';
 import type { RewrappedFile } from './options.js';
 import { option, say } from '../wording.js';
+import { withoutPrototype } from '../options.js';
 
 interface Copies {
   path: string;
@@ -107,12 +108,13 @@ async function writeCopy(
   model: EncryptedModel,
   keys: NewKeys,
   target: string,
-  { exclusive = false, ...options }: RewrapOptions & { exclusive?: boolean },
+  options: RewrapOptions & { exclusive?: boolean },
 ): Promise<FileStatus | null> {
+  const { exclusive = false, durable } = withoutPrototype(options);
   const { engine, header, path, source } = model;
   const bytes = await runAsync(keys.rewrap(model, FILE_PADDING));
   const byteLength = bytes.length + bodyBytes(model);
-  const file = { path: target, byteLength, engine, durable: options.durable, like: source.status(), exclusive };
+  const file = { path: target, byteLength, engine, durable, like: source.status(), exclusive };
   try {
     return await runAsync(
       writeAtomically(file, function* (sink) {

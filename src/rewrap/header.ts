@@ -9,6 +9,7 @@ import { WrappedKeysTemplate } from '../format/wrapped-keys.js';
 import type { Twin } from '../twin.js';
 import { DATA_ALIGNMENT, HEADER_SLACK } from '../writer/seal.js';
 import { Reserved } from '../format/vocabulary.js';
+import { withoutPrototype } from '../options.js';
 
 /** Of a header before its data. */
 export const FILE_PADDING: HeaderPadding = { align: DATA_ALIGNMENT, slack: HEADER_SLACK };
@@ -61,7 +62,8 @@ export class HeaderTemplate {
    *
    * @throws {CryptoTensorsError} `HeaderTooLarge`, and what signing throws
    */
-  *build({ enc, sign, rows, policy, license, signMessage, padding = FILE_PADDING }: HeaderChange): Twin<Uint8Array> {
+  *build(change: HeaderChange): Twin<Uint8Array> {
+    const { enc, sign, rows, policy, license, signMessage, padding = FILE_PADDING } = withoutPrototype(change);
     const { version, exactChunkSize, enc: old } = this.#keys;
     const metadata = new Map(this.#metadata)
       .set(

@@ -15,6 +15,7 @@ import { DEFAULT_POLICY, checkPolicy } from '../policy/evaluate.js';
 import type { Twin } from '../twin.js';
 import type { ProtectOptions, WorkOptions } from './options.js';
 import { option, say } from '../wording.js';
+import { hasOwn } from '../options.js';
 
 /** How a file is to be protected, with the keys at hand. */
 export interface Protection {
@@ -98,7 +99,7 @@ function* moveRows(
   lookUp: LookUpOptions,
 ): Twin<Uint8Array> {
   const unwrapped = lookUp.engine.unwrapDeks(algorithm, sealing, rows);
-  if ('row' in unwrapped) throw new Error(`the data key in row ${unwrapped.row}, sealed here, does not unwrap`);
+  if (hasOwn(unwrapped, 'row')) throw new Error(`the data key in row ${unwrapped.row}, sealed here, does not unwrap`);
   try {
     return yield* wrapDeks(master, algorithm, unwrapped.deks, lookUp);
   } finally {

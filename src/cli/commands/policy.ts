@@ -16,6 +16,7 @@ import type { CaseResult } from '../policy-cases.js';
 import { count } from '../sizes.js';
 import { formatTable } from '../table.js';
 import { visible, visibleName } from '../terminal-text.js';
+import { withoutPrototype } from '../../options.js';
 
 export function addPolicyCommand(program: Command): void {
   const policy = program
@@ -124,7 +125,8 @@ function groupDigits(fuel: number | null): string {
   return fuel === null ? '' : fuel.toLocaleString('en-US');
 }
 
-function describeInput({ action, time, host, runtime, env, claims, license, model }: ExplainedInput): string[] {
+function describeInput(input: ExplainedInput): string[] {
+  const { action, time, host, runtime, env, claims, license, model } = withoutPrototype(input);
   const rows: [string, string][] = [
     ['action', action],
     ['time', time.rfc3339],

@@ -10,6 +10,7 @@ import type { Bytes, Primitives } from './primitives.js';
 import { decodeDigests, decodeRecords } from './records.js';
 import type { DigestRecords, SealedRecords } from './records.js';
 import { copyOfKeys, keyMemory, PortableSecret, secretBytes } from './secret.js';
+import { hasOwn } from '../../options.js';
 
 /** What a chunk is checked with. Views, not copies. */
 export type Check =
@@ -182,8 +183,8 @@ export function* createTable(
   }
   const lengths = end.map((value, i) => value - begin[i]!);
   const sealed = encryption === null ? null : yield* decodeRecords(encryption, lengths);
-  if (sealed !== null && 'problem' in sealed) return { fault: sealed };
+  if (sealed !== null && hasOwn(sealed, 'problem')) return { fault: sealed };
   const digested = integrity === null ? null : yield* decodeDigests(integrity, lengths);
-  if (digested !== null && 'problem' in digested) return { fault: digested };
+  if (digested !== null && hasOwn(digested, 'problem')) return { fault: digested };
   return { table: new PortableTable(primitives, spec, sealed, digested) };
 }

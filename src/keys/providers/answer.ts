@@ -13,6 +13,7 @@ import { secretsOf } from '../types.js';
 import type { LoadedKeys, MasterKey, RecipientKey, RemoteMaster, SigningKey } from '../types.js';
 import { isHandedOver, originOf } from './material.js';
 import type { KeyAnswer, KeyProvider, KeySelector, RawMasterKey, RawSigningKey, RemoteMasterKey } from './types.js';
+import { memberOf, membersOf } from '../../options.js';
 
 /** The keys of an answer. */
 export interface Answered extends LoadedKeys {
@@ -35,7 +36,7 @@ export function readAnswer(answer: KeyAnswer, provider: KeyProvider, selector: K
     for (const secret of reader.owned) secret.dispose();
     throw error;
   } finally {
-    if (provider.wipeAnswers === true) wipeBytes(answer, engine);
+    if (memberOf(provider, 'wipeAnswers') === true) wipeBytes(answer, engine);
   }
 }
 
@@ -53,7 +54,8 @@ class AnswerReader implements Answered {
     private readonly selector: KeySelector,
     private readonly engine: Engine,
   ) {
-    this.#time = provider.timeoutMs === undefined ? {} : { timeoutMs: provider.timeoutMs };
+    const timeoutMs = memberOf(provider, 'timeoutMs');
+    this.#time = timeoutMs === undefined ? {} : { timeoutMs };
     this.#name = `the answer of key provider ${quote(provider.name)}`;
   }
 
@@ -72,9 +74,9 @@ class AnswerReader implements Answered {
       } finally {
         this.engine.wipe(text);
       }
-    } else if ('unwrap' in part) {
+    } else if (memberOf(part, 'unwrap') !== undefined) {
       this.#addRemoteMasterKey(part as RemoteMasterKey);
-    } else if ('key' in part) {
+    } else if (memberOf(part, 'key') !== undefined) {
       this.#addMasterKey(part as RawMasterKey);
     } else {
       this.#addSigningKey(part);
@@ -97,7 +99,9 @@ class AnswerReader implements Answered {
     for (const secret of owned) this.owned.push(secret);
   }
 
-  #addMasterKey({ key, kid, algorithm = null, state }: RawMasterKey): void {
+  #addMasterKey(raw: RawMasterKey): void {
+    const { kid, algorithm = null, state } = membersOf(raw, ['kid', 'algorithm', 'state']);
+    const { key } = raw;
     const name = this.#checkKid(kid);
     const checkedState = this.#checkState(state, name);
     this.#checkBytes(key, 'key');
@@ -114,19 +118,21 @@ class AnswerReader implements Answered {
   }
 
   #addRemoteMasterKey(key: RemoteMasterKey): void {
-    const name = this.#checkKid(key.kid);
-    const state = this.#checkState(key.state, name);
-    const { algorithm, unwrap, wrap } = key as { algorithm: unknown; unwrap: unknown; wrap?: unknown };
+    const members = membersOf(key, ['kid', 'state', 'algorithm', 'unwrap', 'wrap']);
+    const name = this.#checkKid(members.kid);
+    const state = this.#checkState(members.state, name);
+    const { algorithm, unwrap, wrap }: { algorithm?: unknown; unwrap?: unknown; wrap?: unknown } = members;
     if (typeof algorithm !== 'string' || !Object.hasOwn(AEAD_KEY_BYTES, algorithm)) {
       throw this.#invalid(name, `"algorithm" must be one of ${Object.keys(AEAD_KEY_BYTES).join(', ')}`);
     }
-    if ('key' in key) throw this.#invalid(name, 'it has both "key" and "unwrap": a key is at hand or it is not');
+    if (memberOf(key as object, 'key') !== undefined)
+      throw this.#invalid(name, 'it has both "key" and "unwrap": a key is at hand or it is not');
     this.#checkFunction(unwrap, 'unwrap');
     if (wrap !== undefined) this.#checkFunction(wrap, 'wrap');
     // As methods of what the provider gave, which may be of a class.
     const remote: RemoteMaster = {
       unwrap: key.unwrap.bind(key),
-      ...(key.wrap === undefined ? {} : { wrap: key.wrap.bind(key) }),
+      ...(members.wrap === undefined ? {} : { wrap: members.wrap.bind(key) }),
     };
     this.masterKeys.push({
       kid: name,
@@ -139,7 +145,8 @@ class AnswerReader implements Answered {
     });
   }
 
-  #addSigningKey({ publicKey, seed, sign, kid, state }: RawSigningKey): void {
+  #addSigningKey(raw: RawSigningKey): void {
+    const { publicKey, seed, sign, kid, state } = membersOf(raw, ['publicKey', 'seed', 'sign', 'kid', 'state']);
     const name = this.#checkKid(kid);
     const checkedState = this.#checkState(state, name);
     for (const [member, bytes] of Object.entries({ publicKey, seed })) {
@@ -217,7 +224,7 @@ function lengthsOf(algorithm: AeadAlgorithm | null): readonly number[] | undefin
 
 /** Wipes what was made for an answer that nobody waits for any more. */
 export function discardAnswer(answer: unknown, provider: KeyProvider, engine: Engine): void {
-  if (provider.wipeAnswers === true) wipeBytes(answer, engine);
+  if (memberOf(provider, 'wipeAnswers') === true) wipeBytes(answer, engine);
   const parts: unknown[] = Array.isArray(answer) ? answer : [answer];
   for (const part of parts) if (part instanceof KeyRing && isHandedOver(part)) part.dispose();
 }

@@ -1,6 +1,6 @@
 import { AbortError, CryptoTensorsError, quote } from '../../errors.js';
 import type { Engine } from '../../engine/types.js';
-import { isThenable } from '../../options.js';
+import { isThenable, memberOf } from '../../options.js';
 import { redactError } from '../../redacted-error.js';
 import { step } from '../../twin.js';
 import type { Twin } from '../../twin.js';
@@ -39,7 +39,7 @@ export function* askProvider(
   selector: KeySelector,
   { engine, signal }: LookUpOptions,
 ): Twin<Answered | ProviderFailure> {
-  if (provider.roles?.includes(selector.role) === false) return NOTHING;
+  if (memberOf(provider, 'roles')?.includes(selector.role) === false) return NOTHING;
   try {
     const answer = yield* step(
       () => askSync(provider, selector),
@@ -55,10 +55,10 @@ export function* askProvider(
 
 /** @throws KeyUnavailable if the provider cannot be asked that way; whatever it throws */
 export function askSync(provider: KeyProvider, selector: KeySelector): KeyAnswer {
-  if (provider.findSync === undefined) {
+  if (memberOf(provider, 'findSync') === undefined) {
     throw keyUnavailable('it has no findSync: only the functions without Sync can ask it');
   }
-  const answer: unknown = provider.findSync(selector);
+  const answer: unknown = provider.findSync!(selector);
   if (!isThenable(answer)) return answer as KeyAnswer;
   // Nobody waits for it: that it is rejected must not end the process.
   Promise.resolve(answer).catch(() => undefined);
@@ -74,9 +74,12 @@ export async function askAsync(
   { engine, signal }: LookUpOptions,
 ): Promise<KeyAnswer> {
   return withDeadline<KeyAnswer>(
-    (stop) => provider.find?.(selector, { signal: stop }) ?? provider.findSync?.(selector),
+    (stop) => {
+      const answer = memberOf(provider, 'find') === undefined ? undefined : provider.find!(selector, { signal: stop });
+      return answer ?? (memberOf(provider, 'findSync') === undefined ? undefined : provider.findSync!(selector));
+    },
     {
-      timeoutMs: provider.timeoutMs ?? DEFAULT_PROVIDER_TIMEOUT_MS,
+      timeoutMs: memberOf(provider, 'timeoutMs') ?? DEFAULT_PROVIDER_TIMEOUT_MS,
       signal,
       late: (answer) => discardAnswer(answer, provider, engine),
     },

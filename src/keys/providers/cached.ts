@@ -1,6 +1,6 @@
 import { DISPOSE } from '../../disposal.js';
 import { CryptoTensorsError, quote } from '../../errors.js';
-import { checkInteger, ownOptions } from '../../options.js';
+import { checkInteger, ownOptions, membersOf } from '../../options.js';
 import type { Engine } from '../../engine/types.js';
 import { selectedKeys } from '../copy.js';
 import type { KeyRing } from '../keyring.js';
@@ -89,10 +89,16 @@ export class CachingProvider implements CachedKeyProvider {
     this.#scope = scope;
     this.#engine = engine;
     this.name = name;
-    this.timeoutMs = source.timeoutMs ?? DEFAULT_PROVIDER_TIMEOUT_MS;
-    if (source.priority !== undefined) this.priority = source.priority;
-    if (source.roles !== undefined) this.roles = source.roles;
-    if (source.isConfigured !== undefined) this.isConfigured = () => source.isConfigured!();
+    const { timeoutMs, priority, roles, isConfigured } = membersOf(source, [
+      'timeoutMs',
+      'priority',
+      'roles',
+      'isConfigured',
+    ]);
+    this.timeoutMs = timeoutMs ?? DEFAULT_PROVIDER_TIMEOUT_MS;
+    if (priority !== undefined) this.priority = priority;
+    if (roles !== undefined) this.roles = roles;
+    if (isConfigured !== undefined) this.isConfigured = () => source.isConfigured!();
   }
 
   async find(selector: KeySelector, { signal }: { signal: AbortSignal }): Promise<KeyAnswer> {

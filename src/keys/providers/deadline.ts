@@ -1,6 +1,7 @@
 import { onAbort } from '../../abort.js';
 import { AbortError } from '../../errors.js';
 import { keyUnavailable } from '../unavailable.js';
+import { withoutPrototype } from '../../options.js';
 
 export interface Deadline<Result> {
   readonly timeoutMs: number;
@@ -17,8 +18,9 @@ export interface Deadline<Result> {
  */
 export async function withDeadline<Result>(
   work: (signal: AbortSignal) => Result | Promise<Result>,
-  { timeoutMs, signal, late }: Deadline<Result>,
+  deadline: Deadline<Result>,
 ): Promise<Result> {
+  const { timeoutMs, signal, late } = withoutPrototype(deadline);
   if (signal?.aborted === true) throw new AbortError(signal.reason);
   const controller = new AbortController();
   const stop = (error: Error): void => controller.abort(error);

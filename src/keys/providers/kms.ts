@@ -128,7 +128,11 @@ function kmsTextOf(keys: object): Uint8Array {
   const pick = (jwk: unknown): unknown =>
     typeof jwk === 'object' && jwk !== null ? ownMembers(jwk, members as never) : jwk;
   const set: { keys?: unknown } = ownMembers<{ keys: unknown }>(keys, ['keys']);
-  const document = Array.isArray(set.keys) ? { keys: set.keys.map(pick) } : 'keys' in set ? set : pick(keys);
+  const document = Array.isArray(set.keys)
+    ? { keys: set.keys.map(pick) }
+    : Object.hasOwn(set, 'keys')
+      ? set
+      : pick(keys);
   return new TextEncoder().encode(JSON.stringify(document));
 }
 

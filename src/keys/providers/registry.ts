@@ -1,6 +1,6 @@
 import { CryptoTensorsError, argumentError, quote, quoteInput } from '../../errors.js';
 import { refuseSecretName } from './arguments.js';
-import { checkInteger, ownOptions } from '../../options.js';
+import { checkInteger, ownOptions, memberOf } from '../../options.js';
 import { envKeyProvider } from './env.js';
 import { PROVIDER_PRIORITY, isKeyProvider } from './types.js';
 import type { KeyProvider } from './types.js';
@@ -34,7 +34,7 @@ registerKeyProvider(envKeyProvider);
 export function registerKeyProvider(provider: KeyProvider, options: { priority?: number } = {}): void {
   checkProvider(provider);
   const own = ownOptions<{ priority?: number }>(options, ['priority'], 'registerKeyProvider');
-  const priority = own.priority ?? provider.priority ?? PROVIDER_PRIORITY.native;
+  const priority = own.priority ?? memberOf(provider, 'priority') ?? PROVIDER_PRIORITY.native;
   checkInteger(priority, 'options.priority', -MAX_PRIORITY, MAX_PRIORITY);
   if (entries.has(provider.name)) {
     throw new CryptoTensorsError(
@@ -79,8 +79,12 @@ export function listKeyProviders(): KeyProviderInfo[] {
 /** The providers that can be asked now, in order. */
 export function configuredProviders(): KeyProvider[] {
   return inOrder()
-    .filter(({ provider, enabled }) => enabled && provider.isConfigured?.() !== false)
+    .filter(({ provider, enabled }) => enabled && isConfigured(provider))
     .map(({ provider }) => provider);
+}
+
+function isConfigured(provider: KeyProvider): boolean {
+  return memberOf(provider, 'isConfigured') === undefined || provider.isConfigured!();
 }
 
 function inOrder(): Entry[] {
@@ -111,5 +115,5 @@ export function checkProvider(provider: unknown, name = 'provider'): asserts pro
     throw argumentError(`${name}.name`, 'a string that is not empty', provider.name);
   }
   refuseSecretName(provider.name, `${name}.name`);
-  checkInteger(provider.timeoutMs, `${name}.timeoutMs`, 1, 2 ** 31 - 1);
+  checkInteger(memberOf(provider, 'timeoutMs'), `${name}.timeoutMs`, 1, 2 ** 31 - 1);
 }

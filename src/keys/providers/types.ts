@@ -1,6 +1,7 @@
 import type { AeadAlgorithm } from '../../format/vocabulary.js';
 import type { AnyRing, KeyState } from '../types.js';
 import type { Jwk, JwkSet, KeyName, RemoteMaster, RemoteSigner } from '../types.js';
+import { memberOf } from '../../options.js';
 
 /**
  * The reference's places: keys given directly, providers that are code, key files, the environment. The highest is asked
@@ -83,6 +84,5 @@ export interface KeyProvider {
 }
 
 export function isKeyProvider(value: object): value is KeyProvider {
-  const { find, findSync } = value as Partial<Record<keyof KeyProvider, unknown>>;
-  return typeof find === 'function' || typeof findSync === 'function';
+  return ['find', 'findSync'].some((method) => typeof memberOf(value, method) === 'function');
 }
