@@ -1,6 +1,7 @@
 // Builds the addon: the Rust library with cargo, then the C++ around it with node-gyp, then checks what came out.
 //
-// Work whose results are newer than everything that they are made from is skipped. `--force` does all of it.
+// Work whose results are newer than everything that they are made from is skipped. `--force` does all of it. With `--if-possible` a
+// machine without the compilers is no failure: the portable engine serves there.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -10,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const force = process.argv.includes('--force');
+const needed = ['cargo', 'c++', 'make', 'python3'];
 
 const crate = join(root, 'native/rust/aead');
 const library = join(
@@ -28,6 +30,14 @@ const addonInputs = [
   join(root, 'native/binding'),
 ].flatMap((path) => filesIn(path));
 
+const missing = process.platform === 'win32' ? [] : needed.filter((tool) => !isThere(tool));
+if (process.argv.includes('--if-possible') && missing.length > 0) {
+  console.log(
+    `There is no ${missing.join(', no ')} on this machine, which building the native addon needs: the portable engine serves, which is slower.`,
+  );
+  process.exit(0);
+}
+
 if (force || isStale(library, crateInputs)) {
   run('Building the Rust library (ring, blake3) ...', 'cargo', ['build', '--release', '--locked'], crate);
 }
@@ -36,6 +46,20 @@ if (force || isStale(addon, addonInputs)) {
   rmSync(join(root, 'build/Release/obj.target/cryptotensors.node'), { force: true });
   run('Building the addon ...', process.execPath, [nodeGyp(), 'configure', 'build', '-j', '2', ...headers()], root);
   if (process.platform === 'linux') checkSymbols();
+}
+buildPkcs11();
+
+function isThere(tool) {
+  return spawnSync(tool, ['--version'], { stdio: 'ignore' }).error === undefined;
+}
+
+/**
+ * What the tests of PKCS#11 need is built here, not by `npm ci`, which has to work without compilers too.
+ */
+function buildPkcs11() {
+  const folder = join(root, 'node_modules/pkcs11js');
+  if (!existsSync(folder) || existsSync(join(folder, 'build/Release/pkcs11.node'))) return;
+  run('Building pkcs11js, for tests ...', process.execPath, [nodeGyp(), 'rebuild', ...headers()], folder);
 }
 
 /** All files below a directory and the directories themselves, whose times tell of files that went; or just the file. */

@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -129,9 +130,12 @@ class FileSource final : public Source {
   // What of the range is to be had without waiting for the disk, in bytes from its start.
   size_t read_cached(uint64_t offset, MutableByteSpan out) const noexcept {
     size_t done = 0;
-#if defined(__linux__) && defined(RWF_NOWAIT)
+#if defined(__linux__) && defined(RWF_NOWAIT) && defined(SYS_preadv2) && defined(__LP64__)
     const iovec wanted{out.data(), std::min(out.size(), max_transfer)};
-    const ssize_t got = retry([&] { return ::preadv2(file_.get(), &wanted, 1, static_cast<off_t>(offset), RWF_NOWAIT); });
+    // The call itself: C libraries have a function for it since glibc 2.26 and musl 1.2.5 only, and the addon loads on older ones.
+    const long position = static_cast<long>(offset);
+    const ssize_t got = retry(
+        [&] { return ::syscall(SYS_preadv2, long{file_.get()}, &wanted, 1L, position, 0L, long{RWF_NOWAIT}); });
     // Some file systems do not know the flag; then nothing is known.
     if (got >= 0 || errno == EAGAIN) done = static_cast<size_t>(std::max<ssize_t>(got, 0));
     else return 0;
