@@ -97,7 +97,7 @@ export async function benchPolicy(rounds) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const [mode, rounds = '5'] = process.argv.slice(2);
+  const [mode, rounds = '2'] = process.argv.slice(2);
   if (mode === '--hostile') benchHostile(Number(rounds));
   else await benchPolicy(200);
 }

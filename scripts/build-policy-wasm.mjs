@@ -10,6 +10,8 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { collectLicenses } from './policy-licenses.mjs';
 
+/* global WebAssembly -- of Node.js */
+
 const root = join(import.meta.dirname, '..');
 const crate = join(root, 'native/rust/policy');
 const meterCrate = join(root, 'native/rust/meter');
@@ -68,21 +70,28 @@ function build() {
   return meter(join(crate, 'target', target, 'release/cryptotensors_policy.wasm'));
 }
 
+/** What its memory holds once it has done what is the same for all questions. It can reach nothing, so that is the same everywhere. */
+function prepare(module) {
+  const { memory, prepare } = new WebAssembly.Instance(new WebAssembly.Module(readFileSync(module))).exports;
+  prepare();
+  return new Uint8Array(memory.buffer);
+}
+
 /** What the meter writes depends on its input alone, so any compiler may build it. */
 function meter(module) {
   const folder = mkdtempSync(join(tmpdir(), 'cryptotensors-meter-'));
   try {
     const metered = join(folder, 'metered.wasm');
+    const memory = join(folder, 'memory');
+    writeFileSync(memory, prepare(module));
     const env = { ...process.env, CARGO_TARGET_DIR: join(meterCrate, 'target') };
-    const args = ['run', '--locked', '--quiet', '--release', '--', module, metered];
+    const args = ['run', '--locked', '--quiet', '--release', '--', module, memory, metered];
     execFileSync('cargo', args, { cwd: meterCrate, env, stdio: 'inherit' });
     return readFileSync(metered);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
-
-/* global WebAssembly -- of Node.js */
 
 /** The properties that the sandbox rests on (native/rust/policy/README.md). */
 function checkSandbox(wasm) {

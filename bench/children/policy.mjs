@@ -1,5 +1,5 @@
 /**
- * Asks hostile policies, and prints one line of JSON: the milliseconds of each question.
+ * Asks hostile policies, and prints one line of JSON: what each question took, in milliseconds, and what stopped it.
  *
  *   node bench/children/policy.mjs INDEX [ROUNDS]     one policy, first in this process, then ROUNDS times; -1 is a harmless one
  */
@@ -18,10 +18,13 @@ const input = buildPolicyInput({
   model: { metadata: {}, tensors: 1, signer: null },
   now: () => 1n,
 });
+const nobody = new Int32Array(new SharedArrayBuffer(4));
 
 /** Milliseconds of processor time of the calling thread; elsewhere than on Linux, of the process. */
 function cpu() {
   try {
+    // The kernel brings its account up to date when the thread pauses.
+    Atomics.wait(nobody, 0, 0, 0.05);
     return Number(readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'utf8').split(' ')[0]) / 1e6;
   } catch {
     const { user, system } = process.cpuUsage();
@@ -30,18 +33,25 @@ function cpu() {
 }
 
 function ask() {
-  const from = { wall: performance.now(), cpu: cpu() };
-  const { fuel } = runSync(judgePolicy(policy, { input }));
-  return { wall: performance.now() - from.wall, cpu: cpu() - from.cpu, fuel };
+  const from = { cpu: cpu(), wall: performance.now() };
+  const { fuel, outcome, problem } = runSync(judgePolicy(policy, { input }));
+  const wall = performance.now() - from.wall;
+  return { wall, cpu: cpu() - from.cpu, fuel, ending: problem ?? outcome };
 }
 
 cpu();
 const first = ask();
 for (let i = 0; i < 3 && rounds > 0; i++) ask();
-// Several at a time: the kernel's account of a thread is only as fine as its ticks.
-const memory = process.memoryUsage.rss();
-const from = { wall: performance.now(), cpu: cpu() };
-const walls = Array.from({ length: rounds }, () => ask().wall);
-const warm = { wall: Math.min(...walls), cpu: (cpu() - from.cpu) / rounds };
-const kept = process.memoryUsage.rss() - memory;
-console.log(JSON.stringify({ name, fuel: first.fuel, cold: first, ...(rounds > 0 ? { warm, kept } : {}) }));
+const before = process.memoryUsage.rss();
+const later = Array.from({ length: rounds }, ask);
+const after = process.memoryUsage.rss();
+const warm = Object.fromEntries(['wall', 'cpu'].map((kind) => [kind, Math.min(...later.map((one) => one[kind]))]));
+console.log(
+  JSON.stringify({
+    name,
+    fuel: first.fuel,
+    ending: first.ending,
+    cold: first,
+    ...(rounds > 0 ? { warm, memory: { before, after } } : {}),
+  }),
+);

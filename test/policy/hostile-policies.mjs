@@ -101,7 +101,7 @@ const LOOPS = [
   ],
   [
     'a walk over all of the input, cubed',
-    model('allow if { walk(input, [p, v]); walk(input, [q, w]); walk(input, [r, x]); p == "none" }'),
+    model('allow if { [p, v] := walk(input); [q, w] := walk(input); [r, x] := walk(input); v == "none" }'),
   ],
   [
     'every of every',
@@ -261,6 +261,28 @@ const INTEGERS = [
   ['units read', again('', 'units.parse("1000000Mi") == i')],
 ];
 
+/** Little work, of as many kinds as there are: each is compiled when it is first called. */
+const EVERYTHING = [
+  [
+    'a call of everything',
+    model(`s := "b,a,10.0.0.0/8"
+n := [3, 1, 2.5, 7]
+a := [
+  regex.match("^(a|b)+[0-9]*$", s), regex.replace(s, "[ab]", "x"), regex.split(",", s), regex.find_n("[a-z]", s, -1),
+  glob.match("{a,b}*[0-9]?*", [","], s), json.marshal({"a": n}), json.unmarshal("[1.5e3, {\\"a\\": null}]"),
+  base64.decode(base64.encode(s)), base64url.decode(base64url.encode(s)), hex.decode(hex.encode(s)), sort(n), sum(n),
+  product(n), max(n), min(n), sprintf("%5d %v %s %.3f %x", [1, n, s, 2.5, 255]), split(s, ","), replace(s, "a", "b"),
+  upper(lower(s)), trim(s, "b"), strings.reverse(s), indexof(s, "a"), substring(s, 1, 3), format_int(255, 16),
+  bits.lsh(1, 300) * bits.lsh(3, 200), bits.lsh(1, 300) % 12345678901, bits.xor(5, 3), round(2.5), to_number("1e5"),
+  semver.compare("1.2.3", "1.2.4-a"), net.cidr_contains("10.0.0.0/8", "10.1.2.3"), units.parse("10Mi"), time.now_ns(),
+  time.parse_rfc3339_ns("2026-01-01T00:00:00Z"), time.date(0), time.add_date(0, 1, 1, 1), time.parse_duration_ns("1h"),
+  object.union({"a": 1}, {"b": 2}), object.remove({"a": 1}, ["a"]), array.concat(n, n), array.slice(n, 1, 2),
+  {1, 2} & {2} | {3}, intersection({{1}, {1, 2}}), [x | some x in n],
+]
+allow if a == 1`),
+  ],
+];
+
 export const HOSTILE = [
   ...PARSER,
   ...RECURSION,
@@ -270,4 +292,5 @@ export const HOSTILE = [
   ...STRINGS,
   ...EXPRESSIONS,
   ...INTEGERS,
+  ...EVERYTHING,
 ];

@@ -10,13 +10,19 @@ use walrus::{LocalFunction, LocalId};
 use crate::code::{self, insert};
 use crate::{weight, Globals};
 
-/// A run that weighs less is counted with the one before it, so that counting does not cost more than what is counted.
-const SMALL: i64 = 48;
+/// A run that weighs less is counted with the one before it, so that counting does not cost more than what is counted: to
+/// compile it, too, which is most of what the first question of a process takes.
+const SMALL: i64 = 400;
+/// The same in loops, where it is executed often and it matters which way was taken.
+const SMALL_IN_LOOP: i64 = 200;
+/// Of the weight of such a run, what is counted: it may not be executed, and of those behind one branch few are.
+const SHARE: i64 = 4;
 
 /// Where a weight is taken off: before this instruction of the sequence.
 struct Point {
     sequence: InstrSeqId,
     index: usize,
+    /// In parts of a unit, `SHARE` of which are one.
     weight: i64,
     /// Whether the module traps there if too little is left.
     checked: bool,
@@ -29,6 +35,8 @@ struct Plan {
     bulk: Vec<(InstrSeqId, usize)>,
     calls: bool,
     loops: bool,
+    /// Loops that what is looked at stands in.
+    depth: usize,
 }
 
 /// @param length a local variable (i32) for lengths of memory
@@ -36,13 +44,17 @@ pub fn meter(function: &mut LocalFunction, globals: &Globals, length: LocalId) {
     let mut plan = Plan::default();
     let entry = function.entry_block();
     let start = plan.start(entry, 0, 0);
-    plan.sequence(function, entry, start);
+    plan.sequence(function, entry, start, SHARE);
     // What calls nothing and does not loop is over soon, and whoever called it is checked.
     plan.points[start].checked = plan.calls || plan.loops;
 
     let mut insertions: Vec<(InstrSeqId, usize, Vec<Instr>)> = Vec::new();
     for Point { sequence, index, weight, checked } in plan.points {
-        let mut code = code::subtract(globals.fuel, vec![code::constant(Value::I64(weight))], BinaryOp::I64Sub);
+        let mut code = code::subtract(
+            globals.fuel,
+            vec![code::constant(Value::I64((weight + SHARE - 1) / SHARE))],
+            BinaryOp::I64Sub,
+        );
         if checked {
             code.extend(trap_without_fuel(function, globals));
         }
@@ -111,10 +123,25 @@ impl Plan {
         self.points.len() - 1
     }
 
+    fn small(&self) -> i64 {
+        if self.depth > 0 {
+            SMALL_IN_LOOP
+        } else {
+            SMALL
+        }
+    }
+
     /// Adds what stands in `sequence`, whose first run is counted at `run`.
     ///
+    /// @param parts of a unit that each unit of weight is counted as: 1 where the run may not come as far, or `SHARE`
     /// @returns the run that goes on behind the sequence, if it is the same in any case
-    fn sequence(&mut self, function: &LocalFunction, sequence: InstrSeqId, mut run: usize) -> Option<usize> {
+    fn sequence(
+        &mut self,
+        function: &LocalFunction,
+        sequence: InstrSeqId,
+        mut run: usize,
+        mut parts: i64,
+    ) -> Option<usize> {
         let instructions: Vec<Instr> = function.block(sequence).instrs.iter().map(|(instr, _)| instr.clone()).collect();
         let mut branches = false;
         // The place where the next run starts, if one has to.
@@ -122,23 +149,27 @@ impl Plan {
         for (index, instruction) in instructions.iter().enumerate() {
             if let Some(place) = pending.take() {
                 let rest = self.straight_weight(function, &instructions[place..]);
-                if rest >= SMALL {
+                parts = 1;
+                if rest >= self.small() {
                     run = self.start(sequence, place, 0);
+                    parts = SHARE;
                 }
             }
-            self.points[run].weight += weight::of(instruction);
+            self.points[run].weight += weight::of(instruction) * parts;
             match instruction {
                 Instr::Block(block) => {
-                    if self.sequence(function, block.seq, run).is_none() {
+                    if self.sequence(function, block.seq, run, parts).is_none() {
                         branches = true;
                         pending = Some(index + 1);
                     }
                 }
                 Instr::Loop(body) => {
                     self.loops = true;
-                    let turn = self.start(body.seq, 0, weight::TURN);
+                    let turn = self.start(body.seq, 0, weight::TURN * SHARE);
                     self.points[turn].checked = true;
-                    self.sequence(function, body.seq, turn);
+                    self.depth += 1;
+                    self.sequence(function, body.seq, turn, SHARE);
+                    self.depth -= 1;
                     branches = true;
                     pending = Some(index + 1);
                 }
@@ -148,8 +179,9 @@ impl Plan {
                             function,
                             &function.block(arm).instrs.iter().map(|(instr, _)| instr.clone()).collect::<Vec<_>>(),
                         );
-                        let start = if weight >= SMALL { self.start(arm, 0, 0) } else { run };
-                        if self.sequence(function, arm, start).is_none() {
+                        let (start, parts) =
+                            if weight >= self.small() { (self.start(arm, 0, 0), SHARE) } else { (run, 1) };
+                        if self.sequence(function, arm, start, parts).is_none() {
                             branches = true;
                             pending = Some(index + 1);
                         }
@@ -185,7 +217,7 @@ impl Plan {
                 Instr::Return(_) | Instr::Unreachable(_) => break,
                 _ => {}
             }
-            if sum >= SMALL {
+            if sum >= self.small() {
                 break;
             }
         }

@@ -1,4 +1,5 @@
-//! Rewrites a finished WebAssembly module so that it meters itself: `meter IN.wasm OUT.wasm`.
+//! Rewrites a finished WebAssembly module so that it meters itself: `meter IN.wasm MEMORY OUT.wasm`, where MEMORY is a file of
+//! what its memory holds after a call of `prepare`, with which the result begins (`image.rs`).
 //!
 //! The result exports four globals more:
 //!
@@ -12,6 +13,7 @@
 mod calls;
 mod code;
 mod fuel;
+mod image;
 mod stack;
 mod weight;
 
@@ -31,11 +33,11 @@ pub struct Globals {
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, from, to] = arguments.as_slice() else {
-        eprintln!("usage: meter IN.wasm OUT.wasm");
+    let [_, from, memory, to] = arguments.as_slice() else {
+        eprintln!("usage: meter IN.wasm MEMORY OUT.wasm");
         return ExitCode::FAILURE;
     };
-    match Module::from_file(from).and_then(|module| meter(module)?.emit_wasm_file(to)) {
+    match Module::from_file(from).and_then(|module| meter(module, &std::fs::read(memory)?)?.emit_wasm_file(to)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{from}: {error:#}");
@@ -44,9 +46,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn meter(mut module: Module) -> Result<Module> {
-    let shadow_stack = stack_pointer(&module).context("it has not exactly one stack pointer")?;
+fn meter(mut module: Module, image: &[u8]) -> Result<Module> {
+    let (shadow_stack, stack_size) = stack_pointer(&module).context("it has not exactly one stack pointer")?;
     let memory = module.memories.iter().next().context("it has no memory")?.id();
+    image::begin_with(&mut module, memory, image, stack_size)?;
     let mut add = |name: &str, kind, value| {
         let global = module.globals.add_local(kind, true, false, ConstExpr::Value(value));
         module.exports.add(name, global);
@@ -74,11 +77,12 @@ fn meter(mut module: Module) -> Result<Module> {
     Ok(module)
 }
 
-/// The only mutable global that LLVM makes.
-fn stack_pointer(module: &Module) -> Option<GlobalId> {
-    let mut found = module.globals.iter().filter(|global| {
-        global.mutable && matches!(global.kind, GlobalKind::Local(ConstExpr::Value(Value::I32(_))))
+/// The only mutable global that LLVM makes, and where it points at first: the stack is what lies below.
+fn stack_pointer(module: &Module) -> Option<(GlobalId, usize)> {
+    let mut found = module.globals.iter().filter_map(|global| match global.kind {
+        GlobalKind::Local(ConstExpr::Value(Value::I32(start))) if global.mutable => Some((global.id(), start)),
+        _ => None,
     });
-    let pointer = found.next()?.id();
-    found.next().is_none().then_some(pointer)
+    let (pointer, start) = found.next()?;
+    found.next().is_none().then_some((pointer, usize::try_from(start).ok()?))
 }

@@ -5,6 +5,9 @@
 //! `read`, `compile`, whichever of `analyse` and `check_calls` it wants, then `ask`, and drops the instance whole: nothing
 //! passes from one policy to the next, and a trap (fuel, memory or stack used up, a panic) ends that instance alone.
 //! They are steps of their own so that the caller can give fuel for each.
+//!
+//! The finished module begins where `prepare` ends: the build calls it once and keeps the memory as it is then, in place
+//! of the function (`native/rust/meter`).
 
 use std::cell::RefCell;
 
@@ -19,6 +22,13 @@ mod time;
 thread_local! {
     /// What `read` was given. There is one thread.
     static SESSION: RefCell<Option<Session>> = const { RefCell::new(None) };
+}
+
+/// Does what is the same for all questions. Part of the build: the finished module does not export it.
+#[no_mangle]
+pub extern "C" fn prepare() {
+    panics::watch();
+    policy::prepare();
 }
 
 /// Reserves `length` bytes for the caller to write a request into.
@@ -36,7 +46,6 @@ pub extern "C" fn alloc(length: usize) -> *mut u8 {
 /// `pointer` and `length` must be those of one earlier `alloc`, not yet given to `read`.
 #[no_mangle]
 pub unsafe extern "C" fn read(pointer: *mut u8, length: usize) -> u64 {
-    panics::watch();
     let request = unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(pointer, length)) };
     step(|session| {
         *session = Some(Session::read(&request)?);

@@ -1,17 +1,28 @@
 //! The `time` builtins, on the caller's clock and in UTC only. They answer as regorus's own (its feature `time`) do.
 
+use std::cell::Cell;
+
 use anyhow::{anyhow, bail, Result};
 use chrono::{DateTime, Datelike, Days, Months, TimeDelta, Timelike, Utc, Weekday};
 use regorus::{Engine, Value};
 
 mod duration;
 
-/// Adds the builtins to `engine`. `now_ns` is what `time.now_ns()` answers, every time it is asked.
-pub fn register(engine: &mut Engine, now_ns: i64) -> Result<()> {
+thread_local! {
+    static NOW_NS: Cell<i64> = const { Cell::new(0) };
+}
+
+/// What `time.now_ns()` answers from now on, every time it is asked.
+pub fn set_now(now_ns: i64) {
+    NOW_NS.set(now_ns);
+}
+
+/// Adds the builtins to `engine`.
+pub fn register(engine: &mut Engine) -> Result<()> {
     for (name, arity, builtin) in BUILTINS {
         engine.add_extension(name.into(), arity, Box::new(move |arguments: Vec<Value>| builtin(name, &arguments)))?;
     }
-    engine.add_extension(NOW.into(), 0, Box::new(move |_: Vec<Value>| Ok(Value::from(now_ns))))
+    engine.add_extension(NOW.into(), 0, Box::new(|_: Vec<Value>| Ok(Value::from(NOW_NS.get()))))
 }
 
 /// Number of arguments of a builtin of this module.
