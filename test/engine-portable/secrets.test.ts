@@ -52,21 +52,6 @@ describe('a secret', () => {
   });
 });
 
-describe('bytes of another kind', () => {
-  it.each([null, 'abc', [1], new Float32Array(2), new ArrayBuffer(2), new DataView(new ArrayBuffer(2))])(
-    'are a TypeError: %o',
-    (value) => {
-      const wrong = value as unknown as Uint8Array;
-      expect(() => engine.importSecret(wrong)).toThrow(TypeError);
-      expect(() => engine.importSecretBase64(wrong)).toThrow(TypeError);
-      expect(() => engine.digest('sha256', wrong)).toThrow(TypeError);
-      expect(() => engine.openBytes(wrong)).toThrow(TypeError);
-      expect(() => engine.memorySink(wrong)).toThrow(TypeError);
-      expect(() => engine.readRawSync(engine.openBytes(new Uint8Array(4)), 0, wrong)).toThrow(TypeError);
-    },
-  );
-});
-
 describe('base64 of a key', () => {
   const decode = (text: string) => {
     const secret = engine.importSecretBase64(ascii(text));

@@ -202,15 +202,15 @@ export function describeDeks(engine: Engine): void {
       expect(() => engine.wrapDeks('aes256gcm', master, gone)).toThrow(closed);
       expect(() => engine.unwrapDeks('aes256gcm', gone, rows)).toThrow(closed);
       for (const algorithm of ['rot13', 'toString', undefined] as unknown as AeadAlgorithm[]) {
-        expect(() => engine.wrapDeks(algorithm, master, master)).toThrow(TypeError);
-        expect(() => engine.unwrapDeks(algorithm, master, rows)).toThrow(TypeError);
+        expect(() => engine.wrapDeks(algorithm, master, master)).toThrow(/algorithm/);
+        expect(() => engine.unwrapDeks(algorithm, master, rows)).toThrow(/algorithm/);
       }
       for (const stranger of [null, {}, new Uint8Array(32)] as unknown as Secret[]) {
         expect(() => engine.wrapDeks('aes256gcm', stranger, master)).toThrow(TypeError);
         expect(() => engine.wrapDeks('aes256gcm', master, stranger)).toThrow(TypeError);
         expect(() => engine.unwrapDeks('aes256gcm', stranger, rows)).toThrow(TypeError);
       }
-      expect(() => engine.unwrapDeks('aes256gcm', master, [1] as unknown as Uint8Array)).toThrow(TypeError);
+      expect(() => engine.unwrapDeks('aes256gcm', master, [1] as unknown as Uint8Array)).toThrow();
     });
 
     it('is refused by a table too', () => {

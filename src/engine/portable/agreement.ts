@@ -4,10 +4,10 @@ import type { Twin } from '../../twin.js';
 import { AGREEMENT_PUBLIC_BYTES, AGREEMENT_SECRET_BYTES } from '../../format/vocabulary.js';
 import type { AgreementCurve } from '../../format/vocabulary.js';
 import type { KeyAgreement, SealedMessage, Secret } from '../types.js';
-import { ensure } from './kind.js';
+import { ensure } from './keys.js';
 import { passWhole } from './primitives.js';
 import type { Primitives } from './primitives.js';
-import { copyOfKeys, PortableSecret, secretBytes } from './secret.js';
+import { copyOfKeys, PortableSecret, secretBytes, withKeys } from './secret.js';
 
 /** The first round of the Concat KDF, the only one for 32 bytes. */
 const FIRST_ROUND = Uint8Array.of(0, 0, 0, 1);
@@ -34,21 +34,18 @@ export function keyAgreement(primitives: Primitives): KeyAgreement {
   };
 }
 
-function* opening(
+function opening(
   primitives: Primitives,
   secret: Secret,
   { iv, additional, ciphertext, tag }: SealedMessage,
 ): Twin<Secret | null> {
-  const key = copyOfKeys(secretBytes(secret, 'key'));
-  try {
+  return withKeys([['key', secret]], function* (key) {
     const cipher = yield* primitives.cipher('aes256gcm', key);
     const opener = cipher.opener(Uint8Array.from(iv), Uint8Array.from(tag), additional);
     // A copy: shared memory may change between verifying and decrypting.
     const plain = yield* passWhole(opener, Uint8Array.from(ciphertext));
     return plain && new PortableSecret(plain);
-  } finally {
-    key.fill(0);
-  }
+  });
 }
 
 function privateBytes(secret: Secret): Uint8Array {

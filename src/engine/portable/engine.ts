@@ -1,22 +1,21 @@
 import { runAsync, runSync } from '../../twin.js';
 import type { Twin } from '../../twin.js';
 import { EngineFault } from '../fault.js';
-import { allocated, keepPrivate } from '../memory.js';
+import { allocated, checkMemory, keepPrivate } from '../memory.js';
 import type { Engine, EngineFacts, Secret, Source } from '../types.js';
-import { DIGEST_ALGORITHMS, SIGNATURE_BYTES } from '../../format/vocabulary.js';
+import { SIGNATURE_BYTES } from '../../format/vocabulary.js';
 import type { AeadAlgorithm, DigestAlgorithm } from '../../format/vocabulary.js';
 import { keyAgreement } from './agreement.js';
 import { runJob } from './job.js';
-import { unwrapDeks, wrapDeks } from './keys.js';
-import { checkKind, checkOneOf, ensure } from './kind.js';
+import { ensure, unwrapDeks, wrapDeks } from './keys.js';
 import { Lease } from './lease.js';
 import { readJob, unsealJob } from './open.js';
-import { checkJobBytes, MemorySink, MemorySource, portableSource } from './places.js';
-import type { PortableSink, PortableSource } from './places.js';
+import { memorySink, memorySource, own, PortableSource } from './places.js';
+import type { PortableSink } from './places.js';
 import type { Primitives } from './primitives.js';
 import { sealJob } from './seal.js';
-import { copyOfKeys, equalBytes, importSecret, importSecretBase64 } from './secret.js';
-import { PortableSecret, secretBytes, secretMemory } from './secret.js';
+import { equalBytes, importSecret, importSecretBase64, PortableSecret } from './secret.js';
+import { secretBytes, secretMemory, withKeys } from './secret.js';
 import { createTable } from './table.js';
 
 /** Of Ed25519: a seed, or a public key. */
@@ -30,8 +29,8 @@ export interface Files {
 
 /**
  * The engine for platforms without a prebuilt addon, for browsers and for edge runtimes: everything in the calling thread, over
- * a few primitives. The event loop has its turn every 256 KiB. It refuses and accepts exactly what the native engine does, with
- * which it shares no code. It is slower, and what JavaScript cannot do it leaves out: keys are wiped but neither locked nor kept
+ * a few primitives. The event loop has its turn every 256 KiB. It finds the same faults in files as the native engine, with which it
+ * shares no code; requests that contradict themselves it takes for mistakes of the layers above, which check them. It is slower, and what JavaScript cannot do it leaves out: keys are wiped but neither locked nor kept
  * out of core dumps, large buffers get no huge pages, disk space is not reserved. A chunk is held back in memory until it has
  * passed its check, however long it is.
  *
@@ -39,9 +38,19 @@ export interface Files {
  */
 export function createPortableEngine(primitives: Primitives, files: Files | null): Engine {
   const wrap = (algorithm: AeadAlgorithm, master: Secret, deks: Secret) =>
-    wrapping(primitives, algorithm, master, deks);
+    withKeys(
+      [
+        ['master', master],
+        ['deks', deks],
+      ],
+      (key, plain) => wrapDeks(primitives, algorithm, key, plain),
+    );
   const unwrap = (algorithm: AeadAlgorithm, master: Secret, rows: Uint8Array) =>
-    unwrapping(primitives, algorithm, master, rows);
+    withKeys([['master', master]], function* (key) {
+      // A copy: shared memory may change between verifying and decrypting.
+      const unwrapped = yield* unwrapDeks(primitives, algorithm, key, Uint8Array.from(rows));
+      return typeof unwrapped === 'number' ? { row: unwrapped } : { deks: new PortableSecret(unwrapped) };
+    });
   return {
     name: 'portable',
     sharing: null,
@@ -63,7 +72,7 @@ export function createPortableEngine(primitives: Primitives, files: Files | null
     digest: (algorithm, bytes) => digest(primitives, algorithm, bytes),
     openFile: (path) => runAsync(filesOf(files).openFile(path)),
     openFileSync: (path) => runSync(filesOf(files).openFile(path)),
-    openBytes: (bytes) => new MemorySource(bytes),
+    openBytes: memorySource,
     readRaw: (...request) => runAsync(readingRaw(...request)),
     readRawSync: (...request) => runSync(readingRaw(...request)),
     map() {
@@ -73,7 +82,7 @@ export function createPortableEngine(primitives: Primitives, files: Files | null
     // JavaScript locks no files.
     locksFiles: false,
     removeAbandoned: () => false,
-    memorySink: (bytes) => new MemorySink(bytes),
+    memorySink,
     createTable: (spec) => runSync(createTable(primitives, spec)),
     createTableAsync: (spec) => runAsync(createTable(primitives, spec)),
     read: async (request) => runAsync(runJob(readJob(primitives, request))),
@@ -118,33 +127,6 @@ function filesOf(files: Files | null): Files {
   throw new EngineFault('InvalidOption', 'there are no files here to be opened by a path; give the bytes');
 }
 
-function* wrapping(primitives: Primitives, algorithm: AeadAlgorithm, secret: Secret, deks: Secret): Twin<Uint8Array> {
-  const [master, plain] = [copyOfKeys(secretBytes(secret, 'master')), copyOfKeys(secretBytes(deks, 'deks'))];
-  try {
-    return yield* wrapDeks(primitives, algorithm, master, plain);
-  } finally {
-    master.fill(0);
-    plain.fill(0);
-  }
-}
-
-function* unwrapping(
-  primitives: Primitives,
-  algorithm: AeadAlgorithm,
-  secret: Secret,
-  rows: Uint8Array,
-): Twin<{ deks: Secret } | { row: number }> {
-  checkKind(rows, 'Uint8Array', 'rows');
-  const master = copyOfKeys(secretBytes(secret, 'master'));
-  try {
-    // A copy: shared memory may change between verifying and decrypting.
-    const unwrapped = yield* unwrapDeks(primitives, algorithm, master, Uint8Array.from(rows));
-    return typeof unwrapped === 'number' ? { row: unwrapped } : { deks: new PortableSecret(unwrapped) };
-  } finally {
-    master.fill(0);
-  }
-}
-
 function seedBytes(seed: Secret): Uint8Array {
   return ofLength(secretBytes(seed, 'seed'), 'seed', KEY_BYTES);
 }
@@ -166,15 +148,13 @@ function ofLength(bytes: Uint8Array, name: string, expected: number): Uint8Array
 }
 
 function digest(primitives: Primitives, algorithm: DigestAlgorithm, bytes: Uint8Array): Uint8Array {
-  checkOneOf(algorithm, DIGEST_ALGORITHMS, 'algorithm');
-  checkKind(bytes, 'Uint8Array', 'bytes');
   const hasher = primitives.hasher(algorithm);
   hasher.update(bytes);
   return Uint8Array.from(hasher.digest());
 }
 
 function* readingRaw(source: Source, offset: number, destination: Uint8Array): Twin<void> {
-  checkJobBytes(destination, 'destination');
-  const from = portableSource(source);
-  yield* Lease.using([from], () => from.read(offset, destination, destination.byteLength));
+  checkMemory(destination);
+  const from = own(source, PortableSource);
+  yield* Lease.using([from], () => from.port.read(offset, destination, destination.byteLength));
 }

@@ -88,6 +88,8 @@ class Work {
     try {
       this.#assertWanted();
       for (const chunk of chunks) yield* this.#pass(chunk);
+      // A request for what is not there, or that is out of order.
+      if (this.#done !== total) throw new RangeError(`${total} bytes were asked for, but ${this.#done} are to be had`);
       if (unchecked) this.#checkSources();
       onProgress?.(total, total);
     } catch (error) {
@@ -146,10 +148,10 @@ class Work {
   }
 
   *#deliver(placed: readonly Placed[]): Twin<void> {
-    const { sink } = this.#job;
+    const { port } = this.#job.sink;
     for (const { offset, bytes } of placed) {
-      if (sink.memory !== undefined) this.#noteWritten(offset, offset + bytes.byteLength);
-      yield* sink.writing(offset, bytes);
+      if (port.memory !== undefined) this.#noteWritten(offset, offset + bytes.byteLength);
+      yield* port.write(offset, bytes);
       this.#done += bytes.byteLength;
     }
   }
@@ -161,7 +163,7 @@ class Work {
 
   /** What was delivered to memory, and nothing beside it. Memory that was taken away meanwhile is no longer this job's. */
   #wipeWritten(): void {
-    const { memory } = this.#job.sink;
+    const { memory } = this.#job.sink.port;
     if (memory === undefined || isDetached(memory)) return;
     for (let at = 0; at < this.#written.length; at += 2) memory.fill(0, this.#written[at], this.#written[at + 1]);
   }
@@ -195,7 +197,7 @@ class Work {
   /** What a tag or digest covers needs no other proof. */
   #checkSources(tensor = -1, chunk = -1): void {
     try {
-      for (const source of this.#job.sources) source.checkUnchanged();
+      for (const source of this.#job.sources) source.port.checkUnchanged();
     } catch (error) {
       throw located(error, tensor, chunk);
     }
@@ -211,8 +213,8 @@ function wipe({ part, placed }: { part: Uint8Array; placed: readonly Placed[] })
 /** Of an abort no place is to blame. */
 function located(error: unknown, tensor: number, chunk: number): unknown {
   if (!(error instanceof EngineFault) || error.code === 'AbortError') return error;
-  const { code, message, systemCode } = error;
-  return new EngineFault(code, message, { tensor, chunk, systemCode });
+  const { code, message, side, systemCode } = error;
+  return new EngineFault(code, message, { tensor, chunk, side, systemCode });
 }
 
 /**
@@ -229,7 +231,10 @@ class Reader {
   #served = 0;
 
   *read(source: PortableSource, position: number, length: number): Twin<Uint8Array> {
-    if (length === 0) return NOTHING;
+    if (length === 0) {
+      yield* source.port.read(position, NOTHING, 0);
+      return NOTHING;
+    }
     const isNext = source === this.#source && position >= this.#served && position - this.#end <= MAX_GAP_BYTES;
     if (!isNext || position + length > this.#end) {
       this.#source = null;
@@ -238,7 +243,7 @@ class Reader {
         this.wipe();
         this.#memory = new Uint8Array(this.#memory.byteLength === 0 ? wanted : UNIT_BYTES);
       }
-      this.#end = position + (yield* source.read(position, this.#memory.subarray(0, wanted), length));
+      this.#end = position + (yield* source.port.read(position, this.#memory.subarray(0, wanted), length));
       this.#begin = position;
       this.#source = source;
     }

@@ -1,8 +1,7 @@
 import { breathe, ITEMS_PER_BREATH } from '../../twin.js';
 import type { Twin } from '../../twin.js';
-import { AEAD_ALGORITHMS, AEAD_KEY_BYTES, IV_BYTES, TAG_BYTES, wrappedDekBytes } from '../../format/vocabulary.js';
+import { AEAD_KEY_BYTES, IV_BYTES, TAG_BYTES, wrappedDekBytes } from '../../format/vocabulary.js';
 import type { AeadAlgorithm } from '../../format/vocabulary.js';
-import { checkOneOf, ensure } from './kind.js';
 import { passWhole } from './primitives.js';
 import type { Bytes, Primitives } from './primitives.js';
 import { keyMemory } from './secret.js';
@@ -91,8 +90,12 @@ export function* unwrapDeks(
   }
 }
 
+/** @throws RangeError */
+export function ensure(condition: boolean, problem: string): void {
+  if (!condition) throw new RangeError(problem);
+}
+
 function keyBytes(algorithm: AeadAlgorithm, master: Uint8Array): number {
-  checkOneOf(algorithm, AEAD_ALGORITHMS, 'algorithm');
   const size = AEAD_KEY_BYTES[algorithm];
   ensure(master.byteLength === size, "the master key's length does not fit the algorithm");
   return size;

@@ -1,4 +1,5 @@
-import { isBox } from '../../format/box.js';
+import { BoxRuns, isBox } from '../../format/box.js';
+import { copiedBytes, copiedTensors } from '../../format/plan.js';
 import { COPY_STRIDE } from '../../format/vocabulary.js';
 import type { Twin } from '../../twin.js';
 import { EngineFault } from '../fault.js';
@@ -6,34 +7,29 @@ import type { ReadRequest, UnsealRequest } from '../types.js';
 import { UNIT_BYTES } from './job.js';
 import type { Chunk, Job } from './job.js';
 import { maxMessageBytes } from './keys.js';
-import { checkKind, ensure } from './kind.js';
-import { MemorySink, portableSink, portableSource } from './places.js';
-import type { PortableSink } from './places.js';
+import { memorySink, own, PortableSink, PortableSource } from './places.js';
 import { NOTHING } from './primitives.js';
 import type { Cipher, Hasher, Passage, Primitives } from './primitives.js';
 import { equalBytes } from './secret.js';
-import { portableTable } from './table.js';
-import type { Check, PortableTable } from './table.js';
-import { byTensor, checkedBox, checkRows, WantedBox } from './wanted.js';
+import { PortableTable } from './table.js';
+import type { Check } from './table.js';
+import { byTensor, WantedBox } from './wanted.js';
 import type { Wanted } from './wanted.js';
 
-/** A read, checked, as a job. */
+/** A read as a job. */
 export function readJob(primitives: Primitives, request: ReadRequest): Job {
-  return openJob(primitives, request, new MemorySink(request.destination, 'destination'), request.copies);
+  return openJob(primitives, request, memorySink(request.destination), request.copies);
 }
 
 export function unsealJob(primitives: Primitives, request: UnsealRequest): Job {
-  const table = portableTable(request.table);
+  const table = own(request.table, PortableTable);
   const { tensors } = request;
-  checkKind(tensors, 'Float64Array', 'tensors');
-  ensure(tensors.length % 2 === 0, 'tensors must have 2 numbers per row');
   const copies = new Float64Array((tensors.length / 2) * COPY_STRIDE);
   for (let row = 0; row < tensors.length / 2; row++) {
-    const tensor = tensors[row * 2]!;
-    ensure(tensor < table.count, `there is no tensor ${tensor}`);
-    copies.set([tensor, 0, table.length(tensor), tensors[row * 2 + 1]!], row * COPY_STRIDE);
+    const [tensor, offset] = [tensors[row * 2]!, tensors[row * 2 + 1]!];
+    copies.set([tensor, 0, table.length(tensor), offset], row * COPY_STRIDE);
   }
-  return openJob(primitives, request, portableSink(request.sink), copies);
+  return openJob(primitives, request, own(request.sink, PortableSink), copies);
 }
 
 function openJob(
@@ -42,16 +38,18 @@ function openJob(
   sink: PortableSink,
   copies: ReadRequest['copies'],
 ): Job {
-  const table = portableTable(request.table);
-  const source = portableSource(request.source);
-  for (const lease of [table, source, sink]) lease.assertOpen();
-  const { all, tensors, total } = wantedOf(table, copies, sink.memory?.byteLength ?? Number.MAX_SAFE_INTEGER);
+  const table = own(request.table, PortableTable);
+  const source = own(request.source, PortableSource);
+  // Copies: what the caller has may change while the job runs.
+  const wanted = isBox(copies) ? structuredClone(copies) : copies.slice();
+  const total = copiedBytes(wanted);
+  const all = isBox(wanted) ? [new WantedBox(new BoxRuns(wanted))] : byTensor(wanted);
   const ciphers = new Ciphers(primitives);
   const { signal, onProgress } = request;
   function* chunks(): Generator<Chunk> {
-    for (const wanted of all) {
-      const { tensor } = wanted;
-      for (const { chunk, begin, end } of touched(table, wanted)) {
+    for (const ofTensor of all) {
+      const { tensor } = ofTensor;
+      for (const { chunk, begin, end } of touched(table, ofTensor)) {
         const check = chunk < 0 ? null : table.check(tensor, chunk);
         yield {
           tensor,
@@ -61,33 +59,13 @@ function openJob(
           length: end - begin,
           mismatch: check && (check.kind === 'tag' ? 'BadTag' : 'BadDigest'),
           begin: () => ciphers.begin(check, end - begin),
-          place: (at, bytes) => wanted.place(begin + at, bytes),
+          place: (at, bytes) => ofTensor.place(begin + at, bytes),
         };
       }
     }
   }
-  const unchecked = tensors.some((tensor) => table.chunkSize(tensor) === null);
+  const unchecked = total > 0 && copiedTensors(wanted).some((tensor) => table.chunkSize(tensor) === null);
   return { sources: [source], sink, leases: [table], chunks: chunks(), total, unchecked, signal, onProgress };
-}
-
-/** What is wanted, by tensor; the tensors of which there are bytes among it; how many bytes. Checked. */
-function wantedOf(table: PortableTable, copies: ReadRequest['copies'], capacity: number) {
-  if (isBox(copies)) {
-    const runs = checkedBox(table, copies, capacity);
-    return { all: [new WantedBox(runs)], tensors: [runs.box.tensor], total: runs.byteLength };
-  }
-  checkKind(copies, 'Float64Array', 'copies');
-  // The caller's array may change while the job runs.
-  const rows = copies.slice();
-  checkRows(table, rows, capacity);
-  const tensors: number[] = [];
-  let total = 0;
-  for (let at = 0; at < rows.length; at += COPY_STRIDE) {
-    const [tensor, , length] = rows.subarray(at) as unknown as [number, number, number];
-    if (length > 0 && tensors.at(-1) !== tensor) tensors.push(tensor);
-    total += length;
-  }
-  return { all: byTensor(rows), tensors, total };
 }
 
 /** Each chunk of which something is wanted, once; -1 where nothing is checked together. Bounds count from the start of the tensor. */

@@ -3,70 +3,99 @@ import type { Twin } from '../../twin.js';
 import { EngineFault } from '../fault.js';
 import { checkMemory, isDetached, part } from '../memory.js';
 import type { FileStatus, Sink, Source } from '../types.js';
-import { checkKind } from './kind.js';
 import { Lease } from './lease.js';
 
-/** Where bytes come from, as jobs see it. Every read copies: nothing is verified or decrypted in memory that others can change. */
-export abstract class PortableSource extends Lease implements Source {
-  abstract readonly size: number;
-  abstract readonly path: string | undefined;
-
+/** What a source is read by: a file, or memory. */
+export interface SourcePort {
+  readonly size: number;
+  readonly path: string | undefined;
   /** Fills `target` as far as there are bytes, and says how far. Fewer than `least` are `FileChanged`. */
-  abstract read(position: number, target: Uint8Array, least: number): Twin<number>;
-  abstract status(): FileStatus | null;
+  read(position: number, target: Uint8Array, least: number): Twin<number>;
+  status(): FileStatus | null;
   /** @throws EngineFault `FileChanged` if it was written to or cut since it was opened, as far as the system tells */
-  abstract checkUnchanged(): void;
+  checkUnchanged(): void;
+}
+
+/** Where bytes come from. Every read copies: nothing is verified or decrypted in memory that others can change. */
+export class PortableSource extends Lease implements Source {
+  readonly port: SourcePort;
+  readonly size: number;
+  readonly path: string | undefined;
+
+  constructor(port: SourcePort, release: () => void) {
+    super('source', release);
+    this.port = port;
+    this.size = port.size;
+    this.path = port.path;
+  }
+
+  status(): FileStatus | null {
+    this.assertOpen();
+    return this.port.status();
+  }
+}
+
+/** What a sink is written by. */
+export interface SinkPort {
+  /** Memory that can be wiped again, and ends; undefined for a file. */
+  readonly memory: Uint8Array | undefined;
+  allocate(size: number): Twin<void>;
+  write(offset: number, bytes: Uint8Array): Twin<void>;
+  sync(): Twin<void>;
+  status(): FileStatus | null;
+  setMode(mode: number): void;
+  setOwner(uid: number | null, gid: number | null): void;
 }
 
 /** Where bytes go. */
-export abstract class PortableSink extends Lease implements Sink {
-  /** Memory that can be wiped again, and ends; undefined for a file. */
-  abstract readonly memory: Uint8Array | undefined;
+export class PortableSink extends Lease implements Sink {
+  readonly port: SinkPort;
 
-  protected abstract allocating(size: number): Twin<void>;
-  protected abstract syncing(): Twin<void>;
-  abstract status(): FileStatus | null;
-  abstract setMode(mode: number): void;
-  abstract setOwner(uid: number | null, gid: number | null): void;
-  abstract writing(offset: number, bytes: Uint8Array): Twin<void>;
+  constructor(port: SinkPort, release: () => void) {
+    super('sink', release);
+    this.port = port;
+  }
 
   allocate(size: number): void {
-    runSync(Lease.using([this], () => this.allocating(size)));
+    runSync(Lease.using([this], () => this.port.allocate(size)));
   }
 
   allocateAsync(size: number): Promise<void> {
-    return runAsync(Lease.using([this], () => this.allocating(size)));
+    return runAsync(Lease.using([this], () => this.port.allocate(size)));
   }
 
   write(offset: number, bytes: Uint8Array): void {
-    runSync(Lease.using([this], () => this.writing(offset, bytes)));
+    runSync(Lease.using([this], () => this.port.write(offset, bytes)));
   }
 
   sync(): void {
-    runSync(Lease.using([this], () => this.syncing()));
+    runSync(Lease.using([this], () => this.port.sync()));
   }
 
   syncAsync(): Promise<void> {
-    return runAsync(Lease.using([this], () => this.syncing()));
+    return runAsync(Lease.using([this], () => this.port.sync()));
+  }
+
+  status(): FileStatus | null {
+    this.assertOpen();
+    return this.port.status();
+  }
+
+  setMode(mode: number): void {
+    this.assertOpen();
+    this.port.setMode(mode);
+  }
+
+  setOwner(uid: number | null, gid: number | null): void {
+    this.assertOpen();
+    this.port.setOwner(uid, gid);
   }
 }
 
-/** The source behind the interface. */
-export function portableSource(source: Source): PortableSource {
-  if (source instanceof PortableSource) return source;
-  throw new TypeError('source must be a source made by this engine');
-}
-
-/** The sink behind the interface. */
-export function portableSink(sink: Sink): PortableSink {
-  if (sink instanceof PortableSink) return sink;
-  throw new TypeError('sink must be a sink made by this engine');
-}
-
-/** Bytes that a job works on: they must not go away meanwhile. */
-export function checkJobBytes(value: Uint8Array, name: string): void {
-  checkKind(value, 'Uint8Array', name);
-  checkMemory(value);
+/** What this engine made, behind an interface. */
+export function own<Kind>(value: unknown, kind: abstract new (...args: never[]) => Kind): Kind {
+  if (value instanceof kind) return value;
+  throw new TypeError(`it must be a ${kind.name} made by this engine`);
 }
 
 /** To be asked again after every turn of the event loop, and after every call of the caller's functions. */
@@ -77,72 +106,49 @@ function checkPresent(bytes: Uint8Array, name: string): void {
 
 /* eslint-disable require-yield -- Memory never makes anybody wait. */
 
-export class MemorySource extends PortableSource {
-  readonly path = undefined;
-  readonly size: number;
-  readonly #bytes: Uint8Array;
-
-  constructor(bytes: Uint8Array) {
-    checkJobBytes(bytes, 'bytes');
-    super('source', () => undefined);
-    this.size = bytes.byteLength;
-    this.#bytes = bytes;
-  }
-
-  *read(position: number, target: Uint8Array, least: number): Twin<number> {
-    checkPresent(this.#bytes, 'the bytes');
-    checkPresent(target, 'the destination');
-    const length = Math.min(target.byteLength, this.#bytes.byteLength - position);
-    if (length < least) throw new EngineFault('FileChanged', 'the bytes end before the range that is to be read');
-    target.set(part(this.#bytes, position, length));
-    return length;
-  }
-
-  status(): null {
-    return null;
-  }
-
-  checkUnchanged(): void {
+export function memorySource(bytes: Uint8Array): PortableSource {
+  checkMemory(bytes);
+  const port: SourcePort = {
+    size: bytes.byteLength,
+    path: undefined,
+    *read(position, target, least) {
+      checkPresent(bytes, 'the bytes');
+      checkPresent(target, 'the destination');
+      const length = Math.min(target.byteLength, bytes.byteLength - position);
+      if (length < least) throw new EngineFault('FileChanged', 'the bytes end before the range that is to be read');
+      target.set(part(bytes, position, length));
+      return length;
+    },
+    status: () => null,
     // Memory tells nobody that it was written to.
-  }
+    checkUnchanged: () => undefined,
+  };
+  return new PortableSource(port, () => undefined);
 }
 
-export class MemorySink extends PortableSink {
-  readonly memory: Uint8Array;
-
-  constructor(bytes: Uint8Array, name = 'bytes') {
-    checkJobBytes(bytes, name);
-    super('sink', () => undefined);
-    this.memory = bytes;
-  }
-
-  protected *allocating(size: number): Twin<void> {
-    const { byteLength } = this.memory;
-    if (size <= byteLength) return;
-    throw new EngineFault('InvalidOption', `${size} bytes are to be written, but the destination holds ${byteLength}`);
-  }
-
-  *writing(offset: number, bytes: Uint8Array): Twin<void> {
-    checkPresent(this.memory, 'the destination');
-    if (offset + bytes.byteLength > this.memory.byteLength) {
-      throw new EngineFault('InvalidOption', 'the destination ends before the range that is to be written');
-    }
-    this.memory.set(bytes, offset);
-  }
-
-  protected *syncing(): Twin<void> {
-    // Memory is where it is.
-  }
-
-  status(): null {
-    return null;
-  }
-
-  setMode(): void {
-    // Memory has no permissions.
-  }
-
-  setOwner(): void {
-    // Nor an owner.
-  }
+export function memorySink(memory: Uint8Array): PortableSink {
+  checkMemory(memory);
+  const ensureRoom = (end: number): void => {
+    if (end <= memory.byteLength) return;
+    const message = `bytes are to be written up to ${end}, but the destination holds ${memory.byteLength}`;
+    throw new EngineFault('InvalidOption', message);
+  };
+  const port: SinkPort = {
+    memory,
+    *allocate(size) {
+      ensureRoom(size);
+    },
+    *write(offset, bytes) {
+      checkPresent(memory, 'the destination');
+      ensureRoom(offset + bytes.byteLength);
+      memory.set(bytes, offset);
+    },
+    *sync() {
+      // Memory is where it is.
+    },
+    status: () => null,
+    setMode: () => undefined,
+    setOwner: () => undefined,
+  };
+  return new PortableSink(port, () => undefined);
 }

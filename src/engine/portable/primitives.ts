@@ -57,17 +57,11 @@ export interface Hasher {
 /** All that comes of a small message, in memory for keys. Null if it does not pass its check. */
 export function* passWhole(passage: Passage, message: Uint8Array): Twin<Bytes | null> {
   const begun = passage.update(message);
-  try {
-    const rest = yield* passage.finish();
-    if (rest === null) return null;
-    const whole = keyMemory(begun.byteLength + rest.byteLength);
-    whole.set(begun);
-    whole.set(rest, begun.byteLength);
-    rest.fill(0);
-    return whole;
-  } finally {
-    begun.fill(0);
-  }
+  const rest = yield* passage.finish();
+  const whole = rest && joined([begun, rest]);
+  begun.fill(0);
+  rest?.fill(0);
+  return whole;
 }
 
 /** A passage for what can only be done to whole messages. The tag, if there is one, is put behind what comes in. */
@@ -80,14 +74,8 @@ export function wholePassage(work: (message: Bytes) => Twin<Uint8Array | null>, 
       return NOTHING;
     },
     *finish() {
-      parts.push(Uint8Array.from(tag));
-      const message = keyMemory(parts.reduce((sum, { byteLength }) => sum + byteLength, 0));
-      let at = 0;
-      for (const part of parts) {
-        message.set(part, at);
-        at += part.byteLength;
-        part.fill(0);
-      }
+      const message = joined([...parts, tag]);
+      for (const part of parts) part.fill(0);
       try {
         return yield* work(message);
       } finally {
@@ -95,6 +83,17 @@ export function wholePassage(work: (message: Bytes) => Twin<Uint8Array | null>, 
       }
     },
   };
+}
+
+/** All parts in one piece of memory, fit for keys. */
+export function joined(parts: readonly Uint8Array[]): Bytes {
+  const whole = keyMemory(parts.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.byteLength;
+  }
+  return whole;
 }
 
 /** The libraries throw for bytes that are no key, and for a wrong tag. */

@@ -1,24 +1,14 @@
-import {
-  AEAD_ALGORITHMS,
-  AEAD_KEY_BYTES,
-  chunkCount,
-  DIGEST_BYTES,
-  IV_BYTES,
-  TAG_BYTES,
-} from '../../format/vocabulary.js';
+import { AEAD_KEY_BYTES, chunkCount, DIGEST_BYTES, IV_BYTES, TAG_BYTES } from '../../format/vocabulary.js';
 import { wrappedDekBytes } from '../../format/vocabulary.js';
 import type { Twin } from '../../twin.js';
 import { SEAL_STRIDE, SealMode } from '../types.js';
 import type { SealRequest } from '../types.js';
 import { UNIT_BYTES } from './job.js';
 import type { Chunk, Job } from './job.js';
-import { COUNTER_VALUES, counterOf, maxMessageBytes, withCounter, wrapDeks } from './keys.js';
-import { checkKind, checkOneOf, ensure, isOffset } from './kind.js';
+import { COUNTER_VALUES, counterOf, ensure, maxMessageBytes, withCounter, wrapDeks } from './keys.js';
 import { UNCHECKED } from './open.js';
-import { portableSink, portableSource } from './places.js';
-import type { PortableSink, PortableSource } from './places.js';
+import { own, PortableSink, PortableSource } from './places.js';
 import type { Bytes, Cipher, Hasher, Passage, Primitives } from './primitives.js';
-import { checkIntegrity, checkVersion } from './records.js';
 import { copyOfKeys, keyMemory, secretBytes } from './secret.js';
 
 /** A row of `SealRequest.items`. */
@@ -40,69 +30,50 @@ interface Item {
 /** How items are sealed; unlike the request's, it stays as it is while the job runs. */
 type Spec = Pick<SealRequest, 'encryption' | 'integrity'>;
 
-/** A seal, checked, as a job. `packed` holds what the header needs, once the job has succeeded. */
+/** A seal as a job. `packed` holds what the header needs, once the job has succeeded. */
 export function sealJob(primitives: Primitives, request: SealRequest): { job: Job; packed: Bytes } {
-  const sources = request.sources.map((source) => portableSource(source));
-  const sink = portableSink(request.sink);
-  for (const lease of [...sources, sink]) lease.assertOpen();
+  const sources = request.sources.map((source) => own(source, PortableSource));
+  const sink = own(request.sink, PortableSink);
   const { encryption, integrity, signal, onProgress } = request;
   const spec = { encryption: encryption && { ...encryption }, integrity: integrity && { ...integrity } };
-  const master = encryption === null ? keyMemory(0) : secretBytes(encryption.master, 'master');
-  checkSpec(spec, master);
-  const items = itemsOf(request.items, spec, sources, sink);
+  const items = itemsOf(request.items, spec, sources);
   const packed = new Uint8Array(items.reduce((sum, item) => sum + packedBytes(item), 0));
   // A copy: the caller may dispose of the secret while the job runs.
-  const keys = new SealingKeys(primitives, spec.encryption, copyOfKeys(master));
+  const master = encryption === null ? keyMemory(0) : copyOfKeys(secretBytes(encryption.master, 'master'));
+  const keys = new SealingKeys(primitives, spec.encryption, master);
   const chunks = planSeal(primitives, spec, items, keys, packed);
   const total = items.reduce((sum, { length }) => sum + length, 0);
   const cleanUp = () => keys.wipe();
   return { job: { sources, sink, leases: [], chunks, total, unchecked: true, cleanUp, signal, onProgress }, packed };
 }
 
-function checkSpec({ encryption, integrity }: Spec, master: Bytes): void {
-  if (encryption !== null) {
-    const { algorithm, version, chunkSize } = encryption;
-    checkOneOf(algorithm, AEAD_ALGORITHMS, 'algorithm');
-    checkVersion(version, chunkSize);
-    const fits = master.byteLength === AEAD_KEY_BYTES[algorithm];
-    ensure(fits, "the master key's length does not fit the algorithm");
-  }
-  if (integrity !== null) checkIntegrity(integrity.algorithm, integrity.chunkSize);
-}
-
-/** @throws RangeError if the items contradict the sources, the sink or themselves */
-function itemsOf(rows: Float64Array, spec: Spec, sources: readonly PortableSource[], { memory }: PortableSink): Item[] {
-  checkKind(rows, 'Float64Array', 'items');
-  ensure(rows.length % SEAL_STRIDE === 0, `items must have ${SEAL_STRIDE} numbers per row`);
-  const capacity = memory?.byteLength ?? Number.MAX_SAFE_INTEGER;
+function itemsOf(rows: Float64Array, spec: Spec, sources: readonly PortableSource[]): Item[] {
   const items: Item[] = [];
   for (let at = 0; at < rows.length; at += SEAL_STRIDE) {
-    const row = rows.subarray(at, at + SEAL_STRIDE);
-    ensure(row.every(isOffset), 'items must be exact offsets');
-    const [index, offset, length, destination, mode] = row as unknown as [number, number, number, number, number];
-    const source = sources[index];
-    ensure(source !== undefined, 'an item names a source that is not there');
-    ensure(offset + length <= source.size, 'an item runs past the end of its source');
-    ensure(destination + length <= capacity, 'an item runs past the end of the destination');
-    items.push({ source, offset, length, destination, mode, ...measure(length, mode, spec) });
+    const [index, offset, length, destination, mode] = rows.subarray(at) as unknown as [
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    items.push({ source: sources[index]!, offset, length, destination, mode, ...measure(length, mode, spec) });
   }
   return items;
 }
 
+/** @throws RangeError for what the algorithm cannot encrypt */
 function measure(length: number, mode: number, { encryption, integrity }: Spec) {
-  ensure(mode <= SealMode.digest, "an item's mode must be 0, 1 or 2");
   let [chunkSize, keyBytes, trailerBytes] = [UNIT_BYTES, 0, 0];
   if (mode === SealMode.encrypt) {
-    ensure(encryption !== null, 'an item is to be encrypted, but how is not said');
-    const { algorithm } = encryption;
-    [chunkSize, keyBytes, trailerBytes] = [encryption.chunkSize, wrappedDekBytes(algorithm) + IV_BYTES, TAG_BYTES];
+    const { algorithm } = encryption!;
+    [chunkSize, keyBytes, trailerBytes] = [encryption!.chunkSize, wrappedDekBytes(algorithm) + IV_BYTES, TAG_BYTES];
     const tooLong = 'a tensor is longer than the algorithm can encrypt in one piece; use version 2 with smaller chunks';
     ensure(Math.min(length, chunkSize || length) <= maxMessageBytes(algorithm), tooLong);
     const tooMany = 'a tensor has more chunks than there are IVs; use larger chunks';
     ensure(chunkCount(length, chunkSize) <= COUNTER_VALUES, tooMany);
   } else if (mode === SealMode.digest) {
-    ensure(integrity !== null, 'an item is to be digested, but how is not said');
-    [chunkSize, trailerBytes] = [integrity.chunkSize, DIGEST_BYTES];
+    [chunkSize, trailerBytes] = [integrity!.chunkSize, DIGEST_BYTES];
   }
   return { size: chunkSize || length, chunks: chunkCount(length, chunkSize), keyBytes, trailerBytes };
 }

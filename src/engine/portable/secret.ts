@@ -1,6 +1,6 @@
 import type { Secret } from '../types.js';
 import { decodeKeyBase64 } from '../../format/key-base64.js';
-import { checkKind } from './kind.js';
+import type { Twin } from '../../twin.js';
 import { closedFault } from './lease.js';
 
 /** More than the data keys of the largest header. */
@@ -79,16 +79,27 @@ export function secretMemory(byteLength: number): Uint8Array<ArrayBuffer> {
 }
 
 export function importSecret(bytes: Uint8Array): PortableSecret {
-  checkKind(bytes, 'Uint8Array', 'bytes');
   const memory = secretMemory(bytes.byteLength);
   memory.set(bytes);
   return new PortableSecret(memory);
 }
 
 export function importSecretBase64(text: Uint8Array): PortableSecret | null {
-  checkKind(text, 'Uint8Array', 'text');
   const bytes = decodeKeyBase64(text, secretMemory);
   return bytes === null ? null : new PortableSecret(bytes);
+}
+
+/** Works with copies of keys, which are wiped: the caller may dispose of the secrets meanwhile. */
+export function* withKeys<Result>(
+  secrets: readonly [name: string, secret: Secret][],
+  work: (...keys: Uint8Array<ArrayBuffer>[]) => Twin<Result>,
+): Twin<Result> {
+  const keys = secrets.map(([name, secret]) => secretBytes(secret, name)).map(copyOfKeys);
+  try {
+    return yield* work(...keys);
+  } finally {
+    for (const key of keys) key.fill(0);
+  }
 }
 
 /** Takes a time that depends on the lengths alone. */

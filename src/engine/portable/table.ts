@@ -1,16 +1,16 @@
+import { hasOwn } from '../../options.js';
 import { runAsync, runSync } from '../../twin.js';
 import type { Twin } from '../../twin.js';
-import { AEAD_KEY_BYTES, DIGEST_BYTES, IV_BYTES, TAG_BYTES } from '../../format/vocabulary.js';
+import { AEAD_KEY_BYTES, DIGEST_BYTES, TAG_BYTES } from '../../format/vocabulary.js';
 import type { AeadAlgorithm, DigestAlgorithm } from '../../format/vocabulary.js';
 import type { RecordFault, Secret, TableSpec, TensorTable } from '../types.js';
-import { counterOf, slot, unwrapDeks, withCounter } from './keys.js';
-import { checkKind, ensure, isOffset } from './kind.js';
+import { counterOf, ensure, slot, unwrapDeks, withCounter } from './keys.js';
 import { Lease } from './lease.js';
+import { joined } from './primitives.js';
 import type { Bytes, Primitives } from './primitives.js';
-import { decodeDigests, decodeRecords } from './records.js';
-import type { DigestRecords, SealedRecords } from './records.js';
-import { copyOfKeys, keyMemory, PortableSecret, secretBytes } from './secret.js';
-import { hasOwn } from '../../options.js';
+import { decodeDigests, decodeRecords, partsOfRow } from './records.js';
+import type { Records } from './records.js';
+import { copyOfKeys, keyMemory, PortableSecret, secretBytes, withKeys } from './secret.js';
 
 /** What a chunk is checked with. Views, not copies. */
 export type Check =
@@ -24,12 +24,17 @@ export class PortableTable extends Lease implements TensorTable {
   readonly #dataStart: number;
   readonly #begin: Float64Array;
   readonly #end: Float64Array;
-  readonly #sealed: SealedRecords | null;
-  readonly #digested: DigestRecords | null;
+  readonly #sealed: Records<AeadAlgorithm> | null;
+  readonly #digested: Records<DigestAlgorithm> | null;
   /** One DEK per row of the records; empty until they are unwrapped. In an object, for whoever wipes them. */
   readonly #deks: { bytes: Bytes };
 
-  constructor(primitives: Primitives, spec: TableSpec, sealed: SealedRecords | null, digested: DigestRecords | null) {
+  constructor(
+    primitives: Primitives,
+    spec: TableSpec,
+    sealed: Records<AeadAlgorithm> | null,
+    digested: Records<DigestAlgorithm> | null,
+  ) {
     const deks = { bytes: keyMemory(0) };
     super('table', () => deks.bytes.fill(0));
     this.#deks = deks;
@@ -43,28 +48,22 @@ export class PortableTable extends Lease implements TensorTable {
   }
 
   unwrap(master: Secret): number {
-    return runSync(this.#unwrap(master));
+    return runSync(withKeys([['master', master]], (key) => this.#unwrap(key)));
   }
 
   unwrapAsync(master: Secret): Promise<number> {
-    return runAsync(this.#unwrap(master));
+    return runAsync(withKeys([['master', master]], (key) => this.#unwrap(key)));
   }
 
-  *#unwrap(secret: Secret): Twin<number> {
-    this.assertOpen();
-    const master = copyOfKeys(secretBytes(secret, 'master'));
-    try {
-      if (this.#dekBytes === 0) return -1;
-      this.#assertWrapped();
-      const { algorithm, wrappedDeks } = this.#sealed!;
-      return yield* Lease.using([this], () => this.#unwrapAll(algorithm, master, wrappedDeks));
-    } finally {
-      master.fill(0);
-    }
+  #unwrap(master: Bytes): Twin<number> {
+    return Lease.using([this], () => this.#unwrapAll(master));
   }
 
-  *#unwrapAll(algorithm: AeadAlgorithm, master: Bytes, rows: Bytes): Twin<number> {
-    const unwrapped = yield* unwrapDeks(this.#primitives, algorithm, master, rows);
+  *#unwrapAll(master: Bytes): Twin<number> {
+    if (this.#dekBytes === 0) return -1;
+    this.#assertWrapped();
+    const { algorithm } = this.#sealed!;
+    const unwrapped = yield* unwrapDeks(this.#primitives, algorithm, master, this.#wrappedDeks());
     if (typeof unwrapped === 'number') return unwrapped;
     this.#take(unwrapped);
     return -1;
@@ -83,7 +82,12 @@ export class PortableTable extends Lease implements TensorTable {
 
   wrappedDeks(): Uint8Array {
     this.assertOpen();
-    return this.#sealed?.wrappedDeks.slice() ?? new Uint8Array(0);
+    return this.#wrappedDeks();
+  }
+
+  #wrappedDeks(): Bytes {
+    const { rows, algorithm } = this.#sealed ?? { rows: [], algorithm: 'aes256gcm' };
+    return joined(rows.map((row) => partsOfRow(algorithm, row).wrapped));
   }
 
   installDeks(deks: Secret): void {
@@ -105,7 +109,7 @@ export class PortableTable extends Lease implements TensorTable {
 
   /** Bytes of all DEKs. */
   get #dekBytes(): number {
-    return this.#sealed === null ? 0 : this.#sealed.tags.length * AEAD_KEY_BYTES[this.#sealed.algorithm];
+    return this.#sealed === null ? 0 : this.#sealed.rows.length * AEAD_KEY_BYTES[this.#sealed.algorithm];
   }
 
   #assertWrapped(): void {
@@ -139,52 +143,34 @@ export class PortableTable extends Lease implements TensorTable {
   /** Null where there is nothing to check: unprotected bytes, an empty tensor without tag or digest. */
   check(tensor: number, chunk: number): Check | null {
     if (this.isSealed(tensor)) {
-      const { algorithm, rowOf, ivs, tags } = this.#sealed!;
+      const { algorithm, rowOf, rows } = this.#sealed!;
       const row = rowOf[tensor]!;
-      if (tags[row]!.byteLength === 0) return null;
-      const baseIv = slot(ivs, row, IV_BYTES);
+      const { iv, tags } = partsOfRow(algorithm, rows[row]!);
+      if (tags.byteLength === 0) return null;
       return {
         kind: 'tag',
         algorithm,
         dek: slot(this.#deks.bytes, row, AEAD_KEY_BYTES[algorithm]),
-        iv: withCounter(baseIv, counterOf(baseIv) + chunk),
-        tag: slot(tags[row]!, chunk, TAG_BYTES),
+        iv: withCounter(iv, counterOf(iv) + chunk),
+        tag: slot(tags, chunk, TAG_BYTES),
       };
     }
     if (this.chunkSize(tensor) === null) return null;
-    const { algorithm, rowOf, digests } = this.#digested!;
-    const all = digests[rowOf[tensor]!]!;
-    return all.byteLength === 0 ? null : { kind: 'digest', algorithm, digest: slot(all, chunk, DIGEST_BYTES) };
+    const { algorithm, rowOf, rows } = this.#digested!;
+    const digests = rows[rowOf[tensor]!]!;
+    return digests.byteLength === 0 ? null : { kind: 'digest', algorithm, digest: slot(digests, chunk, DIGEST_BYTES) };
   }
 }
 
-/** The table behind the interface. */
-export function portableTable(table: TensorTable): PortableTable {
-  if (table instanceof PortableTable) return table;
-  throw new TypeError('table must be a tensor table made by this engine');
-}
-
-/** @throws RangeError if the spec contradicts itself */
 export function* createTable(
   primitives: Primitives,
   spec: TableSpec,
 ): Twin<{ table: TensorTable } | { fault: RecordFault }> {
-  const { dataStart, begin, end, encryption, integrity } = spec;
-  checkKind(begin, 'Float64Array', 'begin');
-  checkKind(end, 'Float64Array', 'end');
-  ensure(begin.length === end.length, 'a table needs as many ends as beginnings');
-  ensure(isOffset(dataStart), 'dataStart must be an exact offset');
-  for (let i = 0; i < begin.length; i++) {
-    ensure(isOffset(begin[i]!) && isOffset(end[i]!), 'a tensor has bounds that are no exact offsets');
-    ensure(
-      begin[i]! <= end[i]! && isOffset(dataStart + end[i]!),
-      'a tensor ends before it begins or beyond every file',
-    );
-  }
+  const { begin, end, encryption, integrity } = spec;
   const lengths = end.map((value, i) => value - begin[i]!);
-  const sealed = encryption === null ? null : yield* decodeRecords(encryption, lengths);
+  const sealed = encryption && (yield* decodeRecords(encryption, lengths));
   if (sealed !== null && hasOwn(sealed, 'problem')) return { fault: sealed };
-  const digested = integrity === null ? null : yield* decodeDigests(integrity, lengths);
+  const digested = integrity && (yield* decodeDigests(integrity, lengths));
   if (digested !== null && hasOwn(digested, 'problem')) return { fault: digested };
   return { table: new PortableTable(primitives, spec, sealed, digested) };
 }

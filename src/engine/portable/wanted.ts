@@ -1,9 +1,7 @@
-import { BoxRuns, gatherRuns } from '../../format/box.js';
-import type { TensorBox } from '../../format/box.js';
+import { gatherRuns } from '../../format/box.js';
+import type { BoxRuns } from '../../format/box.js';
 import { COPY_STRIDE } from '../../format/vocabulary.js';
-import { ensure, isOffset } from './kind.js';
 import type { Placed } from './job.js';
-import type { PortableTable } from './table.js';
 
 /** What a request wants of one tensor. It is asked in the order of the tensor's bytes. */
 export interface Wanted {
@@ -44,18 +42,6 @@ export class WantedBox implements Wanted {
     const { offset, gathered } = gatherRuns(this.#runs, begin, bytes);
     return gathered.byteLength === 0 ? [] : [{ offset, bytes: gathered }];
   }
-}
-
-/** @throws RangeError unless all of the box lies within its tensor and a destination of `capacity` bytes */
-export function checkedBox(table: PortableTable, box: TensorBox, capacity: number): BoxRuns {
-  // What the caller has may change while the job runs.
-  const runs = new BoxRuns(structuredClone(box));
-  const { tensor } = runs.box;
-  ensure(isOffset(tensor) && tensor < table.count, 'the box names a tensor that is not there');
-  ensure(runs.isOrdered, 'the box holds a number that is no exact offset, or its runs are out of order');
-  ensure(runs.end <= table.length(tensor), 'the box runs past the end of its tensor');
-  ensure(runs.byteLength <= capacity, 'the box runs past the end of the destination');
-  return runs;
 }
 
 /** Columns of a row of `ReadRequest.copies`. */
@@ -121,26 +107,4 @@ export function* byTensor(rows: Float64Array): Generator<WantedRows> {
     while (last < rows.length && rows[last + TENSOR] === rows[first + TENSOR]) last += COPY_STRIDE;
     yield new WantedRows(rows, first, last);
   }
-}
-
-/** @throws RangeError unless all lies within the tensors and a destination of `capacity` bytes, in order */
-export function checkRows(table: PortableTable, rows: Float64Array, capacity: number): void {
-  ensure(rows.length % COPY_STRIDE === 0, `copies must have ${COPY_STRIDE} numbers per row`);
-  for (let at = 0; at < rows.length; at += COPY_STRIDE) {
-    const problem = problemOf(table, rows, at, capacity);
-    if (problem !== null) throw new RangeError(`copy ${at / COPY_STRIDE} ${problem}`);
-  }
-}
-
-function problemOf(table: PortableTable, rows: Float64Array, at: number, capacity: number): string | null {
-  const row = rows.subarray(at, at + COPY_STRIDE);
-  if (!row.every(isOffset)) return 'holds a number that is no exact offset';
-  const [tensor, start, length, destination] = row as unknown as [number, number, number, number];
-  if (tensor >= table.count) return 'names a tensor that is not there';
-  if (start + length > table.length(tensor)) return 'runs past the end of its tensor';
-  if (destination + length > capacity) return 'runs past the end of the destination';
-  if (at === 0) return null;
-  const previous = rows[at - COPY_STRIDE + TENSOR]!;
-  const inOrder = previous === tensor ? rows[at - COPY_STRIDE + START]! <= start : previous < tensor;
-  return inOrder ? null : 'is out of order: copies go by tensor, then start';
 }
