@@ -36,6 +36,7 @@ export type ErrorCode =
   | 'UnsupportedVersion'
   | 'UnsupportedAlgorithm'
   | 'InvalidCryptoMetadata'
+  | 'ModelMismatch'
   // Licences.
   | 'InvalidLicense'
   | 'LicenseMismatch'

@@ -2,6 +2,7 @@ import { DISPOSE } from '../disposal.js';
 import {
   closeSync,
   constants,
+  fchmodSync,
   fstatSync,
   fsync,
   fsyncSync,
@@ -97,6 +98,11 @@ export class Folder implements Disposable {
     return this.#descriptor === null
       ? statSync(this.path, { bigint: true })
       : fstatSync(this.#descriptor, { bigint: true });
+  }
+
+  /** Its permissions, whatever the umask is. Throws what `node:fs` throws. */
+  setMode(mode: number): void {
+    if (this.#descriptor !== null) fchmodSync(this.#descriptor, mode);
   }
 
   /** What stands under a name, be it a symbolic link; null for nothing. Throws what `node:fs` throws. */

@@ -4,9 +4,10 @@ import { createHash, randomBytes } from 'node:crypto';
  * What a temporary file is for, which its name says:
  * - `tmp`: a writer holds a lock on it; without one nobody is at work any more, and the next writer removes it;
  * - `part`: the same where files cannot be locked: nobody can tell, so it stays until somebody removes it by hand;
+ * - `folder`: a folder that is being filled; it stays where its writer was killed, and is removed by hand;
  * - `rewrap`: a journal may name it, so only who reads the journal removes it.
  */
-export type TemporaryKind = 'tmp' | 'part' | 'rewrap';
+export type TemporaryKind = 'tmp' | 'part' | 'folder' | 'rewrap';
 
 /** Enough that nobody guesses a name, nor puts something there first. */
 const RANDOM_BYTES = 10;
@@ -29,6 +30,7 @@ export function isTemporaryName(name: string, target: string, kind: TemporaryKin
 const ENDINGS: Readonly<Record<TemporaryKind, RegExp>> = {
   tmp: /^[0-9a-f]{20}\.tmp$/,
   part: /^[0-9a-f]{20}\.part$/,
+  folder: /^[0-9a-f]{20}\.folder$/,
   rewrap: /^[0-9a-f]{20}\.rewrap$/,
 };
 

@@ -47,6 +47,7 @@ export const Reserved = {
   signature: '__signature__',
   integrity: '__integrity__',
   license: '__license__',
+  model: '__model__',
 } as const;
 
 /** The four that every encrypted file has. */

@@ -1,6 +1,7 @@
 import type { CryptoKeys, PolicyTexts } from '../format/crypto-metadata.js';
 import type { Header } from '../format/header.js';
 import type { LicenseTerms } from '../format/license.js';
+import type { ModelIdentity } from '../format/model-identity.js';
 import type { Engine, Source, TensorTable } from '../engine/types.js';
 import type { TensorGuard } from './tensor-guard.js';
 
@@ -10,6 +11,10 @@ export interface Encryption {
   policy: PolicyTexts;
   /** Key id of the signer whose key verified the header. */
   signer: string | null;
+  /** That key itself, in hex: ids can be alike. */
+  signerKey: string;
+  /** Which model the file belongs to; null where the header does not say. */
+  identity: ModelIdentity | null;
   /** What the licence in the header says; null where there is none. */
   license: LicenseTerms | null;
 }

@@ -6,14 +6,19 @@ import { resolveInput } from '../model/input.js';
 import { closeModel } from '../model/model.js';
 import type { Model } from '../model/model.js';
 import { checkAllPins, checkPinCount } from '../model/pin.js';
+import { findModel } from '../model/folder.js';
 import { indexShards, isShardIndex, readShardIndex } from '../model/shards.js';
 import type { ShardIndex } from '../model/shards.js';
 import { indexFile } from '../model/tensor-index.js';
 import type { TensorIndex } from '../model/tensor-index.js';
 import type { PolicyAction } from '../policy/input.js';
 import type { Twin } from '../twin.js';
+import { option, say } from '../wording.js';
 import { createAccess } from './access.js';
+import type { Access } from './access.js';
 import type { DetachedInput } from './detached.js';
+import { checkModelFiles } from './model-files.js';
+import { openSealedFiles } from './sealed-files.js';
 import { openShards } from './open-shards.js';
 import { openStored } from './open-stored.js';
 import type { OpenOptions } from './options.js';
@@ -25,6 +30,10 @@ export interface OpenedFiles {
   index: TensorIndex;
   /** Of a sharded model. */
   shards: ShardIndex | null;
+  /** The files that its signed headers list as stored encrypted, in their order; none where a file was opened by itself. */
+  sealed: readonly Model[];
+  /** Whether it was named by its folder or its index: then it is all of its files. */
+  isWhole: boolean;
   audit: Audit | null;
 }
 
@@ -42,35 +51,90 @@ export function* openFiles(
   const detached = detachedInput(options);
   const engine = getEngine();
   const access = yield* createAccess(options, engine, action);
-  const { audit, pins } = access;
-  const models: Model[] = [];
+  const opening: Opening = { engine, access, detached, scope, models: [], sealed: [] };
+  const { models, sealed } = opening;
   try {
-    let shards: ShardIndex | null = null;
-    if (typeof target === 'string' && isShardIndex(target)) {
-      if (detached !== undefined) throw headerForShards(target, detached);
-      shards = yield* readShardIndex(target, engine);
-      scope.files = shards.shardPaths;
-      checkPinCount(pins, shards.shardPaths.length, target);
-      for (const model of yield* openShards(shards, engine, access)) models.push(model);
-    } else {
-      checkPinCount(pins, 1, scope.path);
-      models.push(yield* openStored(target, engine, access, detached));
-    }
-    checkAllPins(
-      pins,
-      engine,
-      models.map(({ header }) => header),
-      scope.path,
-    );
+    const { path, shards, isWhole } = yield* openNamed(target, options.weights, opening);
+    const headers = models.map(({ header }) => header);
+    checkAllPins(access.pins, engine, headers, scope.path);
+    if (shards !== null) checkModelFiles(models, shards);
     const index = shards === null ? indexFile(models[0]!) : yield* indexShards(models, shards);
-    for (const model of models) audit?.opened(model);
-    return { engine, models, index, shards, audit };
+    if (isWhole) {
+      for (const model of yield* openSealedFiles(models[0]!, path!, engine, access, detached)) sealed.push(model);
+    }
+    for (const model of [...models, ...sealed]) access.audit?.opened(model);
+    return { engine, models, sealed, index, shards, isWhole, audit: access.audit };
   } catch (error) {
-    for (const model of models) closeModel(model);
+    for (const model of [...models, ...sealed]) closeModel(model);
     throw error;
   } finally {
     access.dispose();
   }
+}
+
+/** A model that is being opened. */
+interface Opening {
+  engine: Engine;
+  access: Access;
+  detached: DetachedInput | undefined;
+  scope: AuditScope;
+  /** What is open by now. */
+  models: Model[];
+  sealed: Model[];
+}
+
+/** Where a model was found. */
+interface Found {
+  /** Of its file or index; undefined for bytes. */
+  path: string | undefined;
+  shards: ShardIndex | null;
+  isWhole: boolean;
+}
+
+/** Opens what a path leads to. That it is a folder is found out by trying, so that nobody else pays for the question. */
+function* openNamed(target: string | Uint8Array, weights: string | undefined, opening: Opening): Twin<Found> {
+  if (typeof target !== 'string') {
+    if (weights === undefined) return yield* openPath(target, false, opening);
+    throw new CryptoTensorsError(
+      'InvalidOption',
+      say`${option('weights')} is for folders, but the model was given as bytes`,
+    );
+  }
+  if (weights === undefined) {
+    try {
+      return yield* openPath(target, isShardIndex(target), opening);
+    } catch (error) {
+      if (!mayBeFolder(error)) throw error;
+      const found = yield* findModel(target);
+      if (found.path === target) throw error;
+    }
+  }
+  const { path, isWhole } = yield* findModel(target, weights);
+  return yield* openPath(path, isWhole, opening);
+}
+
+/** What systems say of a folder that is opened as a file. */
+function mayBeFolder(error: unknown): boolean {
+  return error instanceof CryptoTensorsError && ['EISDIR', 'EACCES', 'EPERM'].includes(error.systemCode ?? '');
+}
+
+function* openPath(
+  input: string | Uint8Array,
+  isWhole: boolean,
+  { engine, access, detached, scope, models }: Opening,
+): Twin<Found> {
+  const path = typeof input === 'string' ? input : undefined;
+  if (path === undefined || !isShardIndex(path)) {
+    checkPinCount(access.pins, 1, scope.path);
+    models.push(yield* openStored(input, engine, access, detached));
+    return { path, shards: null, isWhole };
+  }
+  if (detached !== undefined) throw headerForShards(path, detached);
+  const shards = yield* readShardIndex(path, engine);
+  scope.files = shards.shardPaths;
+  checkPinCount(access.pins, shards.shardPaths.length, path);
+  for (const model of yield* openShards(shards, engine, access)) models.push(model);
+  return { path, shards, isWhole };
 }
 
 function detachedInput({ header, license }: OpenOptions): DetachedInput | undefined {
@@ -81,7 +145,7 @@ function detachedInput({ header, license }: OpenOptions): DetachedInput | undefi
 function headerForShards(path: string, { kind }: DetachedInput): CryptoTensorsError {
   return new CryptoTensorsError(
     'InvalidOption',
-    `options.${kind} is for a single file, but ${quote(path)} is the index of a sharded model: open its shards one by one, each with its own ${kind}`,
+    say`${option(kind)} is for a single file, but ${quote(path)} is the index of a sharded model: open its shards one by one, each with its own ${kind}`,
     { path },
   );
 }

@@ -18,6 +18,7 @@ import { naming, publicError, recordError } from '../model/faults.js';
 import type { Check, Model } from '../model/model.js';
 import { checkBody, enforceTerms, findMasterKeys } from './license.js';
 import { checkPin } from '../model/pin.js';
+import { readIdentity } from './model-files.js';
 import { runPolicy } from './policy.js';
 import { startVerification } from './signature.js';
 import { openSource } from '../model/source.js';
@@ -105,6 +106,7 @@ function* openHeader(engine: Engine, source: Source, placed: PlacedHeader, acces
   access.audit?.keyUsed('verifying', verifyingKey, path);
   checkPin(access.pins, engine, header, path);
   if (placed.body !== null) checkBody(engine, header, placed.body, path);
+  const identity = readIdentity(engine, header, path);
   const license = parseLicense(header);
   const terms = license === null ? undefined : enforceTerms(license, access);
   const policy = parsePolicy(metadata.get(Reserved.policy)!);
@@ -142,11 +144,22 @@ function* openHeader(engine: Engine, source: Source, placed: PlacedHeader, acces
     throw error;
   }
   return {
-    encryption: { keys, policy, signer, license: license && termsOf(license) },
+    encryption: {
+      keys,
+      policy,
+      signer,
+      signerKey: hex(verifyingKey.publicKey),
+      identity,
+      license: license && termsOf(license),
+    },
     table,
     guard,
     ...describeChecks(header, keys, encrypted, integrity),
   };
+}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
 }
 
 function termsOf({ id, issued, notBefore, expires, claims }: LicenseTerms): LicenseTerms {

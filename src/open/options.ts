@@ -37,6 +37,8 @@ export interface OpenOptions {
    * of all its files. The pin of a plain file says nothing about the bytes of its tensors.
    */
   pin?: string | readonly string[];
+  /** Of a folder that holds several models, which: the name of its file or index. */
+  weights?: string;
   /** Facts for the file's policy, as plain JSON data: `input.claims`. */
   claims?: Record<string, ClaimValue>;
   /** How the file's policy is evaluated. */
@@ -75,7 +77,7 @@ export const MAX_THREADS = 1024;
 const MAX_FUEL = 10_000_000_000_000;
 
 export const OPEN_OPTIONS: readonly (keyof OpenOptions)[] = [
-  'keys', 'trust', 'encKid', 'signKid', 'allowPlain', 'header', 'license', 'pin', 'claims', 'policy', 'onEvent',
+  'keys', 'trust', 'encKid', 'signKid', 'allowPlain', 'header', 'license', 'pin', 'weights', 'claims', 'policy', 'onEvent',
   'threads', 'signal',
 ]; // prettier-ignore
 
@@ -92,9 +94,11 @@ export function ownOpenOptions<Options extends OpenOptions = OpenOptions>(
   more: readonly (keyof Options & string)[] = [],
 ): Options {
   const own = ownOptions<Options>(options, [...OPEN_OPTIONS, ...more], where);
-  const { encKid, signKid, allowPlain, header, license, pin, policy, onEvent, threads, signal } = own as OpenOptions;
+  const { encKid, signKid, allowPlain, header, license, pin, weights, policy, onEvent, threads, signal } =
+    own as OpenOptions;
   checkString(encKid, 'options.encKid');
   checkString(signKid, 'options.signKid');
+  checkString(weights, 'options.weights');
   checkBoolean(allowPlain, 'options.allowPlain');
   if (header !== undefined) resolveInput(header, 'options.header');
   if (license !== undefined) {

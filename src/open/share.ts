@@ -11,6 +11,7 @@ import type { Audit, AuditListener } from '../model/audit.js';
 import { publicError } from '../model/faults.js';
 import { closeModel } from '../model/model.js';
 import type { Encryption, Check, Model } from '../model/model.js';
+import type { OpenedFiles } from './open-files.js';
 import { MAX_THREADS } from './options.js';
 import { indexShards } from '../model/shards.js';
 import type { ShardIndex } from '../model/shards.js';
@@ -53,15 +54,27 @@ interface FileFacts {
   readonly checks: readonly Check[];
   readonly chunkSizes: Float64Array;
   /** Of the last file of a model, whose name the token is: the names of the others, and what makes them one model. */
-  readonly model: { readonly others: readonly string[]; readonly shards: ShardIndex | null } | null;
+  readonly model: TogetherFacts | null;
 }
+
+interface TogetherFacts {
+  readonly others: readonly string[];
+  readonly shards: ShardIndex | null;
+  /** So many of the first files are sealed ones. */
+  readonly sealed: number;
+  readonly isWhole: boolean;
+}
+
+/** An open model, to be shared or as it was attached to. */
+export type ModelFiles = Pick<OpenedFiles, 'models' | 'sealed' | 'shards' | 'isWhole'>;
 
 /**
  * @throws {CryptoTensorsError} `InvalidOption` for a model in memory that is not shared; `NativeUnavailable`; `PolicyError` if
  * a policy that has a say in single tensors cannot be asked
  */
-export function shareModels(engine: Engine, models: readonly Model[], shards: ShardIndex | null): Sharing {
+export function shareModels(engine: Engine, { models: weights, sealed, shards, isWhole }: ModelFiles): Sharing {
   const sharing = sharingOf(engine);
+  const models = [...sealed, ...weights];
   for (const { memory } of models) checkMemory(memory);
   // All of them before anything is registered.
   const decisions = models.map(({ guard }) => (guard === null ? null : runSync(guard.decisions(undefined))));
@@ -69,7 +82,7 @@ export function shareModels(engine: Engine, models: readonly Model[], shards: Sh
   try {
     for (const [i, model] of models.entries()) {
       const others = publications.map(({ token }) => token);
-      const together = i === models.length - 1 ? { others, shards } : null;
+      const together = i === models.length - 1 ? { others, shards, sealed: sealed.length, isWhole } : null;
       publications.push(shareFile(sharing, model, decisions[i] ?? null, together));
     }
     const memories = models.map(({ memory }) => memory);
@@ -139,12 +152,14 @@ export function ownAttachOptions(options: unknown): AttachOptions {
   return own;
 }
 
+const ALONE: TogetherFacts = { others: [], shards: null, sealed: 0, isWhole: false };
+
 /** The models behind a token, for this thread. @throws {CryptoTensorsError} `Closed` if the model was closed meanwhile */
 export function attachModels(
   shared: unknown,
   engine: Engine,
   audit: Audit | null,
-): { models: Model[]; index: TensorIndex; shards: ShardIndex | null } {
+): ModelFiles & { index: TensorIndex } {
   const { name, memories } = readToken(shared);
   const sharing = sharingOf(engine);
   const models: Model[] = [];
@@ -152,13 +167,14 @@ export function attachModels(
   try {
     const last = attachFile(engine, sharing, name, memories.at(-1));
     models.push(last.model);
-    const { others, shards } = last.facts.model ?? { others: [], shards: null };
+    const { others, shards, isWhole, ...counts } = last.facts.model ?? ALONE;
     place.path = shards?.path ?? last.facts.path;
     models.unshift(...others.map((other, i) => attachFile(engine, sharing, other, memories[i]).model));
     place.files = models.map(({ path }) => path);
-    const index = shards === null ? indexFile(last.model) : runSync(indexShards(models, shards));
+    const [sealed, weights] = [models.slice(0, counts.sealed), models.slice(counts.sealed)];
+    const index = shards === null ? indexFile(last.model) : runSync(indexShards(weights, shards));
     for (const model of models) audit?.opened(model);
-    return { models, index, shards };
+    return { models: weights, sealed, index, shards, isWhole };
   } catch (error) {
     for (const model of models) closeModel(model);
     const refusal = publicError(error, { path: undefined, names: [] });

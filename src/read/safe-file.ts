@@ -1,4 +1,5 @@
 import { ASYNC_DISPOSE, DISPOSE } from '../disposal.js';
+import { dirname, join } from 'node:path';
 import { inspect } from 'node:util';
 import { CryptoTensorsError, argumentError, inputDetail, quote, quoteInput } from '../errors.js';
 import { compareUtf8 } from '../format/canonical.js';
@@ -18,10 +19,12 @@ import type { Model } from '../model/model.js';
 import { ownReadOptions } from './options.js';
 import type { ReadOptions } from './options.js';
 import { pinOf } from '../model/pin.js';
+import { ModelFile } from './model-file.js';
+import type { ModelIdentity } from '../format/model-identity.js';
 import { readTensors } from './read-tensors.js';
 import type { ReadContext } from './read-tensors.js';
 import { attachModels, ownAttachOptions, shareModels } from '../open/share.js';
-import type { AttachOptions, SharedModel, Sharing } from '../open/share.js';
+import type { AttachOptions, ModelFiles, SharedModel, Sharing } from '../open/share.js';
 import type { ShardIndex } from '../model/shards.js';
 import type { TensorRef } from '../model/tensor-index.js';
 import { Reads } from './reads.js';
@@ -38,6 +41,16 @@ export interface GetTensorsOptions extends ReadOptions {
   names?: Iterable<string>;
 }
 
+/** Which model a file belongs to. */
+export interface ModelIdentityInfo {
+  /** Of the model, for its life: a UUID. */
+  id: string;
+  /** Of the headers that were made together. */
+  set: string;
+  /** Counts how often headers were made for it. */
+  generation: number;
+}
+
 /**
  * An open model: one file, or the shards of one model. Its header was verified when it was opened; tensors are read,
  * verified and decrypted on request, and belong to the caller. Made by `safeOpen`.
@@ -45,6 +58,8 @@ export interface GetTensorsOptions extends ReadOptions {
 export class SafeFile implements Disposable, AsyncDisposable {
   readonly #engine: Engine;
   readonly #models: readonly Model[];
+  readonly #sealed: readonly Model[];
+  readonly #isWhole: boolean;
   readonly #index: TensorIndex;
   readonly #shards: ShardIndex | null;
   readonly #scope: AuditScope;
@@ -56,12 +71,14 @@ export class SafeFile implements Disposable, AsyncDisposable {
   readonly [NOT_CLONEABLE] = notCloneable('a SafeFile: post its share(), and attach to that');
 
   /** @internal Use `safeOpen`. */
-  constructor({ engine, models, index, shards, audit }: OpenedFiles, options: ReadDefaults) {
+  constructor({ engine, models, sealed, index, shards, isWhole, audit }: OpenedFiles, options: ReadDefaults) {
     this.#engine = engine;
     this.#models = models;
+    this.#sealed = sealed;
+    this.#isWhole = isWhole;
     this.#index = index;
     this.#shards = shards;
-    const files = models.map(({ path }) => path);
+    const files = [...models, ...sealed].map(({ path }) => path);
     this.#scope = { path: shards?.path ?? files[0], files };
     this.#reads = new Reads(engine, options, { audit, scope: this.#scope });
   }
@@ -217,6 +234,50 @@ export class SafeFile implements Disposable, AsyncDisposable {
   }
 
   /**
+   * Paths of the files beside the weights that the model's signed headers list, sorted: configuration, tokenizer, sealed files.
+   * Empty for a model without a signed identity. What else lies in the folder does not belong to the model.
+   *
+   * @throws {CryptoTensorsError} `InvalidOption` if a file of the model was opened by itself, and not its folder or index
+   */
+  files(): string[] {
+    const identity = this.#fileList();
+    return identity === null ? [] : [...identity.sealed, ...identity.plain.keys()].sort(compareUtf8);
+  }
+
+  /**
+   * A file beside the weights, to be read. Reads nothing by itself.
+   *
+   * @param path as `files()` lists it
+   * @throws {CryptoTensorsError} `InvalidOption` for a path that it does not list
+   */
+  getFile(path: string): ModelFile {
+    if (typeof path !== 'string') throw argumentError('path', 'a string', path);
+    this.#reads.assertOpen();
+    const identity = this.#fileList();
+    const sealed = identity?.sealed.indexOf(path) ?? -1;
+    if (sealed >= 0) return new ModelFile(path, { model: this.#sealed[sealed]! }, this.#reads);
+    const digest = identity?.plain.get(path);
+    if (digest !== undefined)
+      return new ModelFile(path, { path: join(dirname(this.#scope.path!), path), digest }, this.#reads);
+    throw new CryptoTensorsError('InvalidOption', `the model has no file ${quoteInput(path)}; files() lists them`);
+  }
+
+  #fileList(): ModelIdentity | null {
+    const identity = this.#models[0]?.encryption?.identity ?? null;
+    if (identity === null || this.#isWhole || identity.sealed.length + identity.plain.size === 0) return identity;
+    throw new CryptoTensorsError(
+      'InvalidOption',
+      `${inspect(this)} was opened as a file by itself: open the folder of the model, or its index, to read what lies beside it`,
+    );
+  }
+
+  /** Which model this is, by its signed headers; null where they do not say. */
+  identity(): ModelIdentityInfo | null {
+    const identity = this.#models[0]?.encryption?.identity ?? null;
+    return identity && { id: identity.id, set: identity.set, generation: identity.generation };
+  }
+
+  /**
    * A token for other threads of this process: send it with `postMessage`, and attach to it there. They use the same verified
    * header, data keys and descriptors: nothing is verified twice, and no key is in the token. Valid until this file is closed
    * or collected, or the thread that opened it ends; what was attached by then stays open.
@@ -229,7 +290,7 @@ export class SafeFile implements Disposable, AsyncDisposable {
    */
   share(): SharedModel {
     this.#reads.assertOpen();
-    this.#sharing ??= shareModels(this.#engine, this.#models, this.#shards);
+    this.#sharing ??= shareModels(this.#engine, this.parts());
     return this.#sharing.shared;
   }
 
@@ -267,7 +328,7 @@ export class SafeFile implements Disposable, AsyncDisposable {
     if (this.#reads.closed) return;
     this.#reads.close();
     for (const publication of this.#sharing?.publications ?? []) publication.withdraw();
-    for (const model of this.#models) closeModel(model);
+    for (const model of [...this.#models, ...this.#sealed]) closeModel(model);
   }
 
   [ASYNC_DISPOSE](): Promise<void> {
@@ -297,6 +358,12 @@ export class SafeFile implements Disposable, AsyncDisposable {
   models(): readonly Model[] {
     this.#reads.assertOpen();
     return this.#models;
+  }
+
+  /** @internal The files, sealed ones too, for work on a whole model. */
+  parts(): ModelFiles {
+    this.#reads.assertOpen();
+    return { models: this.#models, sealed: this.#sealed, shards: this.#shards, isWhole: this.#isWhole };
   }
 
   #find(name: string): TensorRef {

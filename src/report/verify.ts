@@ -1,6 +1,12 @@
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
+import { basename, dirname, join } from 'node:path';
+import { compareUtf8 } from '../format/canonical.js';
+import { sealedName } from '../format/model-identity.js';
 import { part } from '../engine/memory.js';
+import { walkFolder } from '../files/walk.js';
+import { checkPlainFile } from '../model/side-files.js';
+import type { ModelFiles } from '../open/share.js';
 import { auditOf, audited } from '../model/audit.js';
 import type { Audit } from '../model/audit.js';
 import type { Check, Model } from '../model/model.js';
@@ -25,6 +31,10 @@ export interface Verification {
   pins: string[];
   tensors: number;
   bytes: number;
+  /** Files beside the weights that belong to the model, by its signed headers, and are what was signed. */
+  files: string[];
+  /** What else lies in the model's folder: nobody vouches for it. */
+  unlisted: string[];
   /** Names of the tensors whose bytes nothing covers: stored in the clear, without a digest. */
   unprotected: string[];
 }
@@ -64,16 +74,36 @@ function* verifyOpened(
   { threads = 0, signal, onProgress }: VerifyOptions,
 ): Twin<Verification> {
   const models = file.models();
-  yield* verifyModels(models, { threads, signal, onProgress, audit });
+  const { sealed } = file.parts();
+  yield* verifyModels([...models, ...sealed], { threads, signal, onProgress, audit });
+  const beside = yield* verifySideFiles(file.parts());
   const unprotected = models.flatMap(({ header, checks }) => header.names.filter((_, i) => checks[i] === 'none'));
   return {
     encrypted: file.encrypted,
     signers: file.signers(),
     pins: file.pins(),
     tensors: file.size,
-    bytes: dataBytes(models),
+    bytes: dataBytes([...models, ...sealed]),
+    ...beside,
     unprotected,
   };
+}
+
+/** Holds the plain files of a model against its signed headers, and looks for what does not belong to it. */
+function* verifySideFiles({ models, shards, isWhole }: ModelFiles): Twin<Pick<Verification, 'files' | 'unlisted'>> {
+  const [first] = models;
+  const identity = first?.encryption?.identity ?? null;
+  if (identity === null || !isWhole) return { files: [], unlisted: [] };
+  const folder = dirname(shards?.path ?? first!.path!);
+  for (const [name, digest] of identity.plain) {
+    const path = join(folder, name);
+    yield* checkPlainFile(first!.engine, path, digest);
+  }
+  const known = new Set([...identity.weights.keys(), ...identity.sealed.map(sealedName), ...identity.plain.keys()]);
+  if (shards !== null) known.add(basename(shards.path));
+  const { files } = yield* walkFolder(folder);
+  const unlisted = files.map(({ name }) => name).filter((name) => !known.has(name));
+  return { files: [...identity.sealed, ...identity.plain.keys()].sort(compareUtf8), unlisted };
 }
 
 /** Reads every byte that a tag or a digest covers through its check. */

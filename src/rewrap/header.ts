@@ -5,6 +5,8 @@ import type { HeaderPadding, HeaderTensor } from '../format/canonical.js';
 import { encodeCryptoKeys, encodePolicy } from '../format/crypto-metadata.js';
 import type { CryptoKeys, KeyReference, PolicyTexts } from '../format/crypto-metadata.js';
 import type { Header } from '../format/header.js';
+import { encodeModelIdentity } from '../format/model-identity.js';
+import type { ModelIdentity } from '../format/model-identity.js';
 import { WrappedKeysTemplate } from '../format/wrapped-keys.js';
 import type { Twin } from '../twin.js';
 import { DATA_ALIGNMENT, HEADER_SLACK } from '../writer/seal.js';
@@ -24,6 +26,8 @@ export interface HeaderChange {
   /** The DEKs under the new master key, as `Engine.wrapDeks` returns them: in the order of the records. */
   rows: Uint8Array;
   policy: PolicyTexts;
+  /** Which model the file belongs to. Default: what the header says. */
+  identity?: ModelIdentity | null;
   /** The text of `__license__`, for a header that is a licence. */
   license?: string | undefined;
   /** Ed25519 over the canonical header text. */
@@ -63,7 +67,16 @@ export class HeaderTemplate {
    * @throws {CryptoTensorsError} `HeaderTooLarge`, and what signing throws
    */
   *build(change: HeaderChange): Twin<Uint8Array> {
-    const { enc, sign, rows, policy, license, signMessage, padding = FILE_PADDING } = withoutPrototype(change);
+    const {
+      enc,
+      sign,
+      rows,
+      policy,
+      identity = null,
+      license,
+      signMessage,
+      padding = FILE_PADDING,
+    } = withoutPrototype(change);
     const { version, exactChunkSize, enc: old } = this.#keys;
     const metadata = new Map(this.#metadata)
       .set(
@@ -77,6 +90,7 @@ export class HeaderTemplate {
       )
       .set(Reserved.encryption, this.#encryption.fill(rows))
       .set(Reserved.policy, encodePolicy(policy));
+    if (identity !== null) metadata.set(Reserved.model, encodeModelIdentity(identity));
     if (license !== undefined) metadata.set(Reserved.license, license);
     const signature = yield* signMessage(encodeCanonical({ metadata, tensors: this.#tensors }));
     metadata.set(Reserved.signature, encodeBase64(signature));

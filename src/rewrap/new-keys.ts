@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Engine } from '../engine/types.js';
 import type { HeaderPadding } from '../format/canonical.js';
 import type { PolicyTexts } from '../format/crypto-metadata.js';
@@ -26,9 +27,11 @@ export function* openNewKeys(to: RewrapTo, engine: Engine, signal: AbortSignal |
   if (local !== undefined) yield* checkPolicy(local, 'options.to.policy.local', { signal });
   const ring = yield* openKeyRing(to.keys, engine, 'options.to.keys');
   const lookUp = { engine, signal };
+  // All headers that are made here belong together, and are told from older ones by this.
+  const set = randomUUID();
   return {
     *rewrap(model, padding) {
-      const { keys, policy } = model.encryption;
+      const { keys, policy, identity } = model.encryption;
       const { algorithm } = keys.enc;
       const master = yield* lookUpWritingMasterKey(ring, { kid: to.encKid, algorithm }, lookUp);
       const signer = yield* lookUpSigningKey(ring, to.signKid, lookUp);
@@ -44,6 +47,7 @@ export function* openNewKeys(to: RewrapTo, engine: Engine, signal: AbortSignal |
         sign: signer,
         rows,
         policy: newPolicy(policy, to.policy),
+        identity: identity && { ...identity, set, generation: identity.generation + 1 },
         signMessage: (message) => signMessage(signer, message, lookUp),
         padding,
       });

@@ -4,6 +4,7 @@ import { openDisk } from '../files/disk.js';
 import type { Storage } from '../files/storage.js';
 import { auditOf, audited } from '../model/audit.js';
 import { publicError } from '../model/faults.js';
+import { findModel } from '../model/folder.js';
 import { open } from '../read/safe-open.js';
 import type { SafeFile } from '../read/safe-file.js';
 import { verifyModels } from '../report/verify.js';
@@ -39,9 +40,12 @@ import { Transaction } from './transaction.js';
  */
 export async function rewrapFile(path: string | URL, options: RewrapOptions): Promise<RewrappedFile[]> {
   const checked = checkRewrapOptions(path, options);
+  // A folder is asked for its model; the rest knows files.
+  const { weights, ...rest } = checked.options;
+  const model = await runAsync(findModel(checked.path, weights));
   const disk = openDisk();
   try {
-    return await rewrap(checked, checked.options, disk);
+    return await rewrap({ path: model.path, target: checked.target }, rest, disk);
   } finally {
     disk.close();
   }
@@ -78,6 +82,7 @@ async function withOpened<Result>(
   const file = await runAsync(open(path, options, { action: 'rewrap', lasting: false }));
   let keys: NewKeys | undefined;
   try {
+    refusePart(file, path);
     const models = encryptedModels(file, path);
     if (options.verify === true) {
       const audit = auditOf(options);
@@ -91,6 +96,26 @@ async function withOpened<Result>(
     keys?.dispose();
     file.closeNow();
   }
+}
+
+/** The files of a model have headers that were made together: one that got another would not fit the others any more. */
+function refusePart(file: SafeFile, path: string): void {
+  const { models, shards } = file.parts();
+  const identity = models[0]!.encryption?.identity ?? null;
+  if (identity === null) return;
+  if (identity.sealed.length > 0) {
+    throw new CryptoTensorsError(
+      'InvalidOption',
+      `${quote(path)} belongs to a model with sealed files, which are not given other keys yet: decrypt the model with decryptModel, and encrypt it with encryptModel`,
+      { path },
+    );
+  }
+  if (identity.weights.size === 1 || shards !== null) return;
+  throw new CryptoTensorsError(
+    'InvalidOption',
+    `${quote(path)} is one of the ${identity.weights.size} files of a model, which get other keys together: give the path of their index`,
+    { path },
+  );
 }
 
 function encryptedModels(file: SafeFile, path: string): readonly EncryptedModel[] {

@@ -55,30 +55,44 @@ function* decrypt(from: string, to: string, options: DecryptOptions): Twin<void>
   }
 }
 
-function* decryptOpened(model: Model, to: string, options: DecryptOptions, audit: Audit | null): Twin<void> {
+/** Writes the tensors of an open file to a plain one. */
+export function* decryptOpened(model: Model, to: string, options: DecryptOptions, audit: Audit | null): Twin<void> {
+  const { header } = model;
+  const prefix = encodeHeader(
+    { metadata: userMetadata(header.metadata), tensors: header.tensors() },
+    { align: PLAIN_ALIGNMENT },
+  );
+  yield* decryptData(model, prefix, to, options, audit);
+}
+
+/**
+ * Writes the data section of an open file, decrypted, behind other bytes.
+ *
+ * @param prefix what comes first: the header of a plain file, or nothing
+ */
+export function* decryptData(
+  model: Model,
+  prefix: Uint8Array,
+  to: string,
+  options: DecryptOptions,
+  audit: Audit | null,
+): Twin<void> {
   try {
-    yield* writePlain(model, to, options, audit);
+    yield* writeData(model, prefix, to, options, audit);
   } catch (error) {
     throw publicError(error, { path: model.path, names: model.header.names, signal: options.signal });
   }
 }
 
-function* writePlain(model: Model, to: string, options: DecryptOptions, audit: Audit | null): Twin<void> {
+function* writeData(
+  model: Model,
+  prefix: Uint8Array,
+  to: string,
+  options: DecryptOptions,
+  audit: Audit | null,
+): Twin<void> {
   const { engine, header, table, source, guard } = model;
   if (guard !== null) yield* guard.demand([...header.names.keys()], options.signal, ADVICE);
-  const prefix = encodeHeader(
-    {
-      metadata: userMetadata(header.metadata),
-      tensors: header.names.map((name, i) => ({
-        name,
-        dtype: header.dtype(i),
-        shape: header.exactShape(i),
-        begin: header.begin[i]!,
-        end: header.end[i]!,
-      })),
-    },
-    { align: PLAIN_ALIGNMENT },
-  );
   const dataBytes = header.end.at(-1) ?? 0;
   const tensors = new Float64Array(header.count * 2);
   for (let i = 0; i < header.count; i++) tensors.set([i, prefix.byteLength + header.begin[i]!], i * 2);
@@ -103,7 +117,7 @@ function* writePlain(model: Model, to: string, options: DecryptOptions, audit: A
       () => engine.unsealSync(request),
       () => engine.unseal(request),
     );
-    sink.write(0, prefix);
+    if (prefix.byteLength > 0) sink.write(0, prefix);
     // Before the file takes its name: what cannot be logged does not appear.
     audit?.wholeFileRead(model);
   });

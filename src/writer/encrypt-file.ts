@@ -19,6 +19,7 @@ import type { Protection } from './protection.js';
 import { prepareSeal, sealTo } from './seal.js';
 import type { PreparedSeal } from './seal.js';
 import { selectTensors } from './select.js';
+import type { TensorSummary } from './select.js';
 
 /** Options of `encryptFile`. */
 export interface EncryptOptions extends Omit<ProtectOptions, 'keys'>, WorkOptions {
@@ -57,7 +58,14 @@ function* encrypt(from: string, to: string, options: EncryptOptions, engine: Eng
     source = yield* openSource(from, engine);
     const header = yield* readHeader(engine, source);
     names = header.names;
-    const prepared = planEncryption(source, header, protection, options);
+    refuseEncrypted(source.path!, header);
+    const prepared = planEncryption({
+      source,
+      header,
+      protection,
+      metadata: header.metadata,
+      select: (tensors) => selectTensors(options.tensors, tensors),
+    });
     const like = source.status();
     const file = {
       path: to,
@@ -77,12 +85,25 @@ function* encrypt(from: string, to: string, options: EncryptOptions, engine: Eng
   }
 }
 
-function planEncryption(source: Source, header: Header, protection: Protection, options: EncryptOptions): PreparedSeal {
-  if (isEncrypted(header.metadata)) {
-    throw new CryptoTensorsError('InvalidOption', `${quote(source.path!)} is encrypted already; decrypt it first`, {
-      path: source.path!,
-    });
-  }
+/** @throws {CryptoTensorsError} `InvalidOption` for a file that has been encrypted */
+export function refuseEncrypted(path: string, { metadata }: Pick<Header, 'metadata'>): void {
+  if (!isEncrypted(metadata)) return;
+  throw new CryptoTensorsError('InvalidOption', `${quote(path)} is encrypted already; decrypt it first`, { path });
+}
+
+/** A plain file that is to be encrypted. */
+export interface PlannedEncryption {
+  source: Source;
+  header: Header;
+  protection: Protection;
+  /** The user's metadata, and what else goes with it. */
+  metadata: ReadonlyMap<string, string> | null;
+  /** Which tensors are encrypted. */
+  select: (tensors: readonly TensorSummary[]) => readonly boolean[];
+}
+
+/** Order and layout of the tensors are kept. @throws {CryptoTensorsError} `HeaderTooLarge` */
+export function planEncryption({ source, header, protection, metadata, select }: PlannedEncryption): PreparedSeal {
   const tensors = header.names.map((name, i) => ({
     name,
     dtype: header.dtype(i),
@@ -92,11 +113,17 @@ function planEncryption(source: Source, header: Header, protection: Protection, 
     source,
     offset: header.dataStart + header.begin[i]!,
   }));
-  const encrypt = selectTensors(
-    options.tensors,
-    tensors.map(({ name, dtype, begin, end }, i) => ({ name, dtype, shape: header.shape(i), byteLength: end - begin })),
-  );
-  return prepareSeal({ tensors, metadata: header.metadata, protection, encrypt });
+  return prepareSeal({ tensors, metadata, protection, encrypt: select(summariesOf(header)) });
+}
+
+/** What a selection of tensors is told. */
+export function summariesOf(header: Header): TensorSummary[] {
+  return header.names.map((name, i) => ({
+    name,
+    dtype: header.dtype(i),
+    shape: header.shape(i),
+    byteLength: header.end[i]! - header.begin[i]!,
+  }));
 }
 
 /** The two paths of whole-file work, checked. */

@@ -1,11 +1,12 @@
 import { CryptoTensorsError } from '../errors.js';
+import { named, say } from '../wording.js';
 
 /*
- * Globs over the names of tensors. The names come from files, so matching one takes time linear in its length, whatever it and the
+ * Globs over the names of tensors and of files. The names come from files, so matching one takes time linear in its length, whatever it and the
  * pattern are: the pattern becomes a nondeterministic automaton that goes through the name once (Thompson). A translation to a
  * regular expression would try again and again: `*a*a*a*b` is a matter of minutes for some names.
  *
- * `*` and `**` stand for any characters, also `/` and none, as tensors are in no folders; `?` for one; `[abc]`, `[a-z]`, `[!a]` and
+ * `*` and `**` stand for any characters, also `/` and none; `?` for one; `[abc]`, `[a-z]`, `[!a]` and
  * `[^a]` for one of, or none of, those; `{a,b}` for either, and may be nested; `\` takes its meaning from the character after it.
  * A bracket or brace that is not closed, and a brace without a comma, mean themselves.
  */
@@ -22,18 +23,21 @@ interface State {
 
 const END = 0;
 
-/** @throws {CryptoTensorsError} `InvalidOption` for a pattern of more than 4,096 characters */
-export function compileGlob(pattern: string): (name: string) => boolean {
+/**
+ * @param name of the option that the pattern is from
+ * @throws {CryptoTensorsError} `InvalidOption` for a pattern of more than 4,096 characters
+ */
+export function compileGlob(pattern: string, name: string): (text: string) => boolean {
   if (pattern.length > MAX_PATTERN_LENGTH) {
     throw new CryptoTensorsError(
       'InvalidOption',
-      `options.tensors: a glob may have ${MAX_PATTERN_LENGTH} characters, not ${pattern.length}. Use a function`,
+      say`${named(name)}: a glob may have ${MAX_PATTERN_LENGTH} characters, not ${pattern.length}. Use a function`,
       { expected: `at most ${MAX_PATTERN_LENGTH}`, found: String(pattern.length) },
     );
   }
   const states: State[] = [{ accepts: null, next: [] }];
   const start = addStates(parse(Array.from(pattern)), END, states);
-  return (name) => matches(states, start, name);
+  return (text) => matches(states, start, text);
 }
 
 type Token = Accepts | 'any' | Group;

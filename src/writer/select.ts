@@ -60,7 +60,7 @@ function matcher(pattern: unknown, tensors: readonly TensorSummary[]): (tensor: 
   }
   // A tensor may really be called `w[0]`: an exact name wins over its reading as a glob.
   if (tensors.some(({ name }) => name === pattern)) return ({ name }) => name === pattern;
-  const glob = compileGlob(pattern);
+  const glob = compileGlob(pattern, 'options.tensors');
   return ({ name }) => glob(name);
 }
 

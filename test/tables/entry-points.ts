@@ -1,5 +1,5 @@
 /** Every public function and method with arguments that work: what the tables of this folder put wrong things into, one at a time. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as library from 'cryptotensors';
 import * as kms from 'cryptotensors/aws-kms';
@@ -50,6 +50,21 @@ export async function issueLicense({ model, license, keys, customer }: Fixture):
   writeFileSync(license, await library.issueLicense(model, { keys, to: library.publicJwks(customer) }));
 }
 
+/** A model with a file beside it, plain and encrypted. */
+async function makeFolders({
+  folder,
+  plain,
+  keys,
+}: Fixture): Promise<{ plainFolder: string; encryptedFolder: string }> {
+  const [plainFolder, encryptedFolder] = [join(folder, 'plain-folder'), join(folder, 'encrypted-folder')];
+  if (existsSync(plainFolder)) return { plainFolder, encryptedFolder };
+  mkdirSync(plainFolder);
+  copyFileSync(plain, join(plainFolder, 'plain.safetensors'));
+  writeFileSync(join(plainFolder, 'notes.txt'), 'notes');
+  await library.encryptModel(plainFolder, encryptedFolder, { keys });
+  return { plainFolder, encryptedFolder };
+}
+
 /** @param options those that the function has beside the ones that it needs */
 function optionsOf(needed: Record<string, unknown>, options: Record<string, unknown>, required = false): Parameter {
   return { name: 'options', good: needed, optional: !required, options: { ...options, ...needed } };
@@ -60,6 +75,9 @@ let written = 0;
 export async function entryPoints(fixture: Fixture): Promise<EntryPoint[]> {
   const { folder, plain, model, license, keys, customer } = fixture;
   const file = await library.safeOpen(model, { keys });
+  const { plainFolder, encryptedFolder } = await makeFolders(fixture);
+  const whole = await library.safeOpen(encryptedFolder, { keys });
+  const notes = whole.getFile('notes.txt');
   const ring = library.loadKeysSync(keys);
   const issuer = await library.openLicenseIssuer(model, { keys });
   const weight = file.getSlice('weight');
@@ -134,6 +152,8 @@ export async function entryPoints(fixture: Fixture): Promise<EntryPoint[]> {
     saveFileSync: of(library.saveFileSync, given, { ...target, name: 'path' }, optionsOf({}, saving)),
     encryptFile: of(library.encryptFile, source, target, optionsOf({ keys }, { ...protect, ...work })),
     decryptFile: of(library.decryptFile, { ...source, good: model }, target, optionsOf({ keys }, { ...opening, ...work })), // prettier-ignore
+    encryptModel: of(library.encryptModel, { ...source, good: plainFolder }, target, optionsOf({ keys }, { ...protect, ...work, weights: 'plain.safetensors', files: { seal: 'notes.txt' }, id: '00000000-0000-4000-8000-000000000000', dryRun: true })), // prettier-ignore
+    decryptModel: of(library.decryptModel, { ...source, good: encryptedFolder }, target, optionsOf({ keys }, { ...opening, ...work, weights: 'plain.safetensors' })), // prettier-ignore
     rewrapFile: of(library.rewrapFile, path, optionsOf({ keys, to: { keys } }, { ...opening, ...work, target: join(folder, 'rewrapped.safetensors'), detached: true, verify: true }, true)), // prettier-ignore
     recoverFile: of(library.recoverFile, path),
     detachHeader: of(library.detachHeader, { ...source, good: model }, target, optionsOf({}, { durable: false })),
@@ -171,6 +191,14 @@ export async function entryPoints(fixture: Fixture): Promise<EntryPoint[]> {
     'SafeFile.getTensors': of(bound(file, 'getTensors'), optionsOf({}, { ...reads.options, names: ['weight'] })),
     'SafeFile.getTensorsSync': of(bound(file, 'getTensorsSync'), optionsOf({}, { ...reads.options, names: ['weight'] })), // prettier-ignore
     'SafeFile.getSlice': of(bound(file, 'getSlice'), name),
+    'SafeFile.getFile': of(bound(whole, 'getFile'), { name: 'path', good: 'notes.txt' }),
+    'ModelFile.bytes': of(bound(notes, 'bytes'), optionsOf({}, { signal })),
+    'ModelFile.bytesSync': of(bound(notes, 'bytesSync'), optionsOf({}, { signal })),
+    'ModelFile.text': of(bound(notes, 'text'), optionsOf({}, { signal })),
+    'ModelFile.textSync': of(bound(notes, 'textSync'), optionsOf({}, { signal })),
+    'ModelFile.stream': of(bound(notes, 'stream'), optionsOf({}, { signal })),
+    'ModelFile.read': of(bound(notes, 'read'), { name: 'begin', good: 0 }, { name: 'end', good: 2 }, optionsOf({}, { signal })), // prettier-ignore
+    'ModelFile.readSync': of(bound(notes, 'readSync'), { name: 'begin', good: 0 }, { name: 'end', good: 2 }, optionsOf({}, { signal })), // prettier-ignore
     'SafeFile.attach': of(closing(library.SafeFile.attach.bind(library.SafeFile)), { name: 'token', good: file.share() }, optionsOf({}, { threads: 1, onEvent: () => undefined })), // prettier-ignore
     'SafeSlice.read': of(bound(weight, 'read'), { name: 'slice', good: [0, 1], optional: true }, reads),
     'SafeSlice.readSync': of(bound(weight, 'readSync'), { name: 'slice', good: [0, 1], optional: true }, reads),
@@ -191,7 +219,7 @@ export async function entryPoints(fixture: Fixture): Promise<EntryPoint[]> {
 
 /** Methods that take no argument. */
 const BARE: ReadonlySet<string> = new Set([
-  'keys', 'offsetKeys', 'allowedKeys', 'allowedKeysSync', 'metadata', 'reservedMetadata', 'signers', 'license', 'pins', 'share',
+  'keys', 'offsetKeys', 'files', 'identity', 'parts', 'allowedKeys', 'allowedKeysSync', 'metadata', 'reservedMetadata', 'signers', 'license', 'pins', 'share',
   'close', 'closeNow', 'toJSON', 'toString', 'models', 'dispose', 'wipe', 'toFloat32', 
 ]); // prettier-ignore
 
@@ -204,7 +232,9 @@ function methodsOf(object: object): string[] {
 }
 
 /** What there is, by the names of the table: the functions of every entry of the package, and the methods of its classes. */
-export async function publicFunctions({ model, keys }: Fixture): Promise<string[]> {
+export async function publicFunctions(fixture: Fixture): Promise<string[]> {
+  const { model, keys } = fixture;
+  const { encryptedFolder } = await makeFolders(fixture);
   const functions = [library, kms, pkcs11].flatMap((module) =>
     Object.entries(module).flatMap(([name, value]) =>
       typeof value === 'function' && !/^[A-Z]/.test(name) ? [name] : [],
@@ -216,6 +246,7 @@ export async function publicFunctions({ model, keys }: Fixture): Promise<string[
   const objects: [string, object][] = [
     ['SafeFile', file],
     ['SafeSlice', file.getSlice('weight')],
+    ['ModelFile', library.safeOpenSync(encryptedFolder, { keys }).getFile('notes.txt')],
     ['Tensor', file.getTensorSync('weight')],
     ['LicenseIssuer', issuer],
     ['KeyRing', ring],
