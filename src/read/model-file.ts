@@ -11,7 +11,9 @@ import type { ReadContext } from './read-tensors.js';
 import type { Reads } from './reads.js';
 
 /** Where a file's bytes are, and what they are held against. */
-type Stored = { readonly model: Model } | { readonly path: string; readonly digest: string };
+type Stored =
+  | { readonly kind: 'sealed'; readonly model: Model }
+  | { readonly kind: 'plain'; readonly path: string; readonly digest: string };
 
 /** Options of reading a file. */
 export interface FileReadOptions {
@@ -39,7 +41,7 @@ export class ModelFile {
   /** @internal Use `SafeFile.getFile`. */
   constructor(path: string, stored: Stored, reads: Reads) {
     this.path = path;
-    this.sealed = 'model' in stored;
+    this.sealed = stored.kind === 'sealed';
     this.#stored = stored;
     this.#reads = reads;
   }
@@ -105,7 +107,7 @@ export class ModelFile {
 
   *#read(begin: number, end: number, context: ReadContext): Twin<Uint8Array<ArrayBuffer>> {
     const stored = this.#stored;
-    if ('model' in stored) return yield* readSealed(stored.model, begin, end, context);
+    if (stored.kind === 'sealed') return yield* readSealed(stored.model, begin, end, context);
     const bytes = yield* readPlainFile(context.engine, stored.path, stored.digest);
     return bytes.subarray(begin, end);
   }

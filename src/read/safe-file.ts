@@ -255,10 +255,10 @@ export class SafeFile implements Disposable, AsyncDisposable {
     this.#reads.assertOpen();
     const identity = this.#fileList();
     const sealed = identity?.sealed.indexOf(path) ?? -1;
-    if (sealed >= 0) return new ModelFile(path, { model: this.#sealed[sealed]! }, this.#reads);
+    if (sealed >= 0) return new ModelFile(path, { kind: 'sealed', model: this.#sealed[sealed]! }, this.#reads);
     const digest = identity?.plain.get(path);
     if (digest !== undefined)
-      return new ModelFile(path, { path: join(dirname(this.#scope.path!), path), digest }, this.#reads);
+      return new ModelFile(path, { kind: 'plain', path: join(dirname(this.#scope.path!), path), digest }, this.#reads);
     throw new CryptoTensorsError('InvalidOption', `the model has no file ${quoteInput(path)}; files() lists them`);
   }
 

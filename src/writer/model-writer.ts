@@ -11,7 +11,7 @@ import { NewFolder } from '../files/new-folder.js';
 import { publicError } from '../model/faults.js';
 import { SEALED_TENSOR, copyFile } from '../model/side-files.js';
 import { openSource, readHeader } from '../model/source.js';
-import { runAsync } from '../twin.js';
+import { breathe, runAsync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { planEncryption, refuseEncrypted } from './encrypt-file.js';
 import type { ModelSelection } from './model-selection.js';
@@ -96,10 +96,20 @@ export class ModelWriter {
       name: file.name,
       byteLength: file.byteLength,
       write: (path, onProgress) =>
-        this.#opened(file, (source, header) =>
-          this.#seal(this.#plan(file.name, source, header), source, path, onProgress),
-        ),
+        this.#opened(file, (source, header) => this.#encrypt(file, { source, header, path, onProgress })),
     }));
+  }
+
+  *#encrypt(
+    { name }: WeightsFile,
+    {
+      source,
+      header,
+      path,
+      onProgress,
+    }: { source: Source; header: Header; path: string; onProgress: WorkOptions['onProgress'] },
+  ): Twin<void> {
+    yield* this.#seal(yield* this.#plan(name, source, header), source, path, onProgress);
   }
 
   #sealed(): Work[] {
@@ -159,7 +169,7 @@ export class ModelWriter {
   }
 
   /** Opens a plain file of tensors once more, if it still is what was looked at. */
-  *#opened<Result>(file: WeightsFile, work: (source: Source, header: Header) => Result | Twin<Result>): Twin<Result> {
+  *#opened<Result>(file: WeightsFile, work: (source: Source, header: Header) => Twin<Result>): Twin<Result> {
     const { engine, options } = this.#model;
     let source: Source | undefined;
     let names: readonly string[] = [];
@@ -177,8 +187,7 @@ export class ModelWriter {
           },
         );
       }
-      const result = work(source, header);
-      return isTwin(result) ? yield* result : result;
+      return yield* work(source, header);
     } catch (error) {
       throw publicError(error, { path: file.path, names, signal: options.signal });
     } finally {
@@ -186,7 +195,8 @@ export class ModelWriter {
     }
   }
 
-  #plan(name: string, source: Source, header: Header): PreparedSeal {
+  *#plan(name: string, source: Source, header: Header): Twin<PreparedSeal> {
+    yield* breathe();
     const { protection, selection } = this.#model;
     const metadata = new Map(header.metadata).set(Reserved.model, this.#identity(name));
     return planEncryption({ source, header, protection, metadata, select: (tensors) => selection.of(tensors) });
@@ -211,10 +221,6 @@ export class ModelWriter {
       sealTo(prepared, sink, engine, { ...options, ...(onProgress === undefined ? {} : { onProgress }) }),
     );
   }
-}
-
-function isTwin<Result>(value: Result | Twin<Result>): value is Twin<Result> {
-  return typeof value === 'object' && value !== null && 'next' in value;
 }
 
 function warnOfHeader({ name }: WeightsFile, dataStart: number): void {
