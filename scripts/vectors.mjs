@@ -1,9 +1,10 @@
-// Runs the vectors through the built package in whichever runtime runs this: node, bun or deno run -A scripts/vectors.mjs.
+// Runs the vectors through the built package in whichever runtime runs this: node, bun or deno run -A scripts/vectors.mjs [LIBRARY].
 // CRYPTOTENSORS_ENGINE chooses the engine.
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { engineInfo, load, loadSync, safeOpen, verifyFile } from '../dist/index.js';
+
+const { engineInfo, load, loadSync, safeOpen, verifyFile } = await import(process.argv[2] ?? '../dist/index.js');
 
 const VECTORS = join(import.meta.dirname, '../test/vectors');
 /** Of which the signer's identity is what is wrong. */

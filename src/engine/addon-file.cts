@@ -6,17 +6,41 @@
 import fs = require('node:fs');
 import path = require('node:path');
 
-/** What the package brings, by platform: the names are those of scripts/prebuild/targets.mjs. */
-const prebuilt: Readonly<Record<string, () => unknown>> = {
-  'linux-x64-gnu': () => require('../../prebuilds/cryptotensors.linux-x64-gnu.node') as unknown,
-  'linux-x64-musl': () => require('../../prebuilds/cryptotensors.linux-x64-musl.node') as unknown,
-  'linux-arm64-gnu': () => require('../../prebuilds/cryptotensors.linux-arm64-gnu.node') as unknown,
-  'linux-arm64-musl': () => require('../../prebuilds/cryptotensors.linux-arm64-musl.node') as unknown,
-  'darwin-x64': () => require('../../prebuilds/cryptotensors.darwin-x64.node') as unknown,
-  'darwin-arm64': () => require('../../prebuilds/cryptotensors.darwin-arm64.node') as unknown,
-  'win32-x64-msvc': () => require('../../prebuilds/cryptotensors.win32-x64-msvc.node') as unknown,
-  'win32-arm64-msvc': () => require('../../prebuilds/cryptotensors.win32-arm64-msvc.node') as unknown,
-};
+/** An addon, or why it does not load. */
+type Outcome = { loaded: true; addon: unknown } | { loaded: false; cause: unknown };
+
+/**
+ * What the package brings for a platform; the names are those of scripts/prebuild/targets.mjs. All within one `try`: a bundler takes
+ * that for leave to go on where a file is not there, as in a package that was built for some platforms only.
+ *
+ * @returns undefined for a platform that the package has nothing for
+ */
+function prebuilt(platform: string): Outcome | undefined {
+  try {
+    switch (platform) {
+      case 'linux-x64-gnu':
+        return { loaded: true, addon: require('../../prebuilds/cryptotensors.linux-x64-gnu.node') as unknown };
+      case 'linux-x64-musl':
+        return { loaded: true, addon: require('../../prebuilds/cryptotensors.linux-x64-musl.node') as unknown };
+      case 'linux-arm64-gnu':
+        return { loaded: true, addon: require('../../prebuilds/cryptotensors.linux-arm64-gnu.node') as unknown };
+      case 'linux-arm64-musl':
+        return { loaded: true, addon: require('../../prebuilds/cryptotensors.linux-arm64-musl.node') as unknown };
+      case 'darwin-x64':
+        return { loaded: true, addon: require('../../prebuilds/cryptotensors.darwin-x64.node') as unknown };
+      case 'darwin-arm64':
+        return { loaded: true, addon: require('../../prebuilds/cryptotensors.darwin-arm64.node') as unknown };
+      case 'win32-x64-msvc':
+        return { loaded: true, addon: require('../../prebuilds/cryptotensors.win32-x64-msvc.node') as unknown };
+      case 'win32-arm64-msvc':
+        return { loaded: true, addon: require('../../prebuilds/cryptotensors.win32-arm64-msvc.node') as unknown };
+      default:
+        return undefined;
+    }
+  } catch (cause) {
+    return { loaded: false, cause };
+  }
+}
 
 /** For paths that are no literals. A bundler's `require` knows nothing of them; this call is the runtime's own. */
 function open(file: string): unknown {

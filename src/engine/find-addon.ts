@@ -53,8 +53,7 @@ function candidates(): Candidate[] {
   const local = addonFile.localBuild();
   if (local !== undefined) list.push({ name: local, load: () => addonFile.open(local) });
   for (const platform of platforms()) {
-    const load = addonFile.prebuilt[platform] ?? noBuild;
-    list.push({ name: prebuiltFile(platform), load });
+    list.push({ name: prebuiltFile(platform), load: () => loadPrebuilt(platform) });
   }
   return list;
 }
@@ -72,8 +71,11 @@ function prebuiltFile(platform: string): string {
   return `prebuilds/cryptotensors.${platform}.node`;
 }
 
-function noBuild(): never {
-  throw new Error(NO_BUILD);
+function loadPrebuilt(platform: string): unknown {
+  const outcome = addonFile.prebuilt(platform);
+  if (outcome === undefined) throw new Error(NO_BUILD);
+  if (outcome.loaded) return outcome.addon;
+  throw outcome.cause;
 }
 
 const NO_BUILD = 'the package has no addon for this platform';
