@@ -36,7 +36,13 @@ function ask() {
   const from = { cpu: cpu(), wall: performance.now() };
   const { fuel, outcome, problem } = runSync(judgePolicy(policy, { input }));
   const wall = performance.now() - from.wall;
-  return { wall, cpu: cpu() - from.cpu, fuel, ending: problem ?? outcome };
+  return { wall, cpu: cpu() - from.cpu, fuel, ending: wordsOf(problem) ?? outcome };
+}
+
+/** A problem that advises is in parts, of which some name options. */
+function wordsOf(problem) {
+  if (typeof problem !== 'object') return problem;
+  return problem.problem.filter((part) => typeof part === 'string').join('');
 }
 
 cpu();
