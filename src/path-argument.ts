@@ -4,7 +4,7 @@ import { named, say } from './wording.js';
 import { memberOf } from './options.js';
 
 /** A path given as a string or a `file:` URL. */
-export function checkPath(value: unknown, name: string): void {
+function checkPath(value: unknown, name: string): void {
   if (typeof value === 'string') {
     if (value === '' || value.includes('\0')) {
       throw new CryptoTensorsError(

@@ -9,7 +9,7 @@ const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 const PADDING = 0x3d;
 
 /** ASCII code of each of the 64 digits. */
-export const BASE64_DIGITS = Uint8Array.from(ALPHABET, (digit) => digit.charCodeAt(0));
+const BASE64_DIGITS = Uint8Array.from(ALPHABET, (digit) => digit.charCodeAt(0));
 
 const INVALID = 0xff;
 const VALUES = new Uint8Array(256).fill(INVALID);

@@ -91,28 +91,6 @@ export class BoxRuns {
   }
 }
 
-/** What lies at most this far apart is better fetched at once than piece by piece, in bytes. */
-const MAX_GAP_BYTES = 16 * 1024;
-
-/**
- * The ranges to fetch for a box of a tensor whose bytes need not be verified in whole chunks: its runs, joined where they lie close
- * together.
- */
-export function fetchedRanges(box: TensorBox): BoxRuns {
-  let { length } = box;
-  let levels = box.counts.length;
-  while (levels > 0 && box.strides[levels - 1]! - length <= MAX_GAP_BYTES) {
-    levels--;
-    length += (box.counts[levels]! - 1) * box.strides[levels]!;
-  }
-  return new BoxRuns({
-    ...box,
-    length,
-    counts: box.counts.slice(0, levels),
-    strides: box.strides.slice(0, levels),
-  });
-}
-
 export function isBox(copies: Float64Array | TensorBox): copies is TensorBox {
   // Not by class: an array of another realm is none of this one's.
   return typeof copies === 'object' && !ArrayBuffer.isView(copies);

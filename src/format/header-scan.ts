@@ -1,6 +1,6 @@
 /** Reads the text of a header into flat lists: no object per tensor. Structure only; offsets and sizes are checked later. */
 import { CryptoTensorsError, quote } from '../errors.js';
-import { ITEMS_PER_BREATH, breathe, runSync } from '../twin.js';
+import { ITEMS_PER_BREATH, breathe } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { DTYPES, dtypeRank } from './dtype.js';
 import { JsonKey } from './json-key.js';
@@ -61,12 +61,7 @@ const SUBJECT = { code: 'InvalidHeaderDeserialization', name: 'the header' } as 
  * @throws {CryptoTensorsError} `InvalidHeader` where it is not UTF-8, `InvalidHeaderDeserialization` where it is not JSON of the
  * right shape
  */
-export function scanHeader(bytes: Uint8Array): ScannedHeader {
-  return runSync(scanSteps(bytes));
-}
-
-/** The same, giving way to the event loop in the awaiting form. */
-export function* scanSteps(bytes: Uint8Array): Twin<ScannedHeader> {
+export function* scanHeader(bytes: Uint8Array): Twin<ScannedHeader> {
   const scanner = new JsonScanner(wholeText(bytes), SUBJECT);
   try {
     const header = yield* new HeaderScan(scanner).run();

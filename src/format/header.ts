@@ -3,7 +3,7 @@ import { CryptoTensorsError } from '../errors.js';
 import { mapped, runSync, type Twin } from '../twin.js';
 import { LENGTH_BYTES, MAX_HEADER_BYTES, encodeCanonical, type HeaderTensor } from './canonical.js';
 import { DTYPES, type Dtype } from './dtype.js';
-import { scanSteps, scannedShape, type ScannedHeader } from './header-scan.js';
+import { scanHeader, scannedShape, type ScannedHeader } from './header-scan.js';
 import { dataOrder, validateLayout, type TensorOffsets } from './header-validate.js';
 import type { MetadataMap } from './metadata-map.js';
 import type { NameTable } from './name-table.js';
@@ -49,7 +49,7 @@ export function parseHeader(bytes: Uint8Array, fileSize: number | null): Header 
 
 /** The same, giving way to the event loop in the awaiting form. */
 export function* headerSteps(bytes: Uint8Array, fileSize: number | null): Twin<Header> {
-  const { names: table, ...scan } = yield* scanSteps(bytes);
+  const { names: table, ...scan } = yield* scanHeader(bytes);
   const order = yield* dataOrder(scan);
   const strings = yield* table.strings();
   const names = order === null ? strings : yield* mapped(order, (i) => strings[i]!);

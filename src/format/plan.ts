@@ -1,6 +1,6 @@
 /** Which bytes of which tensors go where: the copies that an engine carries out, as plain data. */
 import { CryptoTensorsError, quote } from '../errors.js';
-import { ITEMS_PER_BREATH, breathe, runSync } from '../twin.js';
+import { ITEMS_PER_BREATH, breathe } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { BoxRuns, isBox } from './box.js';
 import type { TensorBox } from './box.js';
@@ -42,12 +42,7 @@ export interface SlicePlan {
  *
  * @param indices in any order; a tensor that comes twice is read once
  */
-export function planTensors(header: PlannedHeader, indices: readonly number[], alignment = 64): TensorsPlan {
-  return runSync(tensorsSteps(header, indices, alignment));
-}
-
-/** The same, giving way to the event loop in the awaiting form. */
-export function* tensorsSteps(header: PlannedHeader, indices: readonly number[], alignment = 64): Twin<TensorsPlan> {
+export function* planTensors(header: PlannedHeader, indices: readonly number[], alignment = 64): Twin<TensorsPlan> {
   // As whoever reads all of a file asks for them.
   const isSorted = indices.every((tensor, k) => k === 0 || indices[k - 1]! < tensor);
   const sorted = isSorted ? indices : [...new Set(indices)].sort((a, b) => a - b);

@@ -1,11 +1,5 @@
 import { keyFits } from './algorithm.js';
-import {
-  keyRevoked,
-  masterKeyNotFound,
-  signingKeyNotFound,
-  verifyingKeyNotFound,
-  writingMasterKeyNotFound,
-} from './not-found.js';
+import { keyRevoked, verifyingKeyNotFound } from './not-found.js';
 import { statesAmong, stricterState } from './state.js';
 import type { KeyQuery, MasterKeyQuery, StatedKey, WritingKeyQuery } from './types.js';
 import { canWrap, hasPrivatePart } from './types.js';
@@ -21,21 +15,6 @@ import type { KeyName, KeySet, LoadedKeys, MasterKey, RecipientKey, SigningKey }
 
 /** Keys without a kid that are tried at the most: each costs work that any header can ask for. */
 export const MAX_NAMELESS_KEYS = 64;
-
-/**
- * The master key of a file.
- *
- * @throws KeyNotFound, KeyRevoked
- */
-export function findMasterKey(keys: KeySet, query: MasterKeyQuery): MasterKey {
-  const key = matchMasterKey(keys, query);
-  if (key === null) throw masterKeyNotFound(keys, query);
-  return key;
-}
-
-export function matchMasterKey(keys: KeySet, query: MasterKeyQuery): MasterKey | null {
-  return matchMasterKeys(keys, query)[0] ?? null;
-}
 
 /** The keys of the name that a header or the caller gives; where neither does, those that fit, to be tried in turn. */
 export function matchMasterKeys({ masterKeys }: KeySet, query: MasterKeyQuery): readonly MasterKey[] {
@@ -68,32 +47,12 @@ export function matchNamelessVerifyingKeys({ signingKeys }: KeySet, query: KeyQu
   return nameless(signingKeys, query, () => true);
 }
 
-/**
- * The key that a writer signs with: the first active one that can sign, of the given `kid` if there is one.
- *
- * @throws KeyNotFound, KeyRevoked
- */
-export function findSigningKey(keys: KeySet, kid?: string): SigningKey {
-  const key = matchSigningKey(keys, kid);
-  if (key === null) throw signingKeyNotFound(keys, kid);
-  return key;
-}
-
+/** The key that a writer signs with: the first active one that can sign, of the given `kid` if there is one. @throws KeyRevoked */
 export function matchSigningKey({ signingKeys }: KeySet, kid?: string): SigningKey | null {
   return active(signingKeys, kid, hasPrivatePart)[0] ?? null;
 }
 
-/**
- * The key that a writer wraps DEKs with: the first active one that fits.
- *
- * @throws KeyNotFound, KeyRevoked
- */
-export function findWritingMasterKey(keys: KeySet, query: WritingKeyQuery = {}): MasterKey {
-  const key = matchWritingMasterKey(keys, query);
-  if (key === null) throw writingMasterKeyNotFound(keys, query);
-  return key;
-}
-
+/** The key that a writer wraps DEKs under: the first active one that fits. @throws KeyRevoked */
 export function matchWritingMasterKey({ masterKeys }: KeySet, { kid, algorithm }: WritingKeyQuery): MasterKey | null {
   return (
     active(masterKeys, kid, (key) => canWrap(key) && (algorithm === undefined || keyFits(key, algorithm)))[0] ?? null

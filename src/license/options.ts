@@ -46,7 +46,7 @@ export interface LicenseOptions {
 /** Options of `issueLicense`. */
 export interface IssueOptions extends LicenseIssuerOptions, LicenseOptions {}
 
-export const ISSUER_OPTIONS: readonly (keyof LicenseIssuerOptions)[] = ['keys', 'trust', 'encKid', 'signKid', 'signal'];
+const ISSUER_OPTIONS: readonly (keyof LicenseIssuerOptions)[] = ['keys', 'trust', 'encKid', 'signKid', 'signal'];
 export const LICENSE_OPTIONS: readonly (keyof LicenseOptions)[] = [
   'to', 'toKid', 'claims', 'policy', 'expires', 'notBefore', 'id',
 ]; // prettier-ignore

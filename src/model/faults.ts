@@ -11,7 +11,7 @@ export interface FaultContext {
   signal?: AbortSignal | undefined;
 }
 
-export function isJobFault(error: unknown): error is JobFault {
+function isJobFault(error: unknown): error is JobFault {
   return (
     typeof error === 'object' &&
     error !== null &&

@@ -64,7 +64,7 @@ function ownBodyId(engine: Engine, body: Header): string | null {
  * @param now nanoseconds since 1970
  * @throws LicenseExpired; LicenseNotYetValid, also where the clock shows a time before the licence was issued
  */
-export function checkTimes({ id, issued, notBefore, expires }: LicenseTerms, now: bigint): void {
+function checkTimes({ id, issued, notBefore, expires }: LicenseTerms, now: bigint): void {
   const at = now / NS_PER_MS;
   const clock = `the clock says ${timeText(Number(at))}`;
   const kid = { kid: id };

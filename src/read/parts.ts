@@ -1,7 +1,7 @@
 import { constants } from 'node:buffer';
 import { CryptoTensorsError, quote } from '../errors.js';
 import type { ReadRequest } from '../engine/types.js';
-import { tensorsSteps } from '../format/plan.js';
+import { planTensors } from '../format/plan.js';
 import { ITEMS_PER_BREATH, breathe } from '../twin.js';
 import type { Twin } from '../twin.js';
 import type { Model } from '../model/model.js';
@@ -37,7 +37,7 @@ export function* inParts(refs: readonly TensorRef[], limit: number): Twin<readon
 }
 
 /** Tensors start on multiples of this many bytes: a cache line, and enough for every typed array and for SIMD. */
-export const TENSOR_ALIGNMENT = 64;
+const TENSOR_ALIGNMENT = 64;
 
 /** What to copy out of one file, and the part of the destination that they fill. */
 export interface FilePlan {
@@ -68,7 +68,7 @@ export function* planPart(refs: readonly TensorRef[]): Twin<PartPlan> {
     let last = first;
     while (last < refs.length && refs[last]!.model === model) last++;
     const indices = refs.slice(first, last).map(({ index }) => index);
-    const plan = yield* tensorsSteps(model.header, indices, TENSOR_ALIGNMENT);
+    const plan = yield* planTensors(model.header, indices, TENSOR_ALIGNMENT);
     const start = Math.ceil(byteLength / TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT;
     plans.push({ model, copies: plan.copies, start, byteLength: plan.byteLength });
     for (const [k, index] of indices.entries()) {

@@ -28,7 +28,7 @@ export const INPUT_OPTIONS: readonly (keyof InputOptions)[] = ['transfer'];
 
 export interface SafeOpenOptions extends OpenOptions, InputOptions {}
 
-export function checkInputOptions(options: InputOptions): void {
+function checkInputOptions(options: InputOptions): void {
   checkBoolean(options.transfer, 'options.transfer');
 }
 

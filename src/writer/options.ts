@@ -55,7 +55,7 @@ export interface WorkOptions {
   onProgress?: (done: number, total: number) => void;
 }
 
-export const PROTECT_OPTIONS: readonly (keyof ProtectOptions)[] = [
+const PROTECT_OPTIONS: readonly (keyof ProtectOptions)[] = [
   'keys', 'encKid', 'signKid', 'algorithm', 'version', 'chunkSize', 'tensors', 'policy', 'integrity',
 ]; // prettier-ignore
 export const WORK_OPTIONS: readonly (keyof WorkOptions)[] = ['threads', 'signal', 'durable', 'onProgress'];

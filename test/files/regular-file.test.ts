@@ -2,7 +2,6 @@ import { spawnSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { realPathOf } from '#dist/files/paths.js';
 import { openRegular } from '#dist/files/regular-file.js';
 import { realPath, statusOf } from '#dist/files/status.js';
 import { runAsync, runSync } from '#dist/twin.js';
@@ -46,7 +45,6 @@ const PORTS: Record<string, (path: string) => Twin<unknown>> = {
       found.close();
     }
   },
-  realPathOf: (path) => realPathOf(path),
   realPath: (path) => realPath(path),
   *statusOf(path) {
     return (yield* statusOf(path))?.ino ?? null;

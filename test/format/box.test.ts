@@ -1,4 +1,4 @@
-import { BoxRuns, fetchedRanges, gatherRuns } from '#dist/format/box.js';
+import { BoxRuns, gatherRuns } from '#dist/format/box.js';
 import type { TensorBox } from '#dist/format/box.js';
 import { planSlice } from '#dist/format/plan.js';
 import { normalizeSlice } from '#dist/format/slice.js';
@@ -46,17 +46,6 @@ it('what is wanted of any piece of a tensor is gathered, and all pieces together
     }
     expect(Buffer.compare(destination, bytesOfBox(box, bytes))).toBe(0);
   }
-});
-
-it('what is fetched for a box covers it, joining what lies close together and nothing else', () => {
-  expect(fetchedRanges({ tensor: 0, start: 8, length: 4, counts: [3, 1000], strides: [2 ** 20, 16] }).box).toEqual({
-    tensor: 0,
-    start: 8,
-    length: 999 * 16 + 4,
-    counts: [3],
-    strides: [2 ** 20],
-  });
-  expect(fetchedRanges({ tensor: 0, start: 8, length: 4, counts: [1000], strides: [2 ** 15] }).count).toBe(1000);
 });
 
 it('what is no box is told apart', () => {

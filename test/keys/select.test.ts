@@ -2,10 +2,11 @@ import { readFileSync } from 'node:fs';
 import type { KeySet } from '#dist/keys/types.js';
 import { algorithmOf } from '#dist/keys/algorithm.js';
 import { ringContents } from '#dist/keys/keyring.js';
-import { findMasterKey, findSigningKey, findVerifyingKeys, findWritingMasterKey } from '#dist/keys/select.js';
+import { findVerifyingKeys } from '#dist/keys/select.js';
 import type { AeadAlgorithm } from '#dist/format/vocabulary.js';
 import { describe, expect, test } from 'vitest';
 import { FakeEngine } from './fake-engine.js';
+import { findMasterKey, findSigningKey, findWritingMasterKey } from './look-up.js';
 import {
   D_B,
   K128,

@@ -1,13 +1,13 @@
 import { AbortError } from '#dist/errors.js';
 import { lookUpSigningKey } from '#dist/keys/lookup.js';
 import type { RawSigningKey } from '#dist/keys/providers/types.js';
-import { findSigningKey } from '#dist/keys/select.js';
 import { ringContents } from '#dist/keys/keyring.js';
 import { signMessage } from '#dist/keys/sign.js';
 import type { RemoteSigner, SigningKey } from '#dist/keys/types.js';
 import { runAsync, runSync } from '#dist/twin.js';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { FakeEngine } from './fake-engine.js';
+import { findSigningKey } from './look-up.js';
 import { D_A, D_B, SIGNER, X_A, base64, refusal, ringOf, utf8 } from './support.js';
 
 const MESSAGE = utf8('{"__metadata__":{}}');

@@ -14,7 +14,7 @@ import type { KeyProvider } from './types.js';
 
 /** Far above any set of keys; a path that points at a data folder by mistake is refused. */
 export const MAX_DIRECTORY_FILES = 1_000;
-export const MAX_DIRECTORY_BYTES = 64 * 1024 * 1024;
+const MAX_DIRECTORY_BYTES = 64 * 1024 * 1024;
 
 /**
  * A provider over a folder of JWK and JWK set files, `*.json` and `*.jwk`, in the order of their names. It is read anew each

@@ -4,7 +4,7 @@ import { PROVIDER_PRIORITY } from './types.js';
 import type { KeyProvider } from './types.js';
 
 /** Holds a JWK or JWK set as JSON text, as in the reference. Read anew each time a key is needed. */
-export const KEYS_VARIABLE = 'CRYPTOTENSOR_KEYS';
+const KEYS_VARIABLE = 'CRYPTOTENSOR_KEYS';
 
 const ORIGIN = `the environment variable ${KEYS_VARIABLE}`;
 

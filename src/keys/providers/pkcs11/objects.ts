@@ -93,7 +93,7 @@ export function attribute({ library, handle }: Session, object: Handle, type: nu
 }
 
 /** An attribute that may be absent, or not for us to see. */
-export function optionalAttribute(session: Session, object: Handle, type: number): Uint8Array | null {
+function optionalAttribute(session: Session, object: Handle, type: number): Uint8Array | null {
   try {
     return attribute(session, object, type);
   } catch {
