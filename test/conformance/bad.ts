@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { descriptorsOf } from '../support/descriptors.js';
 import { sha256 } from '../support/sha256.js';
 import { answerOf } from './answers.js';
-import { badFiles, openOptions, vectorPath } from './vectors.js';
+import { badFiles, openOptions, sampleOf, vectorPath } from './vectors.js';
 import type { BadFile } from './vectors.js';
 
 const BAD_FILES = 1173;
@@ -33,7 +33,7 @@ export function describeBadFiles(): void {
     }
 
     it('were all of them', () => {
-      expect(ran).toBe(BAD_FILES);
+      expect(ran).toBe(sampleOf(BAD_FILES));
     });
   });
 }

@@ -6,7 +6,7 @@ import { descriptorsOf } from '../support/descriptors.js';
 import { sha256 } from '../support/sha256.js';
 import { answerOf } from './answers.js';
 import { expectSlicesOfWhole } from './slices.js';
-import { openOptions, validFiles, vectorPath } from './vectors.js';
+import { openOptions, sampleOf, validFiles, vectorPath } from './vectors.js';
 import type { EncryptionFacts, ValidFile } from './vectors.js';
 
 const VALID_FILES = 183;
@@ -36,7 +36,7 @@ export function describeValidFiles(): void {
     }
 
     it('were all of them', () => {
-      expect(ran).toBe(VALID_FILES);
+      expect(ran).toBe(sampleOf(VALID_FILES));
     });
   });
 }
