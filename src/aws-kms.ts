@@ -115,7 +115,10 @@ function connect({ client, clientConfig }: KmsAccess): KmsApi {
       say`${option('client')} and ${option('clientConfig')} exclude each other`,
     );
   }
-  if (client !== undefined && typeof (client as { send?: unknown }).send !== 'function') {
+  if (clientConfig !== undefined && !isPlainObject(clientConfig)) {
+    throw argumentError('options.clientConfig', 'the configuration of a KMSClient', clientConfig);
+  }
+  if (client !== undefined && typeof (client as { send?: unknown } | null)?.send !== 'function') {
     throw argumentError('options.client', 'a KMSClient', client);
   }
   let made: KMSClient | undefined;

@@ -77,6 +77,7 @@ export function ownLicenseOptions(options: unknown, where: string): LicenseOptio
 
 /** What the options say of a licence. @throws TypeError, InvalidOption */
 export function readTerms(given: LicenseOptions, freshId: () => string): LicenseTerms {
+  const { claims = {} } = given;
   const terms = {
     id:
       given.id === undefined
@@ -85,7 +86,7 @@ export function readTerms(given: LicenseOptions, freshId: () => string): License
     issued: Date.now(),
     notBefore: readTime(given.notBefore, 'options.notBefore'),
     expires: readTime(given.expires, 'options.expires'),
-    claims: copyClaims(given.claims ?? {}, 'options.claims'),
+    claims: copyClaims(claims, 'options.claims'),
   };
   if (terms.expires !== null && terms.expires <= Math.max(terms.issued, terms.notBefore ?? 0)) {
     throw invalid(say`${option('expires')} is not after the beginning of the licence: it would never open anything`);

@@ -1,7 +1,15 @@
 import type { ClaimValue, PlainPolicyInput } from '../policy/input.js';
 import type { KeysInput } from '../keys/keyring.js';
-import { checkBoolean, checkFunction, checkInteger, ownOptions, checkSignal, checkString } from '../options.js';
-import { CryptoTensorsError } from '../errors.js';
+import {
+  checkBoolean,
+  checkFunction,
+  checkInteger,
+  ownOptions,
+  checkSignal,
+  checkString,
+  isPlainObject,
+} from '../options.js';
+import { CryptoTensorsError, argumentError } from '../errors.js';
 import type { AuditListener } from '../model/audit.js';
 import { resolveInput } from '../model/input.js';
 import type { BytesInput } from '../model/input.js';
@@ -84,7 +92,7 @@ export const OPEN_OPTIONS: readonly (keyof OpenOptions)[] = [
 export const POLICY_OPTIONS: readonly (keyof PolicyOptions)[] = ['env', 'now', 'fuel', 'evaluate'];
 
 /**
- * Open options as own properties, their names and types checked; what is in `keys` and `claims` is checked where it is used.
+ * Open options as own properties, their names and types checked; what is in `keys` and in `claims` is checked where it is used.
  *
  * @param more names of options that the function has beside those of opening
  */
@@ -94,7 +102,7 @@ export function ownOpenOptions<Options extends OpenOptions = OpenOptions>(
   more: readonly (keyof Options & string)[] = [],
 ): Options {
   const own = ownOptions<Options>(options, [...OPEN_OPTIONS, ...more], where);
-  const { encKid, signKid, allowPlain, header, license, pin, weights, policy, onEvent, threads, signal } =
+  const { encKid, signKid, allowPlain, header, license, pin, weights, claims, policy, onEvent, threads, signal } =
     own as OpenOptions;
   checkString(encKid, 'options.encKid');
   checkString(signKid, 'options.signKid');
@@ -111,6 +119,9 @@ export function ownOpenOptions<Options extends OpenOptions = OpenOptions>(
     }
   }
   parsePins(pin);
+  if (claims !== undefined && !isPlainObject(claims)) {
+    throw argumentError('options.claims', 'an object of plain JSON data', claims);
+  }
   checkFunction(onEvent, 'options.onEvent');
   checkInteger(threads, 'options.threads', 1, MAX_THREADS);
   checkSignal(signal);

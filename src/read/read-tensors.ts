@@ -17,6 +17,7 @@ import type { TensorGuard } from '../model/tensor-guard.js';
 import { Tensor } from './tensor.js';
 import { TensorMemory } from './tensor-memory.js';
 import { option, say } from '../wording.js';
+import { MAKER } from '../maker.js';
 
 /** What a read needs besides its plan. */
 export interface ReadContext {
@@ -253,6 +254,7 @@ function handOut({ placed }: PartPlan, bytes: Uint8Array, memory: TensorMemory):
       header.shape(index),
       part(bytes, offset, length),
       memory,
+      MAKER,
     );
   });
 }
@@ -285,5 +287,12 @@ function mapTensor({ model, index }: TensorRef, { engine }: ReadContext): Tensor
   } catch (error) {
     throw publicError(error, { path, names: header.names });
   }
-  return new Tensor(name, header.dtype(index), header.shape(index), bytes, new TensorMemory(engine, bytes, 'mapped'));
+  return new Tensor(
+    name,
+    header.dtype(index),
+    header.shape(index),
+    bytes,
+    new TensorMemory(engine, bytes, 'mapped'),
+    MAKER,
+  );
 }

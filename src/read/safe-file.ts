@@ -34,6 +34,7 @@ import type { TensorIndex } from '../model/tensor-index.js';
 import { tensorInfo } from '../model/tensor-info.js';
 import type { TensorInfo } from '../model/tensor-info.js';
 import type { Tensor } from './tensor.js';
+import { MAKER, checkMaker } from '../maker.js';
 
 /** Options of `getTensors`. */
 export interface GetTensorsOptions extends ReadOptions {
@@ -71,7 +72,9 @@ export class SafeFile implements Disposable, AsyncDisposable {
   readonly [NOT_CLONEABLE] = notCloneable('a SafeFile: post its share(), and attach to that');
 
   /** @internal Use `safeOpen`. */
-  constructor({ engine, models, sealed, index, shards, isWhole, audit }: OpenedFiles, options: ReadDefaults) {
+  constructor(opened: OpenedFiles, options: ReadDefaults, maker: typeof MAKER) {
+    checkMaker(maker, 'a SafeFile is made by safeOpen()');
+    const { engine, models, sealed, index, shards, isWhole, audit } = opened;
     this.#engine = engine;
     this.#models = models;
     this.#sealed = sealed;
@@ -230,7 +233,7 @@ export class SafeFile implements Disposable, AsyncDisposable {
    * @throws {CryptoTensorsError} `TensorNotFound`
    */
   getSlice(name: string): SafeSlice {
-    return new SafeSlice(this.#findToRead(name), this.#reads);
+    return new SafeSlice(this.#findToRead(name), this.#reads, MAKER);
   }
 
   /**
@@ -305,7 +308,7 @@ export class SafeFile implements Disposable, AsyncDisposable {
     const engine = getEngine();
     const audit = auditOf(own);
     const attached = attachModels(token, engine, audit);
-    return new SafeFile({ engine, audit, ...attached }, own);
+    return new SafeFile({ engine, audit, ...attached }, own, MAKER);
   }
 
   /**
@@ -398,7 +401,8 @@ export class SafeFile implements Disposable, AsyncDisposable {
     if (typeof names === 'string' || typeof (names as Iterable<string> | null)?.[Symbol.iterator] !== 'function') {
       throw argumentError('options.names', 'a list of names', names);
     }
-    for (const name of new Set(names as Iterable<string>)) {
+    for (const name of new Set(names as Iterable<unknown>)) {
+      if (typeof name !== 'string') throw argumentError('each of options.names', 'a string', name);
       if (refs.push(this.#find(name)) % ITEMS_PER_BREATH === 0) yield* breathe();
     }
     return refs;

@@ -14,6 +14,7 @@ import { checkBoolean, withoutPrototype } from '../options.js';
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { SafeFile } from './safe-file.js';
+import { MAKER } from '../maker.js';
 
 /** Options of what reads bytes as well as files. */
 export interface InputOptions {
@@ -74,7 +75,11 @@ export function* open(input: OpenInput, options: SafeOpenOptions, opening: Openi
   checkInputOptions(options);
   const target = resolveModel(input);
   const scope: AuditScope = { path: typeof target === 'string' ? target : undefined, files: [] };
-  return new SafeFile(yield* audited(auditOf(options), scope, openOwned(target, options, scope, opening)), options);
+  return new SafeFile(
+    yield* audited(auditOf(options), scope, openOwned(target, options, scope, opening)),
+    options,
+    MAKER,
+  );
 }
 
 function* openOwned(

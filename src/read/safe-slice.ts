@@ -17,6 +17,7 @@ import type { Reads } from './reads.js';
 import { Tensor } from './tensor.js';
 import { TensorMemory } from './tensor-memory.js';
 import { option, say } from '../wording.js';
+import { MAKER, checkMaker } from '../maker.js';
 
 /** Ranges, one per dimension, and options behind them if need be. */
 export type SliceArguments = readonly (SliceIndex | ReadOptions)[];
@@ -37,7 +38,9 @@ export class SafeSlice {
     'a SafeSlice: post the SafeFile.share(), and get the slice from what is attached to that',
   );
 
-  constructor(ref: TensorRef, reads: Reads) {
+  /** @internal Use `SafeFile.getSlice`. */
+  constructor(ref: TensorRef, reads: Reads, maker: typeof MAKER) {
+    checkMaker(maker, 'a SafeSlice is made by SafeFile.getSlice()');
     const { header } = ref.model;
     this.name = header.names[ref.index]!;
     this.dtype = header.dtype(ref.index);
@@ -78,7 +81,7 @@ export class SafeSlice {
     yield* readPlans([{ model, copies: plan.copies, start: 0, byteLength: plan.byteLength }], bytes, context);
     letOut(bytes);
     const memory = new TensorMemory(context.engine, bytes, owned ? 'own' : 'given');
-    return new Tensor(this.name, this.dtype, plan.shape, bytes, memory);
+    return new Tensor(this.name, this.dtype, plan.shape, bytes, memory, MAKER);
   }
 
   #plan(ranges: readonly SliceIndex[]): SlicePlan {

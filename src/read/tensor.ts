@@ -7,6 +7,7 @@ import { isDetached } from '../engine/memory.js';
 import { NOT_CLONEABLE, notCloneable } from '../not-cloneable.js';
 import { FLOAT32_CONVERTIBLE, toFloat32 } from './float.js';
 import type { TensorMemory } from './tensor-memory.js';
+import { MAKER, checkMaker } from '../maker.js';
 
 /** The typed array that fits each dtype. Formats that JavaScript has no array for come as their codes. */
 interface DataByDtype {
@@ -101,7 +102,15 @@ class TensorOf<D extends Dtype> implements Disposable {
     memoryOf = (tensor) => (tensor.#bytes === null ? null : tensor.#memory);
   }
 
-  constructor(name: string, dtype: D, shape: readonly number[], bytes: Uint8Array, memory: TensorMemory) {
+  constructor(
+    name: string,
+    dtype: D,
+    shape: readonly number[],
+    bytes: Uint8Array,
+    memory: TensorMemory,
+    maker: typeof MAKER,
+  ) {
+    checkMaker(maker, 'a Tensor is made by reading, as by SafeFile.getTensor()');
     this.name = name;
     this.dtype = dtype;
     this.shape = shape;

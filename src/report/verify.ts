@@ -18,6 +18,7 @@ import type { ReadOptions } from '../read/options.js';
 import { readPlans, wipePart } from '../read/read-tensors.js';
 import type { ReadContext } from '../read/read-tensors.js';
 import type { SafeFile } from '../read/safe-file.js';
+import { checkFunction } from '../options.js';
 
 /** Options of `verifyFile`. */
 export interface VerifyOptions extends SafeOpenOptions, Pick<ReadOptions, 'onProgress'> {}
@@ -48,14 +49,20 @@ const SCRATCH_BYTES = 32 * 1024 * 1024;
  * @throws the same as `safeOpen` and `SafeFile.getTensors`
  */
 export async function verifyFile(input: OpenInput, options: VerifyOptions = {}): Promise<Verification> {
-  const own = ownOpenOptions<VerifyOptions>(options, 'verifyFile', ['onProgress', ...INPUT_OPTIONS]);
+  const own = ownVerifyOptions(options, 'verifyFile');
   return runAsync(verify(input, own));
 }
 
 /** `verifyFile`, blocking the calling thread. */
 export function verifyFileSync(input: OpenInput, options: VerifyOptions = {}): Verification {
-  const own = ownOpenOptions<VerifyOptions>(options, 'verifyFileSync', ['onProgress', ...INPUT_OPTIONS]);
+  const own = ownVerifyOptions(options, 'verifyFileSync');
   return runSync(verify(input, own));
+}
+
+function ownVerifyOptions(options: unknown, where: string): VerifyOptions {
+  const own = ownOpenOptions<VerifyOptions>(options, where, ['onProgress', ...INPUT_OPTIONS]);
+  checkFunction(own.onProgress, 'options.onProgress');
+  return own;
 }
 
 function* verify(input: OpenInput, options: VerifyOptions): Twin<Verification> {

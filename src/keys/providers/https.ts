@@ -99,7 +99,8 @@ function checkAddress(address: unknown): URL {
 }
 
 function checkAuthorities(ca: unknown): void {
-  const list: readonly unknown[] = Array.isArray(ca) ? ca : [ca ?? ''];
+  if (ca === undefined) return;
+  const list: readonly unknown[] = Array.isArray(ca) ? ca : [ca];
   for (const one of list) {
     if (typeof one !== 'string' && !isUint8Array(one)) {
       throw argumentError('options.ca', 'PEM text, its bytes, or a list of these', one);

@@ -34,7 +34,7 @@ registerKeyProvider(envKeyProvider);
 export function registerKeyProvider(provider: KeyProvider, options: { priority?: number } = {}): void {
   checkProvider(provider);
   const own = ownOptions<{ priority?: number }>(options, ['priority'], 'registerKeyProvider');
-  const priority = own.priority ?? memberOf(provider, 'priority') ?? PROVIDER_PRIORITY.native;
+  const { priority = memberOf(provider, 'priority') ?? PROVIDER_PRIORITY.native } = own;
   checkInteger(priority, 'options.priority', -MAX_PRIORITY, MAX_PRIORITY);
   if (entries.has(provider.name)) {
     throw new CryptoTensorsError(
