@@ -14,9 +14,6 @@ const tensors: PlainTensor[] = [
 const VERSION_2 = { algorithm: 'aes256gcm', chunkSize: 16, integrity: { algorithm: 'sha256', chunkSize: 16 } } as const;
 const VERSION_1 = { ...VERSION_2, chunkSize: 0 };
 
-/** Columns of `SealedFile.fields`. */
-const FIELDS = ['wrapped_key', 'key_iv', 'key_tag', 'iv', 'tag'] as const;
-
 function faultOf(file: SealedFile): RecordFault | null {
   const made = engine.createTable(specOf(file));
   return 'fault' in made ? made.fault : null;
@@ -34,58 +31,13 @@ function baseIv(counter: number): string {
 }
 
 describe.each([
-  ['version 1', VERSION_1, 16],
-  ['version 2', VERSION_2, 48],
-] as const)('records of %s', (_, protection, tagBytes) => {
+  ['version 1', VERSION_1],
+  ['version 2', VERSION_2],
+] as const)('records of %s', (_, protection) => {
   const good = () => seal(engine, tensors, protection);
-  const lengths = [32, 12, 16, 12, tagBytes];
 
   it('pass', () => {
     expect(faultOf(good())).toBeNull();
-  });
-
-  describe.each(FIELDS.map((field, column) => ({ field, column })))('$field', ({ field, column }) => {
-    const expected = lengths[column]!;
-
-    it.each([-1, 1, -12, 16, 4])('must have its exact length, not %i bytes more', (difference) => {
-      const file = good();
-      const found = Math.max(0, expected + difference);
-      file.fields[0]![column] = zeros(found);
-      expect(faultOf(file)).toEqual({ row: 0, field, problem: 'length', found, expected });
-    });
-
-    it('must be strict base64', () => {
-      const text = good().fields[0]![column]!;
-      const bad = [
-        text.slice(0, -1),
-        `${text}=`,
-        `${text}====`,
-        ` ${text.slice(1)}`,
-        `${text.slice(0, 3)}\n${text.slice(4)}`,
-        `-${text.slice(1)}`,
-        `_${text.slice(1)}`,
-        `=${text.slice(1)}`,
-        `\u00ff${text.slice(1)}`,
-        `${text.slice(0, 4)}AA==${text.slice(8)}`,
-        'A',
-        'AA=',
-        '====',
-        // Bits beyond the last byte.
-        'AAB=',
-        'AB==',
-      ];
-      for (const changed of bad) {
-        const file = good();
-        file.fields[0]![column] = changed;
-        expect(faultOf(file), JSON.stringify(changed)).toEqual({
-          row: 0,
-          field,
-          problem: 'base64',
-          found: 0,
-          expected: 0,
-        });
-      }
-    });
   });
 
   it('are reported in the order of rows, then fields', () => {
@@ -114,14 +66,6 @@ describe.each([
     expect(faultOf(file)).toBeNull();
     file.fields[0]!.splice(3, 2, '', '');
     expect(faultOf(file)).toMatchObject({ row: 0, field: 'iv', problem: 'length' });
-  });
-
-  it('have digests of the exact length, or of an empty tensor none', () => {
-    const file = good();
-    file.fields[1] = [zeros(64)];
-    expect(faultOf(file)).toEqual({ row: 0, field: 'digests', problem: 'length', found: 64, expected: 96 });
-    file.fields[1] = [''];
-    expect(faultOf(file)).toEqual({ row: 0, field: 'digests', problem: 'length', found: 0, expected: 96 });
   });
 });
 
