@@ -6,6 +6,7 @@ import type { Twin } from '../twin.js';
 import { isMissing } from '../files/system-error.js';
 import { publicError } from './faults.js';
 import { openSource, readRaw } from './source.js';
+import { withoutPrototype } from '../options.js';
 
 /** Name of the one tensor of a sealed file: its bytes, as U8. */
 export const SEALED_TENSOR = 'data';
@@ -62,7 +63,7 @@ function* listed<Result>(
 ): Twin<Result> {
   let found: string;
   try {
-    const { digest, result } = yield* read();
+    const { digest, result } = withoutPrototype(yield* read());
     if (digest === expected) return result as Result;
     found = `SHA-256 ${digest}`;
   } catch (error) {

@@ -17,6 +17,7 @@ import { checkRewrapOptions } from './options.js';
 import type { RewrapOptions, RewrappedFile } from './options.js';
 import { rewrapInPlace } from './in-place.js';
 import { Transaction } from './transaction.js';
+import { withoutPrototype } from '../options.js';
 
 /**
  * Gives an encrypted model other keys: the data keys are wrapped under a new master key, and the header is signed anew, with
@@ -41,7 +42,8 @@ import { Transaction } from './transaction.js';
 export async function rewrapFile(path: string | URL, options: RewrapOptions): Promise<RewrappedFile[]> {
   const checked = checkRewrapOptions(path, options);
   // A folder is asked for its model; the rest knows files.
-  const { weights, ...rest } = checked.options;
+  const { weights, ...others } = checked.options;
+  const rest = withoutPrototype(others);
   const model = await runAsync(findModel(checked.path, weights));
   const disk = openDisk();
   try {

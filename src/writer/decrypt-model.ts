@@ -19,6 +19,7 @@ import type { DecryptOptions } from './decrypt-file.js';
 import { inParallel } from './in-parallel.js';
 import { WORK_OPTIONS, checkWorkOptions } from './options.js';
 import { TotalProgress } from './total-progress.js';
+import { withoutPrototype } from '../options.js';
 
 /** A file of the plain model. */
 interface Work {
@@ -77,7 +78,7 @@ async function decryptTo(file: SafeFile, to: string, options: DecryptOptions, au
     );
     await inParallel(all, (work, i) => {
       const onProgress = progress.of(i);
-      const own = { ...options, ...(onProgress === undefined ? {} : { onProgress }) };
+      const own = withoutPrototype({ ...options, ...(onProgress === undefined ? {} : { onProgress }) });
       return runAsync(work.write(join(folder.path, work.name), own));
     });
     await runAsync(folder.claimTarget(options.durable !== false));

@@ -22,6 +22,7 @@ import type { PreparedSeal } from './seal.js';
 import type { SurveyedModel, WeightsFile } from './survey-model.js';
 import { inParallel } from './in-parallel.js';
 import { TotalProgress } from './total-progress.js';
+import { withoutPrototype } from '../options.js';
 
 /** Hubs that show what is in a file stop at headers of this size. */
 const LARGE_HEADER_BYTES = 25_000_000;
@@ -218,7 +219,12 @@ export class ModelWriter {
     const { engine, options } = this.#model;
     const file = { path, byteLength: prepared.byteLength, engine, durable: options.durable, like: source.status() };
     yield* writeAtomically(file, (sink) =>
-      sealTo(prepared, sink, engine, { ...options, ...(onProgress === undefined ? {} : { onProgress }) }),
+      sealTo(
+        prepared,
+        sink,
+        engine,
+        withoutPrototype({ ...options, ...(onProgress === undefined ? {} : { onProgress }) }),
+      ),
     );
   }
 }

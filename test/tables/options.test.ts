@@ -39,7 +39,7 @@ function* calls({ parameters }: EntryPoint): Generator<[option: string, type: st
 /** What is of one of an option's own types, or can be told wrong only when it is used: by option, or by function and option. */
 const ACCEPTS: Readonly<Record<string, readonly string[]>> = {
   onProgress: ['function'], onEvent: ['function'], allowPlain: ['boolean'], transfer: ['boolean'], durable: ['boolean'],
-  shared: ['boolean'], map: ['boolean'], verify: ['boolean'], showValues: ['boolean'], detached: ['boolean'], force: ['boolean'],
+  shared: ['boolean'], map: ['boolean'], verify: ['boolean'], showValues: ['boolean'], detached: ['boolean'], force: ['boolean'], dryRun: ['boolean'],
   encKid: ['string'], signKid: ['string'], toKid: ['string'], kid: ['string'], name: ['string'], id: ['string'],
   tokenLabel: ['string'], module: ['string'], keyId: ['string'], ca: ['string'], claims: ['object'], clientConfig: ['object'],
   'explainPolicy tensors': ['boolean'], 'explainPolicySync tensors': ['boolean'], 'pkcs11KeyProvider pin': ['string', 'function'],
