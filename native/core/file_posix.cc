@@ -5,7 +5,6 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -13,6 +12,10 @@
 #include <cerrno>
 
 #include "file.h"
+
+#if defined(__linux__)
+#include <sys/syscall.h>
+#endif
 
 namespace cryptotensors {
 namespace {

@@ -1,6 +1,6 @@
 // The cells of the matrix: what users install, run and bundle the package with. Each gets the kit and whether the package has its
 // addons, and gives what the program said.
-import { copyFileSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { runtime } from '../runtimes.mjs';
 import { binOf, root, tool } from './kit.mjs';
@@ -53,7 +53,7 @@ const packageManagers = [
   installing('pnpm', '`pnpm add`', (kit, folder, tarball) =>
     kit.must(
       node,
-      [binOf('pnpm'), 'add', '--ignore-scripts', `--store-dir=${join(folder, '.store')}`, tarball],
+      [tool('pnpm/bin/pnpm.mjs'), 'add', '--ignore-scripts', `--store-dir=${join(folder, '.store')}`, tarball],
       folder,
     ),
   ),
@@ -148,6 +148,7 @@ const runtimes = [
 /** Where the bundle runs there is no node_modules. */
 function moved(folder, ...files) {
   const target = `${folder}-moved`;
+  rmSync(target, { recursive: true, force: true });
   mkdirSync(target, { recursive: true });
   for (const file of files) renameSync(join(folder, file), join(target, basename(file)));
   return target;
@@ -169,12 +170,19 @@ export default {
   plugins: [nodeResolve({ exportConditions: ['node'] }), commonjs({ ignore: (id) => id.endsWith('.node') })],
 };
 `;
-const WEBPACK = (external) => `
+const WEBPACK_EXTERNAL = `
 module.exports = {
   mode: 'production', target: 'node20', entry: './use.mjs',
   experiments: { outputModule: true },
   output: { path: __dirname + '/out', filename: 'bundle.mjs', module: true, library: { type: 'module' } },
-  ${external ? "externals: { cryptotensors: 'module cryptotensors' }," : "module: { rules: [{ test: /\\.node$/, loader: 'node-loader', options: { name: '[name].[ext]' } }] },"}
+  externals: { cryptotensors: 'module cryptotensors' },
+};
+`;
+const WEBPACK_BUNDLED = `
+module.exports = {
+  mode: 'production', target: 'node20', entry: './use.cjs', node: { __dirname: false },
+  output: { path: __dirname + '/out', filename: 'bundle.cjs' },
+  module: { rules: [{ test: /\\.node$/, loader: 'node-loader', options: { name: '[name].[ext]' } }] },
 };
 `;
 const NEXT_FILES = {
@@ -247,7 +255,8 @@ const bundlers = [
     'esbuild, ES module with `require`',
     '`--banner:js="import { createRequire } from \'node:module\'; const require = createRequire(import.meta.url);"` too',
     (kit, folder) => {
-      const banner = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
+      const banner =
+        "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);";
       esbuild(kit, folder, [
         '--format=esm',
         '--loader:.node=copy',
@@ -278,16 +287,20 @@ const bundlers = [
     'webpack, external',
     "`externals: { cryptotensors: 'module cryptotensors' }`: recommended",
     (kit, folder) => {
-      writeFileSync(join(folder, 'webpack.config.cjs'), WEBPACK(true));
+      writeFileSync(join(folder, 'webpack.config.cjs'), WEBPACK_EXTERNAL);
       kit.must(node, [join(root, 'scripts/matrix/webpack.mjs'), tool('webpack'), folder], folder);
       return kit.run(node, ['out/bundle.mjs'], folder);
     },
   ),
-  bundling('webpack, bundled', '`node-loader` for `.node` files', (kit, folder) => {
-    writeFileSync(join(folder, 'webpack.config.cjs'), WEBPACK(false));
-    kit.must(node, [join(root, 'scripts/matrix/webpack.mjs'), tool('webpack'), folder], folder);
-    return kit.run(node, ['out/bundle.mjs'], folder);
-  }),
+  bundling(
+    'webpack, bundled',
+    '`target: node`, CommonJS, `node: { __dirname: false }`, `node-loader` for `.node` files',
+    (kit, folder) => {
+      writeFileSync(join(folder, 'webpack.config.cjs'), WEBPACK_BUNDLED);
+      kit.must(node, [join(root, 'scripts/matrix/webpack.mjs'), tool('webpack'), folder], folder);
+      return kit.run(node, ['bundle.cjs'], `${moved(folder, 'out')}/out`);
+    },
+  ),
   bundling('Vite SSR', '`vite build --ssr`, which leaves packages external', (kit, folder) => {
     kit.must(node, [binOf('vite'), 'build', '--ssr', 'use.mjs', '--outDir', 'out'], folder);
     return kit.run('sh', ['-c', 'exec node out/use.*js'], folder);

@@ -58,7 +58,7 @@ export class Kit {
 
   dispose() {
     rmSync(this.#folder, { recursive: true, force: true });
-    rmSync(join(toolsFolder, 'cells'), { recursive: true, force: true });
+    rmSync(join(toolsFolder, `cells-${process.pid}`), { recursive: true, force: true });
   }
 
   tarball(addons) {
@@ -67,7 +67,10 @@ export class Kit {
 
   /** An empty folder with the programs. `near` the tools, for those that want to be found from there. */
   folder(name, { near = false } = {}) {
-    const folder = join(near ? join(toolsFolder, 'cells') : this.#folder, name.replace(/[^a-z0-9]+/gi, '-'));
+    const folder = join(
+      near ? join(toolsFolder, `cells-${process.pid}`) : this.#folder,
+      name.replace(/[^a-z0-9]+/gi, '-'),
+    );
     rmSync(folder, { recursive: true, force: true });
     mkdirSync(folder, { recursive: true });
     for (const [file, text] of Object.entries(PROGRAMS)) writeFileSync(join(folder, file), text);

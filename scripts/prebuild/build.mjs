@@ -31,8 +31,7 @@ const COMPILER_FLAGS = [
 const BY_FORMAT = {
   elf: ['-D_FORTIFY_SOURCE=2'],
   macho: [],
-  // What the compiler's own headers define twice is not ours to mend.
-  coff: ['-D_WIN32_WINNT=0x0A00', '-DHOST_BINARY="node.exe"'],
+  coff: [],
 };
 
 export const prebuilds = join(root, 'prebuilds');

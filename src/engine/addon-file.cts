@@ -1,11 +1,8 @@
 /*
  * Addons are loaded by `require`, which ES modules do not have. This one is CommonJS, so that there is one wherever the library
  * runs: bundled, in Jest, in a vm context. Each path of what the package brings is a literal, which is what bundlers, file tracers
- * and compilers of single executables can follow.
+ * and compilers of single executables can follow. It requires nothing else: what bundlers make of this in ES modules could not.
  */
-import fs = require('node:fs');
-import path = require('node:path');
-
 /** An addon, or why it does not load. */
 type Outcome = { loaded: true; addon: unknown } | { loaded: false; cause: unknown };
 
@@ -49,16 +46,7 @@ function open(file: string): unknown {
   return target.exports;
 }
 
-/** In a checkout, which has a binding.gyp that no package has: what was built from its sources, if it was. */
-function localBuild(): string | undefined {
-  // Bundles of ES modules have no __dirname.
-  if (typeof __dirname === 'undefined') return undefined;
-  for (const up of ['..', '../..']) {
-    const root = path.resolve(__dirname, up);
-    const addon = path.join(root, 'build/Release/cryptotensors.node');
-    if (fs.existsSync(path.join(root, 'binding.gyp')) && fs.existsSync(addon)) return addon;
-  }
-  return undefined;
-}
+/** Where this file lies; in a bundle, where the bundle does. Bundles of ES modules have no such name. */
+const folder: string | undefined = typeof __dirname === 'undefined' ? undefined : __dirname;
 
-export = { prebuilt, open, localBuild };
+export = { prebuilt, open, folder };

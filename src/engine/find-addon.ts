@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import addonFile from './addon-file.cjs';
 import type { Addon } from './addon.js';
 import { libc } from './libc.js';
@@ -50,12 +52,23 @@ function candidates(): Candidate[] {
   if (named !== undefined && named !== '') {
     list.push({ name: named, load: () => addonFile.open(named) });
   }
-  const local = addonFile.localBuild();
+  const local = localBuild();
   if (local !== undefined) list.push({ name: local, load: () => addonFile.open(local) });
   for (const platform of platforms()) {
     list.push({ name: prebuiltFile(platform), load: () => loadPrebuilt(platform) });
   }
   return list;
+}
+
+/** In a checkout, which has a binding.gyp that no package has: what was built from its sources, if it was. */
+function localBuild(): string | undefined {
+  if (addonFile.folder === undefined) return undefined;
+  for (const up of ['..', '../..']) {
+    const root = resolve(addonFile.folder, up);
+    const addon = join(root, 'build/Release/cryptotensors.node');
+    if (existsSync(join(root, 'binding.gyp')) && existsSync(addon)) return addon;
+  }
+  return undefined;
 }
 
 /** What the package's files are called for this platform: two, where the C library is not known. */
@@ -127,8 +140,11 @@ export function reasonsOf(tried: readonly Attempt[]): string {
   return tried.map(({ addon, reason }) => `${addon}: ${reason}`).join('; ');
 }
 
-/** The first line: Node.js adds the stack of requires to it, and bundlers what else they know. */
+/** In one line, without the stack of requires that Node.js adds. */
 export function messageOf(error: unknown): string {
   const { message } = error as Partial<Error>;
-  return (message ?? String(error)).split('\n', 1)[0]!;
+  return (message ?? String(error))
+    .replace(/\nRequire stack:[^]*/, '')
+    .replace(/\s+/g, ' ')
+    .trim();
 }

@@ -1,4 +1,5 @@
 import * as fs from 'node:fs';
+import { constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { step } from '../../twin.js';
@@ -28,8 +29,9 @@ const STATUS: Call<[fd: number, options: { bigint: true }], fs.BigIntStats> = [f
 const BIGINT = { bigint: true } as const;
 
 /** O_NONBLOCK: opening a FIFO would otherwise wait for its writer. It means nothing for a regular file. Windows has none. */
-const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL } = fs.constants;
-const READ_FLAGS = O_RDONLY | ((fs.constants.O_NONBLOCK as number | undefined) ?? 0);
+// By a name of its own: the file tracer of Next.js fails on `fs.constants` where a bundle has another `constants` too.
+const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NONBLOCK } = constants;
+const READ_FLAGS = O_RDONLY | ((O_NONBLOCK as number | undefined) ?? 0);
 /** One call transfers up to this much: other work in Node's own thread pool gets its turn in between. */
 const MAX_TRANSFER = 4 * 1024 * 1024;
 
