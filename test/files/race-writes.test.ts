@@ -13,8 +13,8 @@ describe.skipIf(process.getuid?.() !== 0 || process.platform === 'win32')(
       async (operation) => {
         const { changed, tries, attacks } = await race(operation, TRIES);
         expect(changed).toEqual([]);
-        expect(tries).toBe(TRIES);
-        expect(attacks).toBeGreaterThan(TRIES);
+        expect(tries).toBeGreaterThanOrEqual(TRIES);
+        expect(attacks).toBeGreaterThan(TRIES / 10);
       },
     );
   },
