@@ -39,9 +39,10 @@ function requireAll() {
 function writePage() {
   const rows = targets.map((target) => {
     if (!existsSync(fileFor(target))) return { target, tried: [] };
+    const facts = check(target, fileFor(target));
     const tried = tryOut(target);
     for (const { on, words: outcome } of tried) console.log(`${target.name}, ${on}: ${outcome}`);
-    return { target, facts: check(target, fileFor(target)), tried };
+    return { target, facts, tried };
   });
   writeFileSync(join(root, 'docs/platforms.md'), platformsPage(rows));
   if (rows.some(({ tried }) => tried.some(({ passed }) => !passed))) process.exitCode = 1;
