@@ -168,7 +168,7 @@ function linkCoff(target, tools, inputs, output) {
     readFileSync(join(nodeApiHeaders(), 'def', file), 'utf8').replace(/^[\s\S]*?EXPORTS/, ''),
   );
   writeFileSync(names, `NAME node.exe\nEXPORTS${definitions.join('\n')}`);
-  const machine = target.name.endsWith('x64') ? 'i386:x86-64' : 'arm64';
+  const machine = target.name.includes('-x64') ? 'i386:x86-64' : 'arm64';
   tools.dlltool(['-d', names, '-D', 'node.exe', '-l', library, '-m', machine]);
   const exports = join(folder, 'exports.def');
   writeFileSync(exports, `EXPORTS\n${exported.join('\n')}\n`);
