@@ -23,7 +23,7 @@ export interface ModelPath {
  * The model behind a path: a file, an index, or a folder that holds one of them.
  *
  * @param weights which, where the folder holds several: the name of the file or index
- * @throws {CryptoTensorsError} `InvalidOption` for a folder without a model or with several; `FileError`
+ * @throws {CryptoTensorsError} `FileError` for a folder without a model (`EISDIR`); `InvalidOption` for one with several
  */
 export function* findModel(path: string, weights?: string): Twin<ModelPath> {
   const status = yield* statusOf(path);
@@ -66,9 +66,12 @@ function* modelsIn(folder: string): Twin<string[]> {
 }
 
 function choose(path: string, problem: Wording, found: readonly string[]): CryptoTensorsError {
-  const advice =
-    found.length === 0
-      ? say`It needs a *${WEIGHTS} file, or shards with their *${INDEX}`
-      : say`Say which in ${option('weights')}: ${found.slice(0, 10).map(quote).join(', ')}${found.length > 10 ? ', …' : ''}`;
-  return new CryptoTensorsError('InvalidOption', problem.advising(advice), { path });
+  if (found.length === 0) {
+    const needed = say`It needs a *${WEIGHTS} file, or shards with their *${INDEX}`;
+    return new CryptoTensorsError('FileError', problem.advising(needed), { path, systemCode: 'EISDIR' });
+  }
+  const names = `${found.slice(0, 10).map(quote).join(', ')}${found.length > 10 ? ', …' : ''}`;
+  return new CryptoTensorsError('InvalidOption', problem.advising(say`Say which in ${option('weights')}: ${names}`), {
+    path,
+  });
 }

@@ -1,4 +1,4 @@
-import { readFileSync, renameSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
@@ -174,7 +174,11 @@ describe('SafeFile', () => {
   test('a file that is not there, and one that is a folder', async () => {
     const error = await refusal('FileError', () => safeOpen(join(folder, 'nope'), { keys: KEYS }));
     expect(error).toMatchObject({ systemCode: 'ENOENT', path: join(folder, 'nope') });
-    await refusal('FileError', () => safeOpenSync(folder));
+    const empty = join(folder, 'empty');
+    mkdirSync(empty);
+    expect(await refusal('FileError', () => safeOpenSync(empty))).toMatchObject({ systemCode: 'EISDIR', path: empty });
+    // This one holds several models, of which one is to be chosen.
+    await refusal('InvalidOption', () => safeOpenSync(folder));
   });
 
   test('a plain file is refused once keys are configured, unless allowed', async () => {
@@ -266,7 +270,7 @@ describe('a file that changes', () => {
 describe('verifyFile', () => {
   test('says what it covered', async () => {
     const partial = saveSmallModel(folder, 'partial.safetensors', { tensors: 'encoder.*', integrity: false });
-    const full = { encrypted: true, signers: ['sign-a'], tensors: 6, bytes: 621 };
+    const full = { encrypted: true, signers: ['sign-a'], tensors: 6, bytes: 621, files: [], unlisted: [] };
     expect(await verifyFile(encrypted, { keys: KEYS })).toEqual({
       ...full,
       pins: [inspectFileSync(encrypted).pin],

@@ -212,7 +212,7 @@ describe('encryptModel', () => {
   it('refuses a folder without a model, one with several, and one that is encrypted already', async () => {
     const empty = join(folder, 'empty');
     mkdirSync(empty);
-    await refusal('InvalidOption', () => encrypted({}, empty));
+    await refusal('FileError', () => encrypted({}, empty));
     const several = writeModelFolder(join(folder, 'several'));
     saveFileSync({ w: { shape: [1], data: Float32Array.of(1) } }, join(several, 'adapter.safetensors'));
     const error = await refusal('InvalidOption', () => encrypted({}, several));
