@@ -74,7 +74,7 @@ export function pkcs11KeyProvider(options: Pkcs11Options): Pkcs11KeyProvider {
     throw argumentError('options.module', 'the path of a PKCS#11 library', module);
   }
   if (pin !== undefined && typeof pin !== 'function' && typeof (pin as unknown) !== 'string') {
-    throw new TypeError('options.pin must be a string or a function');
+    throw argumentError('options.pin', 'a string or a function', pin);
   }
   checkString(tokenLabel, 'options.tokenLabel');
   checkProviderName(name);

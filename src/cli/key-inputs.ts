@@ -2,6 +2,7 @@ import { statusOf } from '../files/status.js';
 import { loadKeysSync } from '../index.js';
 import type { KeyRing } from '../index.js';
 import { runSync } from '../twin.js';
+import { refuseKeyAsPath } from './secret-words.js';
 
 /** What came out of pipes, which can be read once, however many files and flags ask for it. */
 const read = new Map<string, KeyRing>();
@@ -11,7 +12,9 @@ export function keyInputs(paths: readonly string[] | undefined): (string | KeyRi
   return paths?.map(keyInput);
 }
 
-function keyInput(path: string): string | KeyRing {
+/** The same for a flag that takes one file. */
+export function keyInput(path: string): string | KeyRing {
+  refuseKeyAsPath(path);
   const known = read.get(path);
   if (known !== undefined) return known;
   const status = runSync(statusOf(path));

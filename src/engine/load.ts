@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { getEnvironmentData, isMainThread, setEnvironmentData } from 'node:worker_threads';
-import { CryptoTensorsError, quote } from '../errors.js';
+import { CryptoTensorsError, quoteInput } from '../errors.js';
 import type { Addon } from './addon.js';
 import { adviceFor, findAddon, messageOf, reasonsOf } from './find-addon.js';
 import type { Attempt } from './find-addon.js';
@@ -72,8 +72,8 @@ function loadEngine(choice: string | undefined): Engine {
     default:
       throw new CryptoTensorsError(
         'InvalidOption',
-        `CRYPTOTENSORS_ENGINE must be openssl, ring, portable or auto, not ${quote(choice)}`,
-        { expected: 'openssl, ring, portable or auto', found: choice },
+        `CRYPTOTENSORS_ENGINE must be openssl, ring, portable or auto, not ${quoteInput(choice)}`,
+        { expected: 'openssl, ring, portable or auto', found: quoteInput(choice) },
       );
   }
 }

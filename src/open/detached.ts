@@ -85,12 +85,17 @@ const OF_THE_WORLD: ReadonlySet<string> = new Set(['FileError', 'FileChanged', '
 
 function noLicense(path: string | undefined, cause?: CryptoTensorsError): CryptoTensorsError {
   const what = path === undefined ? 'what was given as a licence' : quote(path);
-  const reason =
-    cause === undefined ? 'it holds a header, but no licence in it' : `it holds no header: ${cause.message}`;
+  const reason = whyNoLicense(cause);
   return new CryptoTensorsError('InvalidLicense', `${what} is not a licence, or not a whole one: ${reason}`, {
     ...(path === undefined ? {} : { path }),
     ...(cause === undefined ? {} : { cause }),
   });
+}
+
+function whyNoLicense(cause: CryptoTensorsError | undefined): string {
+  if (cause === undefined) return 'it holds a header, but no licence in it';
+  if (cause.code !== NOT_DETACHED) return `it holds no header: ${cause.message}`;
+  return `it holds a header with more behind it (${cause.expected} of ${cause.found}), as a model file does. A licence is a header alone: give the file that issueLicense made for the model`;
 }
 
 /**
@@ -124,9 +129,12 @@ function* readDetachedText(engine: Engine, input: string | Uint8Array): Twin<Uin
   }
 }
 
+/** What has more in it than a header. No header says so of itself: its length is read before it is. */
+const NOT_DETACHED = 'InvalidHeaderLength';
+
 function notDetached(path: string | undefined, end: number, size: number): CryptoTensorsError {
   return new CryptoTensorsError(
-    'InvalidHeaderLength',
+    NOT_DETACHED,
     `${path === undefined ? 'the header that was given' : quote(path)} holds a header of ${end} bytes with its length, but is ${size} bytes: a detached header is a header and nothing else. To open a whole file, give it as the input`,
     { expected: `${end} bytes`, found: `${size} bytes`, ...(path === undefined ? {} : { path }) },
   );

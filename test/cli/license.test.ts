@@ -100,9 +100,33 @@ describe('a licence from the shell', () => {
     writeFileSync(join(cwd, 'acme.license'), readFileSync(join(cwd, 'keys.json')));
     const none = await cli(['license', 'show', 'acme.license', '--json'], { cwd });
     expect([none.exitCode, errorOf(none).code]).toEqual([1, 'InvalidLicense']);
+    for (const command of ['show', 'verify']) {
+      const model = await cli(
+        ['license', command, 'model.ct.safetensors', '--trust', 'public.json', '--json'].filter(
+          (word) => command === 'verify' || !/trust|public/.test(word),
+        ),
+        { cwd },
+      );
+      expect([model.exitCode, errorOf(model).code]).toEqual([1, 'InvalidLicense']);
+      expect(errorOf(model).message).toMatch(/^"model\.ct\.safetensors" is not a licence.*as a model file does/);
+    }
     const kept = await cli([...ISSUE, '--json'], { cwd });
     expect([kept.exitCode, errorOf(kept).systemCode]).toEqual([1, 'EEXIST']);
     expect(await cli([...ISSUE, '--force', '--quiet'], { cwd })).toMatchObject({ exitCode: 0 });
+  });
+
+  it('is not issued to a key that stands where its file belongs', async () => {
+    const cwd = await market();
+    const key = readFileSync(join(cwd, 'acme-public.json'), 'utf8').trim();
+    for (const word of [key, (JSON.parse(key) as { keys: { x: string }[] }).keys[0]!.x]) {
+      const result = await cli([...ISSUE.slice(0, -1), word], { cwd });
+      expect(result).toMatchObject({
+        exitCode: 2,
+        stderr: expect.stringMatching(/stands where a path belongs/) as string,
+      });
+      expect(result.stderr).not.toContain(word);
+      expect(result.stderr).not.toMatch(/TextEncoder|parsed object/);
+    }
   });
 
   it.each(['2027-02-30', '30', 'tomorrow', '2027-01-01T00:00:00+01:00'])('is not issued until %j', async (time) => {

@@ -65,6 +65,16 @@ describe('CRYPTOTENSORS_ENGINE', () => {
     expect(info.aead).toEqual({ aes128gcm: 'node:crypto', aes256gcm: 'node:crypto', chacha20poly1305: 'node:crypto' });
   });
 
+  it.each(['gcm', 'SGVsbG8gd29ybGQsIHRoaXMgaXMgYSBrZXkhISEhISE'])('refuses %j, and repeats no key', (name) => {
+    const child = spawnSync(process.execPath, ['--input-type=module', '--eval', `
+      import { engineInfo } from ${JSON.stringify(pathToFileURL(join(dist, 'engine/load.js')).href)};
+      try { engineInfo(); } catch (error) { console.log(JSON.stringify({ ...error, message: error.message })); }`], { env: { ...process.env, CRYPTOTENSORS_ENGINE: name }, encoding: 'utf8' }); // prettier-ignore
+    const error = JSON.parse(child.stdout) as Record<string, string>;
+    expect(error.code).toBe('InvalidOption');
+    expect(error.message).toMatch(/^CRYPTOTENSORS_ENGINE must be openssl, ring, portable or auto, not /);
+    expect(child.stdout.includes(name)).toBe(name === 'gcm');
+  });
+
   it("is the process's: what a worker has in its own environment changes nothing, whoever loads first", () => {
     const url = JSON.stringify(pathToFileURL(join(dist, 'engine/load.js')).href);
     const worker = `

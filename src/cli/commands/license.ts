@@ -9,7 +9,7 @@ import { writeKeyFiles, writeWhole } from '../files.js';
 import { addFlags } from '../flag-table.js';
 import type { Flags } from '../flag-table.js';
 import { addOutputFlags, given, parseClaims, policyTexts } from '../flags.js';
-import { keyInputs } from '../key-inputs.js';
+import { keyInput, keyInputs } from '../key-inputs.js';
 import type { OutputFlags } from '../flags.js';
 import { Output } from '../output.js';
 import { newTargetOf, sourceOf, targetOf } from '../paths.js';
@@ -84,7 +84,7 @@ async function issue(body: string, argument: string | undefined, flags: IssueFla
   const output = new Output(flags);
   if (flags.to === undefined) throw usageError("--to is missing: the file with the customer's public key");
   const target = newTargetOf(argument, flags);
-  const to = await loadKeys(flags.to);
+  const to = await loadKeys(keyInput(flags.to));
   try {
     warnOfPrivateKey(to, flags.to, output);
     await writeLicense(sourceOf(body), target, issueOptions(flags, to), output);

@@ -5,6 +5,8 @@ import { CryptoTensorsError, looksSecret, quote } from '../../errors.js';
 import { isTransientStatus, keyUnavailable } from '../unavailable.js';
 import type { Unavailability } from '../unavailable.js';
 import type { Engine } from '../../engine/types.js';
+import { option, say } from '../../wording.js';
+import type { Wording } from '../../wording.js';
 
 export interface HttpsGet {
   readonly url: URL;
@@ -101,11 +103,11 @@ function authorities(ca: NonNullable<HttpsGet['ca']>): (string | Buffer)[] {
 }
 
 function tooLarge(url: URL, maxBytes: number): CryptoTensorsError {
-  return unusable(url, `its answer has more than ${maxBytes} bytes (options.maxBytes)`);
+  return unusable(url, say`its answer has more than ${maxBytes} bytes (${option('maxBytes')})`);
 }
 
-function unusable(url: URL, problem: string, details: Unavailability = {}): CryptoTensorsError {
-  return keyUnavailable(`no keys from ${describeUrl(url)}: ${problem}`, details);
+function unusable(url: URL, problem: string | Wording, details: Unavailability = {}): CryptoTensorsError {
+  return keyUnavailable(say`no keys from ${describeUrl(url)}: ${problem}`, details);
 }
 
 function transportError(url: URL, error: unknown): CryptoTensorsError {

@@ -1,5 +1,6 @@
 import { isNativeError } from 'node:util/types';
-import { CryptoTensorsError, quote } from '../../../errors.js';
+import { CryptoTensorsError, argumentError, quote } from '../../../errors.js';
+import { option, say } from '../../../wording.js';
 import { keyUnavailable } from '../../unavailable.js';
 import { CK, errorName, loadLibrary, readUlong, tokenError } from './module.js';
 import type { Handle, Pkcs11 } from './module.js';
@@ -110,7 +111,7 @@ export class Token {
     const { pin } = this.#options;
     if (pin === undefined) return;
     const given: unknown = typeof pin === 'function' ? await pin() : pin;
-    if (typeof given !== 'string') throw new TypeError('options.pin must give a string');
+    if (typeof given !== 'string') throw argumentError(say`the result of ${option('pin')}`, 'a string', given);
     try {
       library.C_Login(handle, CK.USER, given);
     } catch (cause) {
