@@ -3,10 +3,13 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { inspectFile, loadFile, saveFile } from 'cryptotensors';
+import { encryptModel, inspectFile, loadFile, safeOpen, saveFile } from 'cryptotensors';
+import type { ErrorCode, JwkSet } from 'cryptotensors';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ensurePythonEnv } from '../../scripts/python-env.mjs';
+import { Forgery } from '../attacks/forgery.js';
 import { refusal } from '../support/errors.js';
+import { SHARDS, writeModelFolder } from '../support/model-folder.js';
 import { temporaryFolder } from '../support/temporary.js';
 import { sha256 } from '../support/sha256.js';
 import { ALL_DTYPES, KEYS_FILE, MASTER_KIDS, SIGNER_KID, input, samples } from './samples.js';
@@ -91,4 +94,61 @@ async function placeOf(name: string): Promise<{ begin: number; headerBytes: numb
   const { headerBytes, tensors } = await inspectFile(path);
   const index = tensors.findIndex((tensor) => tensor.name === name);
   return { begin: tensors.slice(0, index).reduce((sum, { byteLength }) => sum + byteLength, 0), headerBytes };
+}
+
+describe('the oracle, of the files of a model', () => {
+  const source = writeModelFolder(join(folder, 'plain'));
+  const target = join(folder, 'encrypted');
+  const keys = { keys: KEYS_FILE, encKid: MASTER_KIDS.aes256gcm, signKid: SIGNER_KID };
+
+  beforeAll(async () => {
+    await encryptModel(source, target, keys);
+  });
+
+  it('agrees with what each of them says of its model', async () => {
+    await using model = await safeOpen(target, keys);
+    for (const name of [...SHARDS, 'onnx/model.onnx.sealed', 'empty.bin.sealed']) {
+      const { status, answer } = await oracle('dump', join(target, name));
+      expect(status, JSON.stringify(answer)).toBe(0);
+      expect(answer).toMatchObject({
+        model: { ...model.identity(), file: name, sealed: ['empty.bin', 'onnx/model.onnx'] },
+      });
+    }
+  });
+
+  it.each([
+    [
+      'names a file outside',
+      'InvalidCryptoMetadata',
+      (document: Manifest) => (document.plain['../x'] = document.plain['config.json']!),
+    ],
+    ['is not canonical', 'InvalidCryptoMetadata', (document: Manifest) => document.sealed.reverse()],
+    [
+      'names two files that are one',
+      'InvalidCryptoMetadata',
+      (document: Manifest) => document.sealed.splice(1, 0, 'ONNX/model.onnx'),
+    ],
+    ['is of another version', 'UnsupportedVersion', (document: Manifest) => (document.version = '2')],
+    [
+      'names other tensors',
+      'ModelMismatch',
+      (document: Manifest) => (document.weights[SHARDS[0]!] = document.weights[SHARDS[1]!]!),
+    ],
+  ])('refuses with the library a signed header that %s', async (_, code, change) => {
+    const signer = (JSON.parse(readFileSync(KEYS_FILE, 'utf8')) as JwkSet).keys.find(({ kid }) => kid === SIGNER_KID)!;
+    const forged = new Forgery(readFileSync(join(target, SHARDS[0]!))).edit('__model__', change).sign(signer);
+    const changed = join(folder, 'changed.safetensors');
+    writeFileSync(changed, forged.bytes());
+    await refusal(code as ErrorCode, () => safeOpen(changed, keys));
+    const { status, answer } = await oracle('dump', changed);
+    expect(status).toBe(1);
+    expect(answer).toMatchObject({ error: { code } });
+  });
+});
+
+interface Manifest {
+  version: string;
+  weights: Record<string, string>;
+  sealed: string[];
+  plain: Record<string, string>;
 }

@@ -15,8 +15,10 @@ import binascii
 import hashlib
 import json
 import os
+import re
 import struct
 import sys
+import unicodedata
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -535,6 +537,86 @@ def check_integrity(h, meta, buf, records):
     return sorted(ts.map)
 
 
+# ---------------------------------------------------------------- __model__ (docs/format.md)
+
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+DIGEST = re.compile(r"[0-9a-f]{64}")
+DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])(\.|$)", re.I)
+
+
+def check_file_name(name):
+    if name == "" or len(name.encode("utf-8")) > 1024:
+        bad(C, f"__model__: the name {name!r} is empty or too long")
+    for part in name.split("/"):
+        wrong = (part in ("", ".", "..") or re.search(r'[\x00-\x1f\x7f"*:<>?\\|]', part) or part[-1] in ". "
+                 or DEVICE.match(part) or len(part.encode("utf-8")) > 255)
+        if wrong:
+            bad(C, f"__model__: the name {name!r} is not one that every system takes")
+
+
+def folded(name):
+    upper = unicodedata.normalize("NFKC", name).upper()
+    return unicodedata.normalize("NFKC", upper.lower())
+
+
+def parse_model(h, meta):
+    text = meta["__model__"]
+    try:
+        m = strict_json(text)
+    except ValueError as e:
+        bad(C, f"__model__: {e}")
+    if not isinstance(m, Obj):
+        bad(C, "__model__ is no object")
+    m = dict(m.map)
+    if m.get("version") != "1":
+        bad("UnsupportedVersion" if isinstance(m.get("version"), str) else C, "__model__: version")
+    want = ["version", "id", "set", "generation", "file", "weights", "sealed", "plain"]
+    if list(m) != want:
+        bad(C, f"__model__: its members must be {want}")
+    for key in ("id", "set"):
+        if not isinstance(m[key], str) or not UUID.fullmatch(m[key]):
+            bad(C, f"__model__: {key} is no UUID")
+    if type(m["generation"]) is not int or not 0 < m["generation"] < 2 ** 53:
+        bad(C, "__model__: generation")
+    for key in ("weights", "plain"):
+        if not isinstance(m[key], Obj):
+            bad(C, f"__model__: {key} is no object")
+        m[key] = dict(m[key].map)
+        if not all(isinstance(d, str) and DIGEST.fullmatch(d) for d in m[key].values()):
+            bad(C, f"__model__: {key} holds what is no digest")
+    if not isinstance(m["sealed"], list) or not all(isinstance(n, str) for n in m["sealed"]):
+        bad(C, "__model__: sealed is no list of names")
+    stored = list(m["weights"]) + [n + ".sealed" for n in m["sealed"]]
+    names = stored + m["sealed"] + list(m["plain"])
+    for name in names:
+        check_file_name(name)
+    one = [folded(n) for n in names]
+    if len(set(one)) != len(one):
+        bad(C, "__model__: two names are one where case or form is not told apart")
+    for name in names:
+        parts = name.split("/")
+        if any(folded("/".join(parts[:i])) in one for i in range(1, len(parts))):
+            bad(C, f"__model__: {name!r} is in a folder that is a file")
+    if any("/" in n for n in m["weights"]) or m["file"] not in stored:
+        bad(C, "__model__: file, or a file of weights in a folder")
+
+    def ordered(names):
+        return sorted(names, key=lambda n: n.encode("utf-8"))
+
+    again = {**m, "weights": {n: m["weights"][n] for n in ordered(m["weights"])}, "sealed": ordered(m["sealed"]),
+             "plain": {n: m["plain"][n] for n in ordered(m["plain"])}}
+    if json.dumps(again, ensure_ascii=False, separators=(",", ":")) != text:
+        bad(C, "__model__ is not in canonical form")
+    if m["file"] in m["weights"]:
+        digest = hashlib.sha256()
+        for t in h.tensors:
+            name = t.name.encode("utf-8")
+            digest.update(b"%d:%s," % (len(name), name))
+        if digest.hexdigest() != m["weights"][m["file"]]:
+            bad("ModelMismatch", "the file holds other tensors than its model says")
+    return m
+
+
 class File:
     """A checked file: header, signature, records; tensors are decrypted on demand."""
 
@@ -559,6 +641,7 @@ class File:
         keys = keys or Keys()
         verify_signature(h, self.ck, keys)
         self.signature_ok = True
+        self.model = parse_model(h, meta) if "__model__" in meta else None
         self.policy = parse_policy(meta)
         self.records = parse_records(h, self.ck)
         jwk = keys.enc(self.ck["enc"]["kid"])
@@ -657,7 +740,7 @@ def facts(buf, keys, require_encrypted=False, data=True):
         out.update({"version": f.ck["version"], "chunk_size": f.ck["chunk_size"], "algorithm": f.ck["enc"]["alg"],
                     "enc": {k: f.ck["enc"][k] for k in ("kid", "jku")},
                     "sign": {k: f.ck["sign"][k] for k in ("kid", "jku")}, "policy": f.policy,
-                    "integrity": f.integrity})
+                    "integrity": f.integrity, "model": f.model})
     out["tensors"] = []
     for t in h.tensors:
         e = {"name": t.name, "dtype": t.dtype, "shape": t.shape, "data_offsets": [t.begin, t.end],
