@@ -93,6 +93,8 @@ describe('encrypt, verify, decrypt', () => {
       bytes: 8576,
       protected: 3,
       unprotected: [],
+      files: [],
+      unlisted: [],
     });
     const decrypted = await cli(['decrypt', 'model.ct.safetensors', 'out.safetensors', '-k', 'keys.json', '--json'], {
       cwd,

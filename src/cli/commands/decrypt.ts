@@ -12,6 +12,7 @@ import { newTargetOf, sourceOf } from '../paths.js';
 import { ProgressBar } from '../progress.js';
 import { count, formatBytes } from '../sizes.js';
 import { visibleName } from '../terminal-text.js';
+import { decryptWhole, isWholeModel, refuseForce } from '../whole-model.js';
 
 type DecryptFlags = OpenFlags & Flags<'output' | 'force'>;
 
@@ -24,8 +25,8 @@ export function addDecryptCommand(program: Command): void {
         'memory; every chunk is verified before a byte of it is written. The target appears under its name ' +
         'when it is complete, or not at all. Programs need not do this: they can load the encrypted file.',
     )
-    .argument('<source>', 'encrypted file')
-    .argument('[target]', 'plain safetensors file to write');
+    .argument('<source>', 'encrypted file, shard index, or folder with a model')
+    .argument('[target]', 'plain safetensors file to write; of an index or a folder, the folder');
   addFlags(addOpenFlags(addFlags(command, { output: true })), { force: true });
   addOutputFlags(command)
     .addHelpText(
@@ -44,6 +45,11 @@ async function decrypt(source: string, argument: string | undefined, flags: Decr
   const output = new Output(flags);
   const options = openOptions(flags);
   const target = newTargetOf(argument, flags);
+  if (await isWholeModel(sourceOf(source))) {
+    refuseForce(flags);
+    await decryptWhole(source, target, options, output);
+    return;
+  }
   const { encryption, tensors } = await inspectFile(sourceOf(source), given({ header: flags.header }));
   if (encryption === null && flags.allowPlain !== true) throw notEncrypted(source);
   const progress = new ProgressBar('decrypting', output.quiet);

@@ -15,6 +15,7 @@ import { newTargetOf, sourceOf } from '../paths.js';
 import { ProgressBar } from '../progress.js';
 import { count, formatBytes, formatChunkSize } from '../sizes.js';
 import { visibleName } from '../terminal-text.js';
+import { encryptWhole, isWholeModel, refuseForce } from '../whole-model.js';
 
 type EncryptFlags = OutputFlags &
   Flags<
@@ -25,18 +26,20 @@ type EncryptFlags = OutputFlags &
 export function addEncryptCommand(program: Command): void {
   const command = program
     .command('encrypt')
-    .summary('encrypt and sign a plain safetensors file')
+    .summary('encrypt and sign a plain safetensors file, or a folder with a model')
     .description(
       'Encrypts the tensors of a plain safetensors file and signs its header. Works from disk to disk in ' +
-        'bounded memory. The target appears under its name when it is complete, or not at all.',
+        'bounded memory. The target appears under its name when it is complete, or not at all. Of a folder, the ' +
+        'tensors are encrypted, text and pictures copied and bound by the signature, and all other files sealed.',
     )
-    .argument('<source>', 'plain safetensors file; of a sharded model, one shard')
-    .argument('[target]', 'file to write')
+    .argument('<source>', 'plain safetensors file, shard index, or folder with a model')
+    .argument('[target]', 'file to write; of an index or a folder, the folder')
     .addHelpText(
       'after',
       `
 Examples:
   cryptotensors encrypt model.safetensors model.ct.safetensors --keys keys.json
+  cryptotensors encrypt models/minilm models/minilm-encrypted --keys keys.json
   cryptotensors encrypt in.safetensors out.safetensors -k keys.json --tensors 'lm_head.*' --integrity blake3
   cryptotensors encrypt in.safetensors out.safetensors -k keys.json --policy license.rego
 ${EXIT_CODE_HELP}`,
@@ -65,6 +68,11 @@ async function encrypt(source: string, argument: string | undefined, flags: Encr
   const output = new Output(flags);
   const options = encryptOptions(flags);
   const target = newTargetOf(argument, flags);
+  if (await isWholeModel(sourceOf(source))) {
+    refuseForce(flags);
+    await encryptWhole(source, target, options, output);
+    return;
+  }
   const replaced = await whatIsReplaced(sourceOf(source), target);
   const progress = new ProgressBar('encrypting', output.quiet);
   await interruptible((signal) =>

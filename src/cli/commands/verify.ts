@@ -82,6 +82,8 @@ function report(path: string, found: Verification): FileResult {
     bytes,
     protected: tensors - unprotected.length,
     unprotected,
+    files: found.files,
+    unlisted: found.unlisted,
   };
   const kids = [...new Set(signers.map((kid) => (kid === null ? '(no kid)' : visibleName(kid))))].join(', ');
   const lines = [
@@ -89,6 +91,8 @@ function report(path: string, found: Verification): FileResult {
       ? `${visibleName(path)}: verified, signed by ${kids}`
       : `${visibleName(path)}: a plain file; its structure is sound, nothing else could be checked`,
     `  ${tensors - unprotected.length} of ${count(tensors, 'tensor')} verified, ${formatBytes(bytes)} in all`,
+    ...(found.files.length === 0 ? [] : [`  ${count(found.files.length, 'file')} beside the weights verified`]),
+    ...found.unlisted.map((name) => `  ${visibleName(name)} does not belong to the model: nobody vouches for it`),
     ...pins.map((pin) => `  pin ${pin}`),
   ];
   return { document, lines };
