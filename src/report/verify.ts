@@ -141,7 +141,7 @@ export function* verifyModels(
 }
 
 /** Bytes of the tensors that something covers. */
-function checkedBytes({ header, checks }: Model): number {
+export function checkedBytes({ header, checks }: Model): number {
   return checks.reduce((sum, check, i) => (check === 'none' ? sum : sum + header.end[i]! - header.begin[i]!), 0);
 }
 

@@ -7,15 +7,17 @@ import { publicError } from '../model/faults.js';
 import { findModel } from '../model/folder.js';
 import { open } from '../read/safe-open.js';
 import type { SafeFile } from '../read/safe-file.js';
-import { verifyModels } from '../report/verify.js';
+import { checkedBytes, verifyModels } from '../report/verify.js';
 import { locateModel } from '../recovery/model-location.js';
 import { runAsync } from '../twin.js';
 import { writeCopies, writeDetached } from './copies.js';
+import { bodyBytes } from './body.js';
 import { openNewKeys } from './new-keys.js';
 import type { EncryptedModel, NewKeys } from './new-keys.js';
 import { checkRewrapOptions } from './options.js';
 import type { RewrapOptions, RewrappedFile } from './options.js';
 import { rewrapInPlace } from './in-place.js';
+import { SuccessiveProgress } from './successive-progress.js';
 import { Transaction } from './transaction.js';
 import { withoutPrototype } from '../options.js';
 
@@ -61,43 +63,67 @@ export async function rewrap(
 ): Promise<RewrappedFile[]> {
   if (target !== null) {
     const write = options.detached === true ? writeDetached : writeCopies;
-    return withOpened(path, options, (models, keys) => write(models, keys, { path, target, options }));
+    return withOpened(path, options, (models, keys, own) => write(models, keys, { path, target, options: own }));
   }
   const location = await locateModel(path);
   const transaction = await Transaction.begin(location, storage);
   try {
-    return await withOpened(path, options, (models, keys) =>
-      rewrapInPlace(models, keys, { location, transaction, options }),
+    return await withOpened(path, options, (models, keys, own) =>
+      rewrapInPlace(models, keys, { location, transaction, options: own }),
     );
   } catch (error) {
     throw await transaction.abandon(error);
   }
 }
 
-/** Opens the model with the old keys and loads the new ones. */
+/**
+ * Opens the model with the old keys and loads the new ones.
+ *
+ * @param work gets the options with an `onProgress` of which all that is done makes one count
+ */
 async function withOpened<Result>(
   path: string,
   options: RewrapOptions,
-  work: (models: readonly EncryptedModel[], keys: NewKeys) => Promise<Result>,
+  work: (models: readonly EncryptedModel[], keys: NewKeys, options: RewrapOptions) => Promise<Result>,
 ): Promise<Result> {
-  const { signal, onProgress, threads = 0 } = options;
+  const { signal, threads = 0 } = options;
   const file = await runAsync(open(path, options, { action: 'rewrap', lasting: false }));
   let keys: NewKeys | undefined;
   try {
     refusePart(file, path);
     const models = encryptedModels(file, path);
+    const progress = progressOf(models, options);
+    const onProgress = progress?.onProgress;
     if (options.verify === true) {
       const audit = auditOf(options);
       await runAsync(audited(audit, file.scope, verifyModels(models, { threads, signal, onProgress, audit })));
     }
     keys = await runAsync(openNewKeys(options.to, getEngine(), signal));
-    return await work(models, keys);
+    const result = await work(
+      models,
+      keys,
+      onProgress === undefined ? options : withoutPrototype({ ...options, onProgress }),
+    );
+    progress?.finish();
+    return result;
   } catch (error) {
     throw publicError(error, { path, names: [], signal });
   } finally {
     keys?.dispose();
     file.closeNow();
   }
+}
+
+/** Bytes to be verified, and those that are copied where the new headers have no room. */
+function progressOf(
+  models: readonly EncryptedModel[],
+  { onProgress, verify, detached }: RewrapOptions,
+): SuccessiveProgress | null {
+  if (onProgress === undefined) return null;
+  const sum = (bytes: (model: EncryptedModel) => number): number =>
+    models.reduce((total, model) => total + bytes(model), 0);
+  const total = (verify === true ? sum(checkedBytes) : 0) + (detached === true ? 0 : sum(bodyBytes));
+  return new SuccessiveProgress(onProgress, total);
 }
 
 /** The files of a model have headers that were made together: one that got another would not fit the others any more. */
