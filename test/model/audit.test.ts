@@ -482,6 +482,29 @@ describe('audit or nothing', () => {
     await new Promise((resolve) => setTimeout(resolve, 10));
   });
 
+  test('so is one that returns anything else to be awaited, such as the query of a query builder', async () => {
+    let ran = 0;
+    const query = { then: (done: () => void) => (ran++, done()) };
+    const callable = Object.assign(() => undefined, query);
+    class Lazy {
+      then(done: () => void): void {
+        query.then(done);
+      }
+    }
+    for (const answer of [query, callable, new Lazy(), Object.create(query)]) {
+      const onEvent = (() => answer) as () => unknown as AuditListener;
+      for (const work of [
+        () => safeOpen(path, { keys: KEYS, onEvent }),
+        () => safeOpenSync(path, { keys: KEYS, onEvent }),
+      ]) {
+        const error = await refusal('InvalidOption', work);
+        expect(error.option).toBe('onEvent');
+      }
+    }
+    const onEvent = (() => ({ then: 'no function' })) as () => unknown as AuditListener;
+    await (await safeOpen(path, { keys: KEYS, onEvent })).close();
+  });
+
   test('a slow listener delays the work, which waits for it', async () => {
     const order: string[] = [];
     const onEvent: AuditListener = ({ type }) => {
