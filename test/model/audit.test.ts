@@ -484,14 +484,19 @@ describe('audit or nothing', () => {
 
   test('so is one that returns anything else to be awaited, such as the query of a query builder', async () => {
     let ran = 0;
-    const query = { then: (done: () => void) => (ran++, done()) };
+    const query = {
+      then(done: () => void): void {
+        ran++;
+        done();
+      },
+    };
     const callable = Object.assign(() => undefined, query);
     class Lazy {
       then(done: () => void): void {
         query.then(done);
       }
     }
-    for (const answer of [query, callable, new Lazy(), Object.create(query)]) {
+    for (const answer of [query, callable, new Lazy(), Object.create(query) as object]) {
       const onEvent = (() => answer) as () => unknown as AuditListener;
       for (const work of [
         () => safeOpen(path, { keys: KEYS, onEvent }),
@@ -501,6 +506,8 @@ describe('audit or nothing', () => {
         expect(error.option).toBe('onEvent');
       }
     }
+    // The query itself was not run either.
+    expect(ran).toBe(0);
     const onEvent = (() => ({ then: 'no function' })) as () => unknown as AuditListener;
     await (await safeOpen(path, { keys: KEYS, onEvent })).close();
   });
