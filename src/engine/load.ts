@@ -7,7 +7,6 @@ import type { Attempt } from './find-addon.js';
 import { NativeEngine } from './native.js';
 import { createNodeEngine } from './portable/node.js';
 import type { AeadProvider, Engine, EngineInfo } from './types.js';
-import { withoutPrototype } from '../options.js';
 
 /** Workers inherit it, so that one process warns once. */
 const WARNED = 'cryptotensors: warned of the addon';
@@ -34,7 +33,7 @@ export function getEngine(): Engine {
 function processChoice(): string | undefined {
   const own = process.env['CRYPTOTENSORS_ENGINE'];
   if (isMainThread) return own;
-  const { addon } = withoutPrototype(findAddon());
+  const { addon } = findAddon();
   return addon === undefined ? own : (addon.processEngine() ?? undefined);
 }
 
@@ -55,7 +54,7 @@ function loadEngine(choice: string | undefined): Engine {
     case undefined:
     case '':
     case 'auto': {
-      const { addon, from, tried } = withoutPrototype(findAddon());
+      const { addon, from, tried } = findAddon();
       if (addon !== undefined) {
         if (tried.length > 0) warnOfOther(from!, tried);
         return nativeEngine(addon, null);
@@ -122,7 +121,7 @@ function nativeEngine(addon: Addon, provider: AeadProvider | null): Engine {
 }
 
 function requireAddon(): Addon {
-  const { addon, tried } = withoutPrototype(findAddon());
+  const { addon, tried } = findAddon();
   if (addon !== undefined) return addon;
   throw new CryptoTensorsError(
     'NativeUnavailable',
