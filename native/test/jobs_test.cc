@@ -224,19 +224,14 @@ TEST(boxes_are_checked) {
   CHECK(refused({.tensor = 1, .start = 0, .length = 1000, .levels = {}}));
 }
 
-TEST(boxes_share_the_pool_and_are_cancelled) {
-  Pool::instance().set_size(4);
-  constexpr uint64_t length = 3000000;
-  const Sealed sealed = seal({5, length}, Algorithm::chacha20poly1305, 2, 4096);
-  const auto source = memory_source(sealed.stored);
-  const Box box{.tensor = 1, .start = 3, .length = 40, .levels = {{length / 100 - 1, 100}}};
-  const std::vector<uint8_t> wanted = picked(ByteSpan(sealed.plaintext).subspan(5, length), box);
-  constexpr size_t jobs = 40;
+/** Runs jobs at once, a third of them cancelled: each gives what is wanted, or was aborted and leaves nothing of it. */
+template <typename Job, typename Make>
+void run_side_by_side(size_t jobs, const std::vector<uint8_t>& wanted, const Make& make) {
   std::vector<std::vector<uint8_t>> out(jobs, std::vector<uint8_t>(wanted.size(), untouched));
-  std::vector<std::shared_ptr<BoxJob>> running;
-  std::latch ended(jobs);
+  std::vector<std::shared_ptr<Job>> running;
+  std::latch ended(static_cast<std::ptrdiff_t>(jobs));
   for (size_t i = 0; i < jobs; ++i) {
-    auto job = std::make_shared<BoxJob>(sealed.table, source, MutableByteSpan(out[i]), box, static_cast<unsigned>(i % 4));
+    std::shared_ptr<Job> job = make(MutableByteSpan(out[i]), static_cast<unsigned>(i % 4));
     job->on_end([&ended] { ended.count_down(); });
     Pool::instance().start(job);
     if (i % 3 == 1) job->cancel();
@@ -253,31 +248,25 @@ TEST(boxes_share_the_pool_and_are_cancelled) {
   }
 }
 
+TEST(boxes_share_the_pool_and_are_cancelled) {
+  Pool::instance().set_size(4);
+  constexpr uint64_t length = 3000000;
+  const Sealed sealed = seal({5, length}, Algorithm::chacha20poly1305, 2, 4096);
+  const auto source = memory_source(sealed.stored);
+  const Box box{.tensor = 1, .start = 3, .length = 40, .levels = {{length / 100 - 1, 100}}};
+  const std::vector<uint8_t> wanted = picked(ByteSpan(sealed.plaintext).subspan(5, length), box);
+  run_side_by_side<BoxJob>(40, wanted, [&](MutableByteSpan out, unsigned threads) {
+    return std::make_shared<BoxJob>(sealed.table, source, out, box, threads);
+  });
+}
+
 TEST(many_jobs_share_the_pool) {
   Pool::instance().set_size(4);
   const Sealed sealed = seal({0, 5, 4096, 10000, 3000000}, Algorithm::chacha20poly1305, 2, 4096);
   const auto source = memory_source(sealed.stored);
-  constexpr size_t jobs = 60;
-  std::vector<std::vector<uint8_t>> out(jobs, std::vector<uint8_t>(sealed.stored.size(), untouched));
-  std::vector<std::shared_ptr<OpenJob>> running;
-  std::latch ended(jobs);
-  for (size_t i = 0; i < jobs; ++i) {
-    auto job = std::make_shared<OpenJob>(sealed.table, source, MutableByteSpan(out[i]), everything(*sealed.table),
-                                         static_cast<unsigned>(i % 4));
-    job->on_end([&ended] { ended.count_down(); });
-    Pool::instance().start(job);
-    if (i % 3 == 1) job->cancel();
-    running.push_back(std::move(job));
-  }
-  ended.wait();
-  for (size_t i = 0; i < jobs; ++i) {
-    if (running[i]->fault()) {
-      CHECK(running[i]->fault().code == Code::aborted);
-      CHECK(wiped_or_untouched(out[i]));
-    } else {
-      CHECK(out[i] == sealed.plaintext);
-    }
-  }
+  run_side_by_side<OpenJob>(60, sealed.plaintext, [&](MutableByteSpan out, unsigned threads) {
+    return std::make_shared<OpenJob>(sealed.table, source, out, everything(*sealed.table), threads);
+  });
 }
 
 TEST(files_are_read_written_and_watched) {
