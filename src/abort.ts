@@ -27,13 +27,18 @@ export function onAbort(signal: AbortSignal | undefined, listener: () => void): 
   };
 }
 
+/** @throws {AbortError} if the signal has been aborted */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw new AbortError(signal.reason);
+}
+
 /** Waits for somebody else's work until the signal is aborted, whether that heeds it or not. @throws AbortError; whatever `work` throws */
 export async function untilAbort<Result>(
   work: () => Promise<Result>,
   signal: AbortSignal | undefined,
 ): Promise<Result> {
   if (signal === undefined) return work();
-  if (signal.aborted) throw new AbortError(signal.reason);
+  throwIfAborted(signal);
   let ignore = (): void => undefined;
   const aborted = new Promise<never>((_, reject) => {
     ignore = onAbort(signal, () => reject(new AbortError(signal.reason)));

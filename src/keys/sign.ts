@@ -1,5 +1,6 @@
+import { throwIfAborted } from '../abort.js';
 import { isUint8Array } from 'node:util/types';
-import { AbortError, CryptoTensorsError, quote } from '../errors.js';
+import { CryptoTensorsError, quote } from '../errors.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { DEFAULT_PROVIDER_TIMEOUT_MS } from './providers/ask.js';
@@ -53,7 +54,7 @@ async function signRemotely(
       signal,
     });
   } catch (cause) {
-    if (signal?.aborted === true) throw new AbortError(signal.reason);
+    throwIfAborted(signal);
     throw keyUnavailable(`${nameOf(key)}: the key provider could not sign with it`, { kid: key.kid, cause });
   }
 }

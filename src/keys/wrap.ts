@@ -1,5 +1,6 @@
+import { throwIfAborted } from '../abort.js';
 import { isUint8Array } from 'node:util/types';
-import { AbortError, CryptoTensorsError, quote } from '../errors.js';
+import { CryptoTensorsError, quote } from '../errors.js';
 import { AEAD_KEY_BYTES, IV_BYTES, TAG_BYTES, wrappedDekBytes } from '../format/vocabulary.js';
 import type { Engine, Secret, TensorTable } from '../engine/types.js';
 import type { AeadAlgorithm } from '../format/vocabulary.js';
@@ -161,7 +162,7 @@ async function ask<Answer>(key: MasterKey, what: string, question: Question<Answ
     const timeoutMs = (withoutPrototype(key).timeoutMs ?? DEFAULT_PROVIDER_TIMEOUT_MS) + count * MS_PER_DEK;
     return await withDeadline(work, { timeoutMs, signal, ...(late === undefined ? {} : { late }) });
   } catch (cause) {
-    if (signal?.aborted === true) throw new AbortError(signal.reason);
+    throwIfAborted(signal);
     // Only this library's own words are repeated: another's message might quote a key.
     const redacted = redactError(cause);
     const reason = redacted instanceof CryptoTensorsError ? `: ${redacted.message}` : '';

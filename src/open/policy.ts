@@ -1,5 +1,5 @@
-import { untilAbort } from '../abort.js';
-import { AbortError, CryptoTensorsError, quote } from '../errors.js';
+import { untilAbort, throwIfAborted } from '../abort.js';
+import { CryptoTensorsError, quote } from '../errors.js';
 import type { PolicyTexts } from '../format/crypto-metadata.js';
 import type { Header } from '../format/header.js';
 import { askPolicy, judgeTensors, mayRestrictTensors } from '../policy/evaluate.js';
@@ -70,7 +70,7 @@ export function otherJudge(evaluate: Evaluate, policy: string, input: PolicyInpu
     *judge(tensors, signal) {
       const verdicts: Verdict[] = [];
       for (const tensor of tensors) {
-        if (signal?.aborted) throw new AbortError(signal.reason);
+        throwIfAborted(signal);
         const allowed = yield* askOther(evaluate, policy, { ...input, tensor }, signal);
         verdicts.push(verdictOfOther(allowed));
       }
@@ -106,7 +106,7 @@ export function* askOther(evaluate: Evaluate, policy: string, input: PolicyInput
     );
     return answer === true;
   } catch (cause) {
-    if (signal?.aborted === true) throw new AbortError(signal.reason);
+    throwIfAborted(signal);
     const tensor = input.tensor?.name;
     // Another's message may quote the claims: only this library's own words are repeated.
     const shown = redactError(cause);

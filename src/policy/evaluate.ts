@@ -1,4 +1,5 @@
-import { AbortError, CryptoTensorsError } from '../errors.js';
+import { throwIfAborted } from '../abort.js';
+import { CryptoTensorsError } from '../errors.js';
 import { step } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { EngineStopped, PolicyEngine } from './engine.js';
@@ -137,7 +138,7 @@ export function* judgeTensors(
       if (sinceTurn < FUEL_PER_TURN) continue;
       sinceTurn = 0n;
       yield* turn();
-      if (signal?.aborted) throw new AbortError(signal.reason);
+      throwIfAborted(signal);
     }
   }
   return verdicts;
@@ -210,7 +211,7 @@ function checkLimits(limits: EvaluationLimits): number {
       say`${option('policy.fuel')} must be a positive integer, not ${fuel}`,
     );
   }
-  if (signal?.aborted) throw new AbortError(signal.reason);
+  throwIfAborted(signal);
   return fuel;
 }
 

@@ -1,4 +1,4 @@
-import { AbortError } from '../errors.js';
+import { throwIfAborted } from '../abort.js';
 import { LENGTH_BYTES } from '../format/canonical.js';
 import { markOf } from '../recovery/journal.js';
 import type { Member, ModelLocation } from '../recovery/model-location.js';
@@ -29,7 +29,7 @@ export async function rewrapInPlace(
     planned.push(await plan(model, keys, location.members[i]!, transaction, options));
   }
   // The last moment: what is begun behind this is finished.
-  if (options.signal?.aborted === true) throw new AbortError(options.signal.reason);
+  throwIfAborted(options.signal);
   await transaction.commit(planned);
   return planned.map(({ change, member }) => ({
     path: location.sharded ? member.path : location.path,

@@ -1,4 +1,5 @@
-import { AbortError, CryptoTensorsError, quote } from '../../errors.js';
+import { throwIfAborted } from '../../abort.js';
+import { CryptoTensorsError, quote } from '../../errors.js';
 import type { Engine } from '../../engine/types.js';
 import { isThenable, memberOf } from '../../options.js';
 import { redactError } from '../../redacted-error.js';
@@ -47,7 +48,7 @@ export function* askProvider(
     );
     return readAnswer(answer, provider, selector, engine);
   } catch (error) {
-    if (signal?.aborted === true) throw new AbortError(signal.reason);
+    throwIfAborted(signal);
     const redacted = redactError(error);
     return { provider, reason: describeFailure(redacted), error: redacted, retryable: isTransient(error) };
   }

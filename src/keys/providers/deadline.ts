@@ -1,4 +1,4 @@
-import { onAbort } from '../../abort.js';
+import { onAbort, throwIfAborted } from '../../abort.js';
 import { AbortError } from '../../errors.js';
 import { keyUnavailable } from '../unavailable.js';
 import { withoutPrototype } from '../../options.js';
@@ -21,7 +21,7 @@ export async function withDeadline<Result>(
   deadline: Deadline<Result>,
 ): Promise<Result> {
   const { timeoutMs, signal, late } = withoutPrototype(deadline);
-  if (signal?.aborted === true) throw new AbortError(signal.reason);
+  throwIfAborted(signal);
   const controller = new AbortController();
   const stop = (error: Error): void => controller.abort(error);
   const ignore = onAbort(signal, () => stop(new AbortError(signal?.reason)));

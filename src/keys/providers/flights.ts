@@ -1,4 +1,4 @@
-import { onAbort } from '../../abort.js';
+import { onAbort, throwIfAborted } from '../../abort.js';
 import { AbortError } from '../../errors.js';
 
 interface Flight<Result> {
@@ -17,7 +17,7 @@ export class SingleFlight<Result> {
    * @throws AbortError when `signal` ends this caller's wait; whatever `work` throws
    */
   async join(name: string, signal: AbortSignal, work: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
-    if (signal.aborted) throw new AbortError(signal.reason);
+    throwIfAborted(signal);
     const flight = this.#flights.get(name) ?? this.#start(name, work);
     flight.waiting++;
     let stay: () => void = () => undefined;

@@ -1,5 +1,6 @@
+import { throwIfAborted } from '../../abort.js';
 import { isNativeError, isUint8Array } from 'node:util/types';
-import { AbortError, CryptoTensorsError, argumentError, quote } from '../../errors.js';
+import { CryptoTensorsError, argumentError, quote } from '../../errors.js';
 import { AEAD_KEY_BYTES } from '../../format/vocabulary.js';
 import type { Engine } from '../../engine/types.js';
 import type { AeadAlgorithm } from '../../format/vocabulary.js';
@@ -153,7 +154,7 @@ async function decryptEntry(entry: KmsEntry, parts: KmsProviderParts, signal: Ab
       signal,
     );
   } catch (cause) {
-    if (signal.aborted) throw new AbortError(signal.reason);
+    throwIfAborted(signal);
     const reason = isNativeError(cause) ? redactError(cause).name : 'it failed';
     throw refused(kid, `AWS KMS does not decrypt the master key ${quote(kid)}: ${reason}`, cause);
   }
