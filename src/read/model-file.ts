@@ -1,5 +1,5 @@
+import { throwIfAborted } from '../abort.js';
 import { letOut } from '../engine/memory.js';
-
 import { CryptoTensorsError, argumentError } from '../errors.js';
 import type { Model } from '../model/model.js';
 import { readPlainFile } from '../model/side-files.js';
@@ -108,7 +108,9 @@ export class ModelFile {
   *#read(begin: number, end: number, context: ReadContext): Twin<Uint8Array<ArrayBuffer>> {
     const stored = this.#stored;
     if (stored.kind === 'sealed') return yield* readSealed(stored.model, begin, end, context);
+    throwIfAborted(context.signal);
     const bytes = yield* readPlainFile(context.engine, stored.path, stored.digest);
+    throwIfAborted(context.signal);
     return bytes.subarray(begin, end);
   }
 }

@@ -93,6 +93,19 @@ describe('encryptModel', () => {
     expect(await model.getFile('config.json').text()).toContain('hidden_size');
   }); // prettier-ignore
 
+  it.each(['config.json', 'onnx/model.onnx'])(
+    'does not read %s once a signal has fired or the model is closed',
+    async (name) => {
+      const model = await safeOpen(await encrypted(), { keys: KEYS });
+      const file = model.getFile(name);
+      const signal = AbortSignal.abort(new Error('enough'));
+      await expect(file.bytes({ signal })).rejects.toMatchObject({ code: 'ABORT_ERR' });
+      expect(() => file.readSync(0, 1, { signal })).toThrow(expect.objectContaining({ code: 'ABORT_ERR' }) as Error);
+      await model.close();
+      await refusal('Closed', () => file.bytes());
+    },
+  );
+
   it('binds all files of the model to one another', async () => {
     const target = await encrypted({ id: '00000000-0000-4000-8000-000000000001' });
     const identities = await Promise.all(
