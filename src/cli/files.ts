@@ -1,6 +1,6 @@
 import { CryptoTensorsError, quote } from '../errors.js';
 import { getEngine } from '../engine/load.js';
-import { writeAtomically } from '../files/atomic-write.js';
+import { writeBytesAtomically } from '../files/atomic-write.js';
 import { writeNewFiles } from '../files/new-files.js';
 import { readBounded } from '../files/read-bounded.js';
 import { kindOf, linkStatusOf, statusOf } from '../files/status.js';
@@ -30,12 +30,7 @@ export function refuseExisting(path: string, advice: string): void {
 
 /** Writes a small file: its path holds what was there before, or all of the new one. */
 export function writeWhole(path: string, bytes: Uint8Array): void {
-  runSync(
-    // eslint-disable-next-line require-yield -- nothing here takes long
-    writeAtomically({ path, byteLength: bytes.length, engine: getEngine() }, function* (sink) {
-      sink.write(0, bytes);
-    }),
-  );
+  runSync(writeBytesAtomically({ path, engine: getEngine() }, bytes));
 }
 
 /** A file of keys to write. */

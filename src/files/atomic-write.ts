@@ -46,6 +46,14 @@ export function* writeAtomically<Result>(given: NewFile, fill: (sink: Sink) => T
   }
 }
 
+/** The same, of bytes that are all there. */
+export function writeBytesAtomically(file: Omit<NewFile, 'byteLength'>, bytes: Uint8Array): Twin<void> {
+  // eslint-disable-next-line require-yield -- nothing here takes long
+  return writeAtomically({ ...file, byteLength: bytes.length }, function* (sink) {
+    sink.write(0, bytes);
+  });
+}
+
 function* replace<Result>(target: Target, file: NewFile, fill: (sink: Sink) => Twin<Result>): Twin<Result> {
   const { engine, durable = true } = file;
   yield* removeAbandoned(target, engine);

@@ -109,6 +109,11 @@ export class Header {
     this.end = end;
   }
 
+  /** Length of the data section. */
+  get dataBytes(): number {
+    return this.end.at(-1) ?? 0;
+  }
+
   /** Index of a tensor, or -1 where there is none of that name. */
   indexOf(name: string): number {
     return this.#dataIndex(this.#table.indexOf(name));

@@ -12,7 +12,8 @@ const VERSION = '1';
 const MAX_TEXT_BYTES = 8 * 1024 * 1024;
 /** As many files of each kind as a model may have. */
 export const MAX_MODEL_FILES = 10_000;
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+/** A UUID (RFC 9562) in lower case. */
+export const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const SHA256 = /^[0-9a-f]{64}$/;
 /** What is added to the path of a file that is sealed, so that nobody takes it for a shard. */
 export const SEALED_SUFFIX = '.sealed';

@@ -3,6 +3,7 @@ import { CryptoTensorsError, quote, quoteInput, quotePath } from '../errors.js';
 import { entriesOf, statusOf } from '../files/status.js';
 import { fileError } from '../files/system-error.js';
 import type { Twin } from '../twin.js';
+import { isShardIndex } from './shards.js';
 import { option, say } from '../wording.js';
 import type { Wording } from '../wording.js';
 
@@ -28,7 +29,7 @@ export interface ModelPath {
 export function* findModel(path: string, weights?: string): Twin<ModelPath> {
   const status = yield* statusOf(path);
   if (status?.isDirectory() !== true) {
-    if (weights === undefined) return { path, isWhole: path.endsWith('.index.json') };
+    if (weights === undefined) return { path, isWhole: isShardIndex(path) };
     throw new CryptoTensorsError(
       'InvalidOption',
       say`${option('weights')} is for folders, but ${quotePath(path)} is none`,

@@ -2,6 +2,7 @@ import { CryptoTensorsError, argumentError, quoteFile, quoteInput } from '../err
 import type { ErrorDetails } from '../errors.js';
 import type { Header } from '../format/header.js';
 import type { Engine } from '../engine/types.js';
+import { sha256Of } from './digests.js';
 import { option, say } from '../wording.js';
 import type { Wording } from '../wording.js';
 
@@ -12,7 +13,7 @@ import type { Wording } from '../wording.js';
  * through their tags and digests; those of plain tensors, and of plain files, are not.
  */
 export function pinOf(engine: Engine, header: Header): string {
-  return Buffer.from(engine.digest('sha256', header.canonical())).toString('hex');
+  return sha256Of(engine, header.canonical());
 }
 
 const PREFIX = 'sha256:';

@@ -5,10 +5,9 @@ import { weightMapSteps } from '../format/weight-map.js';
 import type { Engine } from '../engine/types.js';
 import { ITEMS_PER_BREATH, breathe } from '../twin.js';
 import type { Twin } from '../twin.js';
-import { publicError } from './faults.js';
 import type { Model } from './model.js';
 import type { TensorRef } from './tensor-index.js';
-import { openSource, readRaw } from './source.js';
+import { readRaw, withSource } from './source.js';
 import type { TensorIndex } from './tensor-index.js';
 
 /** As many files as a model may have. Each takes a descriptor, and time before any of them is opened. */
@@ -40,21 +39,14 @@ export function* readShardIndex(path: string, engine: Engine): Twin<ShardIndex> 
 
 /** All of the file of a shard index, unparsed. */
 export function* readIndexFile(path: string, engine: Engine): Twin<Uint8Array> {
-  try {
-    const source = yield* openSource(path, engine);
-    try {
-      if (source.size > MAX_INDEX_BYTES) {
-        throw invalid(path, `is ${source.size} bytes; an index has at most ${MAX_INDEX_BYTES}`);
-      }
-      const bytes = new Uint8Array(source.size);
-      yield* readRaw(engine, source, 0, bytes);
-      return bytes;
-    } finally {
-      source.close();
+  return yield* withSource(engine, { path, names: [] }, function* (source) {
+    if (source.size > MAX_INDEX_BYTES) {
+      throw invalid(path, `is ${source.size} bytes; an index has at most ${MAX_INDEX_BYTES}`);
     }
-  } catch (error) {
-    throw publicError(error, { path, names: [] });
-  }
+    const bytes = new Uint8Array(source.size);
+    yield* readRaw(engine, source, 0, bytes);
+    return bytes;
+  });
 }
 
 /** What the bytes of a shard index say. */

@@ -9,6 +9,8 @@ import type { Header } from '../format/header.js';
 import { keepPrivate } from '../engine/memory.js';
 import type { Engine, Source } from '../engine/types.js';
 import { step } from '../twin.js';
+import { publicError } from './faults.js';
+import type { FaultContext } from './faults.js';
 import { isBlob } from './input.js';
 import type { Twin } from '../twin.js';
 import { named, say } from '../wording.js';
@@ -25,6 +27,28 @@ export function* openSource(input: string | Uint8Array, engine: Engine): Twin<So
     () => engine.openFileSync(input),
     () => engine.openFile(input),
   );
+}
+
+/**
+ * Opens a path for some work, and closes it whatever comes.
+ *
+ * @param context for errors of the engine; the work may fill in the tensors' names once it has read them
+ * @throws what the work throws, with names in place of an engine's numbers
+ */
+export function* withSource<Result>(
+  engine: Engine,
+  context: FaultContext & { path: string },
+  work: (source: Source) => Twin<Result>,
+): Twin<Result> {
+  let source: Source | undefined;
+  try {
+    source = yield* openSource(context.path, engine);
+    return yield* work(source);
+  } catch (error) {
+    throw publicError(error, context);
+  } finally {
+    source?.close();
+  }
 }
 
 /**

@@ -176,5 +176,5 @@ export function* readUnplacedHeader(engine: Engine, source: Source): Twin<Unplac
     return { header, dataStart: header.dataStart };
   }
   const header = yield* headerSteps(text, null);
-  return { header, dataStart: (header.end.at(-1) ?? 0) === 0 ? header.dataStart : null };
+  return { header, dataStart: header.dataBytes === 0 ? header.dataStart : null };
 }

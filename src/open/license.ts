@@ -14,6 +14,7 @@ import { copyClaims } from '../policy/claims.js';
 import { readClock } from '../policy/input.js';
 import type { PolicyLicense } from '../policy/input.js';
 import type { Twin } from '../twin.js';
+import { sha256Of } from '../model/digests.js';
 import type { Access } from './access.js';
 
 /*
@@ -28,7 +29,7 @@ const NS_PER_MS = 1_000_000n;
 /** SHA-256, in hex, of what all headers of one body have in common; null for a plain file. */
 export function bodyId(engine: Engine, header: Header): string | null {
   const text = bodyText(header);
-  return text && Buffer.from(engine.digest('sha256', text)).toString('hex');
+  return text && sha256Of(engine, text);
 }
 
 /**

@@ -1,10 +1,12 @@
 /** Whether the files that are opened together are one model, by what their verified headers say (`__model__`, docs/format.md). */
 import { basename } from 'node:path';
-import { CryptoTensorsError, quote, quoteFile } from '../errors.js';
+import { quote } from '../errors.js';
 import type { Header } from '../format/header.js';
-import { encodeModelIdentity, parseModelIdentity, tensorNamesText } from '../format/model-identity.js';
+import { encodeModelIdentity, parseModelIdentity } from '../format/model-identity.js';
 import type { ModelIdentity } from '../format/model-identity.js';
 import type { Engine } from '../engine/types.js';
+import { tensorNamesDigest } from '../model/digests.js';
+import { mismatch } from '../model/mismatch.js';
 import type { Model } from '../model/model.js';
 import type { ShardIndex } from '../model/shards.js';
 
@@ -18,7 +20,7 @@ export function readIdentity(engine: Engine, header: Header, path: string | unde
   const identity = parseModelIdentity(header);
   const expected = identity?.weights.get(identity.file);
   if (identity === null || expected === undefined) return identity;
-  const found = Buffer.from(engine.digest('sha256', tensorNamesText(header.names))).toString('hex');
+  const found = tensorNamesDigest(engine, header);
   if (found === expected) return identity;
   throw mismatch(path, `does not hold the tensors that its model says are in ${quote(identity.file)}`, {
     expected: `names with SHA-256 ${expected}`,
@@ -33,55 +35,57 @@ export function readIdentity(engine: Engine, header: Header, path: string | unde
  * @throws {CryptoTensorsError} `ModelMismatch`, which names the file that is to blame
  */
 export function checkModelFiles(models: readonly Model[], shards: ShardIndex): void {
-  const files = models.map(({ path, encryption }) => ({
-    path: path!,
-    identity: encryption?.identity ?? null,
-    signer: encryption?.signerKey,
-  }));
-  const first = files.find(({ identity }) => identity !== null);
+  const first = models.find(({ encryption }) => (encryption?.identity ?? null) !== null);
   if (first === undefined) return;
-  const alike = manifestText(first.identity!);
-  for (const { path, identity, signer } of files) {
-    const name = basename(path);
-    if (identity === null) {
-      throw mismatch(path, `does not say to which model it belongs, but ${quote(basename(first.path))} beside it does`);
-    }
-    if (identity.file !== name) {
+  const checkMember = membersLike(first);
+  const present = new Set<string>();
+  for (const model of models) {
+    const name = basename(model.path!);
+    checkMember(model, name);
+    present.add(name);
+  }
+  for (const name of first.encryption!.identity!.weights.keys()) {
+    if (present.has(name)) continue;
+    throw mismatch(
+      shards.path,
+      `leaves out ${quote(name)}, a file of the model: its other files say that it belongs to them`,
+      { expected: quote(name), found: 'no such file in the index' },
+    );
+  }
+}
+
+/**
+ * A check whether another file is of the same model: signed by the same key, for this place in the model, with headers that were made
+ * together.
+ *
+ * @param first a file of the model
+ * @returns throws `ModelMismatch` for a file that is not, by the name that it has in the model
+ */
+export function membersLike(first: Model): (file: Model, name: string) => void {
+  const { identity, signerKey } = first.encryption!;
+  const beside = quote(basename(first.path!));
+  const alike = manifestText(identity!);
+  return ({ path, encryption }, name) => {
+    const own = encryption?.identity ?? null;
+    if (own === null) throw mismatch(path, `does not say to which model it belongs, but ${beside} beside it does`);
+    if (own.file !== name) {
       throw mismatch(
         path,
-        `is signed as the file ${quote(identity.file)} of its model: one file was put in the place of another`,
-        {
-          expected: quote(name),
-          found: quote(identity.file),
-        },
+        `is signed as the file ${quote(own.file)} of its model: one file was put in the place of another`,
+        { expected: quote(name), found: quote(own.file) },
       );
     }
-    if (signer !== first.signer) throw mismatch(path, `was signed by another key than ${quote(basename(first.path))}`);
-    if (manifestText(identity) !== alike)
-      throw mismatch(path, describeDifference(identity, first.identity!, first.path));
-  }
-  const present = new Set(files.map(({ path }) => basename(path)));
-  for (const name of first.identity!.weights.keys()) {
-    if (!present.has(name)) {
-      throw mismatch(
-        shards.path,
-        `leaves out ${quote(name)}, a file of the model: its other files say that it belongs to them`,
-        {
-          expected: quote(name),
-          found: 'no such file in the index',
-        },
-      );
-    }
-  }
+    if (encryption!.signerKey !== signerKey) throw mismatch(path, `was signed by another key than ${beside}`);
+    if (manifestText(own) !== alike) throw mismatch(path, describeDifference(own, identity!, beside));
+  };
 }
 
 /** What is the same in all files of a model, as text. */
-export function manifestText(identity: ModelIdentity): string {
+function manifestText(identity: ModelIdentity): string {
   return encodeModelIdentity({ ...identity, file: '' });
 }
 
-export function describeDifference(identity: ModelIdentity, other: ModelIdentity, otherPath: string): string {
-  const beside = quote(basename(otherPath));
+function describeDifference(identity: ModelIdentity, other: ModelIdentity, beside: string): string {
   if (identity.id !== other.id) return `belongs to the model ${identity.id}, but ${beside} to ${other.id}`;
   if (identity.generation !== other.generation) {
     return `is of generation ${identity.generation} of the model, but ${beside} of generation ${other.generation}: files of two versions were mixed`;
@@ -89,15 +93,4 @@ export function describeDifference(identity: ModelIdentity, other: ModelIdentity
   if (identity.set !== other.set)
     return `was made at another time than ${beside}: files of two versions of the model were mixed`;
   return `lists other files of the model than ${beside}`;
-}
-
-export function mismatch(
-  path: string | undefined,
-  problem: string,
-  found: { expected?: string; found?: string } = {},
-): CryptoTensorsError {
-  return new CryptoTensorsError('ModelMismatch', `${quoteFile(path)} ${problem}`, {
-    ...found,
-    ...(path === undefined ? {} : { path }),
-  });
 }

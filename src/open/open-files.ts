@@ -5,6 +5,7 @@ import type { Audit, AuditScope } from '../model/audit.js';
 import { resolveInput } from '../model/input.js';
 import { closeModel } from '../model/model.js';
 import type { Model } from '../model/model.js';
+import type { ModelParts } from '../model/model-parts.js';
 import { checkAllPins, checkPinCount } from '../model/pin.js';
 import { findModel } from '../model/folder.js';
 import { indexShards, isShardIndex, readShardIndex } from '../model/shards.js';
@@ -24,16 +25,9 @@ import { openStored } from './open-stored.js';
 import type { OpenOptions } from './options.js';
 
 /** The files of one model, opened: what a `SafeFile` is made of. */
-export interface OpenedFiles {
+export interface OpenedFiles extends ModelParts {
   engine: Engine;
-  models: readonly Model[];
   index: TensorIndex;
-  /** Of a sharded model. */
-  shards: ShardIndex | null;
-  /** The files that its signed headers list as stored encrypted, in their order; none where a file was opened by itself. */
-  sealed: readonly Model[];
-  /** Whether it was named by its folder or its index: then it is all of its files. */
-  isWhole: boolean;
   audit: Audit | null;
 }
 

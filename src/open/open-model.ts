@@ -148,7 +148,7 @@ function* openHeader(engine: Engine, source: Source, placed: PlacedHeader, acces
       keys,
       policy,
       signer,
-      signerKey: hex(verifyingKey.publicKey),
+      signerKey: Buffer.from(verifyingKey.publicKey).toString('hex'),
       identity,
       license: license && termsOf(license),
     },
@@ -156,10 +156,6 @@ function* openHeader(engine: Engine, source: Source, placed: PlacedHeader, acces
     guard,
     ...describeChecks(header, keys, encrypted, integrity),
   };
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex');
 }
 
 function termsOf({ id, issued, notBefore, expires, claims }: LicenseTerms): LicenseTerms {

@@ -1,51 +1,49 @@
 /** The files of a model that are stored encrypted beside its weights. */
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { CryptoTensorsError, quote } from '../errors.js';
 import { sealedName } from '../format/model-identity.js';
 import type { Engine } from '../engine/types.js';
-import { statusOf } from '../files/status.js';
+import { isGone, mismatch, missingFile } from '../model/mismatch.js';
 import { closeModel } from '../model/model.js';
+import { identityOf } from '../model/model-parts.js';
 import type { Model } from '../model/model.js';
 import { SEALED_TENSOR } from '../model/side-files.js';
 import type { Twin } from '../twin.js';
 import { option, say } from '../wording.js';
 import type { Access } from './access.js';
 import type { DetachedInput } from './detached.js';
-import { describeDifference, manifestText, mismatch } from './model-files.js';
+import { membersLike } from './model-files.js';
 import { openStored } from './open-stored.js';
 
 /**
  * Opens the sealed files that a verified model lists, each signed by the model's own signer as a file of just this model.
  *
  * @param weights a file of the model
- * @param path of the model's file or index, in whose folder they are
+ * @param weightsPath of the model's file or index, in whose folder they are
  * @throws {CryptoTensorsError} `ModelMismatch`; `InvalidOption` with a detached header, which is for one file
  */
 export function* openSealedFiles(
   weights: Model,
-  path: string,
+  weightsPath: string,
   engine: Engine,
   access: Access,
   detached: DetachedInput | undefined,
 ): Twin<Model[]> {
-  const identity = weights.encryption?.identity ?? null;
+  const identity = identityOf({ models: [weights] });
   if (identity === null || identity.sealed.length === 0) return [];
-  if (detached !== undefined) throw headerForOne(path, detached);
+  if (detached !== undefined) throw headerForOne(weightsPath, detached);
   // What binds them is the model's set, which is drawn anew each time: no pin of theirs says more.
   const unpinned = { ...access, pins: undefined };
+  const folder = dirname(weightsPath);
+  const checkMember = membersLike(weights);
   const opened: Model[] = [];
   try {
-    for (const name of identity.sealed) {
-      const file = join(dirname(path), sealedName(name));
-      if ((yield* statusOf(file)) === null) {
-        throw mismatch(file, 'is missing, but the model says that it belongs to it', {
-          expected: 'a sealed file',
-          found: 'nothing',
-        });
-      }
-      const model = yield* openStored(file, engine, unpinned);
+    for (const path of identity.sealed) {
+      const name = sealedName(path);
+      const model = yield* openListed(join(folder, name), engine, unpinned);
       opened.push(model);
-      checkSealed(model, sealedName(name), file, weights);
+      checkMember(model, name);
+      checkSealed(model);
     }
     return opened;
   } catch (error) {
@@ -54,26 +52,15 @@ export function* openSealedFiles(
   }
 }
 
-function checkSealed({ encryption, header }: Model, name: string, path: string, weights: Model): void {
-  const own = weights.encryption!;
-  const identity = encryption?.identity ?? null;
-  if (identity === null) throw mismatch(path, 'does not say to which model it belongs');
-  if (encryption!.signerKey !== own.signerKey) {
-    throw mismatch(path, `was signed by another key than ${quote(basename(weights.path!))}`);
+function* openListed(path: string, engine: Engine, access: Access): Twin<Model> {
+  try {
+    return yield* openStored(path, engine, access);
+  } catch (error) {
+    throw isGone(error, path) ? missingFile(path, 'a sealed file') : error;
   }
-  if (identity.file !== name) {
-    throw mismatch(
-      path,
-      `is signed as the file ${quote(identity.file)} of its model: one file was put in the place of another`,
-      {
-        expected: quote(name),
-        found: quote(identity.file),
-      },
-    );
-  }
-  if (manifestText(identity) !== manifestText(own.identity!)) {
-    throw mismatch(path, describeDifference(identity, own.identity!, weights.path!));
-  }
+}
+
+function checkSealed({ header, path }: Model): void {
   if (
     header.count !== 1 ||
     header.names[0] !== SEALED_TENSOR ||

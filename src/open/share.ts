@@ -11,7 +11,7 @@ import type { Audit, AuditListener } from '../model/audit.js';
 import { publicError } from '../model/faults.js';
 import { closeModel } from '../model/model.js';
 import type { Encryption, Check, Model } from '../model/model.js';
-import type { OpenedFiles } from './open-files.js';
+import type { ModelParts } from '../model/model-parts.js';
 import { MAX_THREADS } from './options.js';
 import { indexShards } from '../model/shards.js';
 import type { ShardIndex } from '../model/shards.js';
@@ -65,14 +65,11 @@ interface TogetherFacts {
   readonly isWhole: boolean;
 }
 
-/** An open model, to be shared or as it was attached to. */
-export type ModelFiles = Pick<OpenedFiles, 'models' | 'sealed' | 'shards' | 'isWhole'>;
-
 /**
  * @throws {CryptoTensorsError} `InvalidOption` for a model in memory that is not shared; `NativeUnavailable`; `PolicyError` if
  * a policy that has a say in single tensors cannot be asked
  */
-export function shareModels(engine: Engine, { models: weights, sealed, shards, isWhole }: ModelFiles): Sharing {
+export function shareModels(engine: Engine, { models: weights, sealed, shards, isWhole }: ModelParts): Sharing {
   const sharing = sharingOf(engine);
   const models = [...sealed, ...weights];
   for (const { memory } of models) checkMemory(memory);
@@ -159,7 +156,7 @@ export function attachModels(
   shared: unknown,
   engine: Engine,
   audit: Audit | null,
-): ModelFiles & { index: TensorIndex } {
+): ModelParts & { index: TensorIndex } {
   const { name, memories } = readToken(shared);
   const sharing = sharingOf(engine);
   const models: Model[] = [];

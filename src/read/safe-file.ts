@@ -1,5 +1,5 @@
 import { ASYNC_DISPOSE, DISPOSE } from '../disposal.js';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { CryptoTensorsError, argumentError, inputDetail, quote, quoteInput } from '../errors.js';
 import { compareUtf8 } from '../format/canonical.js';
@@ -18,13 +18,15 @@ import { closeModel } from '../model/model.js';
 import type { Model } from '../model/model.js';
 import { ownReadOptions } from './options.js';
 import type { ReadOptions } from './options.js';
+import { folderOf, identityOf } from '../model/model-parts.js';
+import type { ModelParts } from '../model/model-parts.js';
 import { pinOf } from '../model/pin.js';
 import { ModelFile } from './model-file.js';
 import type { ModelIdentity } from '../format/model-identity.js';
 import { readTensors } from './read-tensors.js';
 import type { ReadContext } from './read-tensors.js';
 import { attachModels, ownAttachOptions, shareModels } from '../open/share.js';
-import type { AttachOptions, ModelFiles, SharedModel, Sharing } from '../open/share.js';
+import type { AttachOptions, SharedModel, Sharing } from '../open/share.js';
 import type { ShardIndex } from '../model/shards.js';
 import type { TensorRef } from '../model/tensor-index.js';
 import { Reads } from './reads.js';
@@ -260,13 +262,14 @@ export class SafeFile implements Disposable, AsyncDisposable {
     const sealed = identity?.sealed.indexOf(path) ?? -1;
     if (sealed >= 0) return new ModelFile(path, { kind: 'sealed', model: this.#sealed[sealed]! }, this.#reads);
     const digest = identity?.plain.get(path);
-    if (digest !== undefined)
-      return new ModelFile(path, { kind: 'plain', path: join(dirname(this.#scope.path!), path), digest }, this.#reads);
+    if (digest !== undefined) {
+      return new ModelFile(path, { kind: 'plain', path: join(folderOf(this.parts()), path), digest }, this.#reads);
+    }
     throw new CryptoTensorsError('InvalidOption', `the model has no file ${quoteInput(path)}; files() lists them`);
   }
 
   #fileList(): ModelIdentity | null {
-    const identity = this.#models[0]?.encryption?.identity ?? null;
+    const identity = identityOf({ models: this.#models });
     if (identity === null || this.#isWhole || identity.sealed.length + identity.plain.size === 0) return identity;
     throw new CryptoTensorsError(
       'InvalidOption',
@@ -276,7 +279,7 @@ export class SafeFile implements Disposable, AsyncDisposable {
 
   /** Which model this is, by its signed headers; null where they do not say. */
   identity(): ModelIdentityInfo | null {
-    const identity = this.#models[0]?.encryption?.identity ?? null;
+    const identity = identityOf({ models: this.#models });
     return identity && { id: identity.id, set: identity.set, generation: identity.generation };
   }
 
@@ -364,7 +367,7 @@ export class SafeFile implements Disposable, AsyncDisposable {
   }
 
   /** @internal The files, sealed ones too, for work on a whole model. */
-  parts(): ModelFiles {
+  parts(): ModelParts {
     this.#reads.assertOpen();
     return { models: this.#models, sealed: this.#sealed, shards: this.#shards, isWhole: this.#isWhole };
   }

@@ -1,12 +1,13 @@
 import { runAsync, runSync } from '../twin.js';
 import type { Twin } from '../twin.js';
-import { basename, dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import { compareUtf8 } from '../format/canonical.js';
 import { sealedName } from '../format/model-identity.js';
 import { part } from '../engine/memory.js';
 import { walkFolder } from '../files/walk.js';
 import { checkPlainFile } from '../model/side-files.js';
-import type { ModelFiles } from '../open/share.js';
+import { folderOf, identityOf } from '../model/model-parts.js';
+import type { ModelParts } from '../model/model-parts.js';
 import { auditOf, audited } from '../model/audit.js';
 import type { Audit } from '../model/audit.js';
 import type { Check, Model } from '../model/model.js';
@@ -80,31 +81,31 @@ function* verifyOpened(
   audit: Audit | null,
   { threads = 0, signal, onProgress }: VerifyOptions,
 ): Twin<Verification> {
-  const models = file.models();
-  const { sealed } = file.parts();
-  yield* verifyModels([...models, ...sealed], { threads, signal, onProgress, audit });
-  const beside = yield* verifySideFiles(file.parts());
-  const unprotected = models.flatMap(({ header, checks }) => header.names.filter((_, i) => checks[i] === 'none'));
+  const parts = file.parts();
+  const all = [...parts.models, ...parts.sealed];
+  yield* verifyModels(all, { threads, signal, onProgress, audit });
+  const beside = yield* verifySideFiles(parts);
+  const unprotected = parts.models.flatMap(({ header, checks }) => header.names.filter((_, i) => checks[i] === 'none'));
   return {
     encrypted: file.encrypted,
     signers: file.signers(),
     pins: file.pins(),
     tensors: file.size,
-    bytes: dataBytes([...models, ...sealed]),
+    bytes: dataBytes(all),
     ...beside,
     unprotected,
   };
 }
 
 /** Holds the plain files of a model against its signed headers, and looks for what does not belong to it. */
-function* verifySideFiles({ models, shards, isWhole }: ModelFiles): Twin<Pick<Verification, 'files' | 'unlisted'>> {
-  const [first] = models;
-  const identity = first?.encryption?.identity ?? null;
+function* verifySideFiles(parts: ModelParts): Twin<Pick<Verification, 'files' | 'unlisted'>> {
+  const { models, shards, isWhole } = parts;
+  const identity = identityOf(parts);
   if (identity === null || !isWhole) return { files: [], unlisted: [] };
-  const folder = dirname(shards?.path ?? first!.path!);
+  const folder = folderOf(parts);
   for (const [name, digest] of identity.plain) {
     const path = join(folder, name);
-    yield* checkPlainFile(first!.engine, path, digest);
+    yield* checkPlainFile(models[0]!.engine, path, digest);
   }
   const known = new Set([...identity.weights.keys(), ...identity.sealed.map(sealedName), ...identity.plain.keys()]);
   if (shards !== null) known.add(basename(shards.path));
@@ -146,7 +147,7 @@ export function checkedBytes({ header, checks }: Model): number {
 }
 
 function dataBytes(models: readonly Model[]): number {
-  return models.reduce((sum, { header }) => sum + (header.end.at(-1) ?? 0), 0);
+  return models.reduce((sum, { header }) => sum + header.dataBytes, 0);
 }
 
 interface Batch {

@@ -1,7 +1,7 @@
 import { basename, dirname, join } from 'node:path';
 import { CryptoTensorsError, quotePath } from '../errors.js';
 import type { FileStatus } from '../engine/types.js';
-import { publicWriteError, writeAtomically } from '../files/atomic-write.js';
+import { publicWriteError, writeAtomically, writeBytesAtomically } from '../files/atomic-write.js';
 import { removeOwn } from '../files/remove-own.js';
 import { linkStatusOf, realPath } from '../files/status.js';
 import { taken } from '../files/target.js';
@@ -50,13 +50,8 @@ export async function writeDetached(
   const [model] = models;
   const { engine, source } = model!;
   const header = await runAsync(keys.rewrap(model!, DETACHED_PADDING));
-  const file = { path: target, byteLength: header.length, engine, durable: options.durable, like: source.status() };
-  await runAsync(
-    // eslint-disable-next-line require-yield -- nothing here takes long
-    writeAtomically(file, function* (sink) {
-      sink.write(0, header);
-    }),
-  );
+  const file = { path: target, engine, durable: options.durable, like: source.status() };
+  await runAsync(writeBytesAtomically(file, header));
   return [{ path: target, how: 'detached' }];
 }
 
@@ -87,13 +82,7 @@ async function writeShards(
     for (const [i, model] of models.entries()) {
       written.set(shards[i]!, await writeCopy(model, keys, shards[i]!, { ...options, exclusive: true }));
     }
-    const file = { path: target, byteLength: index.length, engine, durable: options.durable, exclusive: true };
-    await runAsync(
-      // eslint-disable-next-line require-yield -- nothing here takes long
-      writeAtomically(file, function* (sink) {
-        sink.write(0, index);
-      }),
-    );
+    await runAsync(writeBytesAtomically({ path: target, engine, durable: options.durable, exclusive: true }, index));
   } catch (error) {
     for (const [file, own] of written) removeOwn(file, own);
     throw publicWriteError(error, target);

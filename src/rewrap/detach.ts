@@ -1,12 +1,12 @@
 import { padHeader } from '../format/canonical.js';
 import { getEngine } from '../engine/load.js';
-import { writeAtomically } from '../files/atomic-write.js';
+import { writeAtomically, writeBytesAtomically } from '../files/atomic-write.js';
 import { ownOptions } from '../options.js';
 import { readDetachedHeader } from '../open/detached.js';
 import { publicError } from '../model/faults.js';
 import { resolveInput } from '../model/input.js';
 import type { BytesInput } from '../model/input.js';
-import { openSource, readHeader } from '../model/source.js';
+import { openSource, readHeader, withSource } from '../model/source.js';
 import { runAsync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { paths } from '../writer/encrypt-file.js';
@@ -37,25 +37,13 @@ export async function detachHeader(
   await runAsync(detach(from, to, own));
 }
 
-function* detach(from: string, to: string, options: DetachOptions): Twin<void> {
+function* detach(from: string, to: string, { durable }: DetachOptions): Twin<void> {
   const engine = getEngine();
-  try {
-    const source = yield* openSource(from, engine);
-    try {
-      const { bytes } = yield* readHeader(engine, source);
-      const header = padHeader(bytes, DETACHED_PADDING);
-      const like = source.status();
-      const file = { path: to, byteLength: header.length, engine, durable: options.durable, like };
-      // eslint-disable-next-line require-yield -- nothing here takes long
-      yield* writeAtomically(file, function* (sink) {
-        sink.write(0, header);
-      });
-    } finally {
-      source.close();
-    }
-  } catch (error) {
-    throw publicError(error, { path: from, names: [] });
-  }
+  yield* withSource(engine, { path: from, names: [] }, function* (source) {
+    const { bytes } = yield* readHeader(engine, source);
+    const file = { path: to, engine, durable, like: source.status() };
+    yield* writeBytesAtomically(file, padHeader(bytes, DETACHED_PADDING));
+  });
 }
 
 /**

@@ -4,6 +4,7 @@ import { openDisk } from '../files/disk.js';
 import type { Storage } from '../files/storage.js';
 import { auditOf, audited } from '../model/audit.js';
 import { publicError } from '../model/faults.js';
+import { identityOf } from '../model/model-parts.js';
 import { findModel } from '../model/folder.js';
 import { open } from '../read/safe-open.js';
 import type { SafeFile } from '../read/safe-file.js';
@@ -17,6 +18,7 @@ import type { EncryptedModel, NewKeys } from './new-keys.js';
 import { checkRewrapOptions } from './options.js';
 import type { RewrapOptions, RewrappedFile } from './options.js';
 import { rewrapInPlace } from './in-place.js';
+import { reportingTo } from '../writer/options.js';
 import { SuccessiveProgress } from './successive-progress.js';
 import { Transaction } from './transaction.js';
 import { withoutPrototype } from '../options.js';
@@ -99,11 +101,7 @@ async function withOpened<Result>(
       await runAsync(audited(audit, file.scope, verifyModels(models, { threads, signal, onProgress, audit })));
     }
     keys = await runAsync(openNewKeys(options.to, getEngine(), signal));
-    const result = await work(
-      models,
-      keys,
-      onProgress === undefined ? options : withoutPrototype({ ...options, onProgress }),
-    );
+    const result = await work(models, keys, reportingTo(options, onProgress));
     progress?.finish();
     return result;
   } catch (error) {
@@ -128,8 +126,8 @@ function progressOf(
 
 /** The files of a model have headers that were made together: one that got another would not fit the others any more. */
 function refusePart(file: SafeFile, path: string): void {
-  const { models, shards } = file.parts();
-  const identity = models[0]!.encryption?.identity ?? null;
+  const parts = file.parts();
+  const identity = identityOf(parts);
   if (identity === null) return;
   if (identity.sealed.length > 0) {
     throw new CryptoTensorsError(
@@ -138,7 +136,7 @@ function refusePart(file: SafeFile, path: string): void {
       { path },
     );
   }
-  if (identity.weights.size === 1 || shards !== null) return;
+  if (identity.weights.size === 1 || parts.shards !== null) return;
   throw new CryptoTensorsError(
     'InvalidOption',
     `${quote(path)} is one of the ${identity.weights.size} files of a model, which get other keys together: give the path of their index`,

@@ -77,50 +77,26 @@ export function* decryptData(
   options: DecryptOptions,
   audit: Audit | null,
 ): Twin<void> {
-  try {
-    yield* writeData(model, prefix, to, options, audit);
-  } catch (error) {
-    throw publicError(error, { path: model.path, names: model.header.names, signal: options.signal });
-  }
-}
-
-function* writeData(
-  model: Model,
-  prefix: Uint8Array,
-  to: string,
-  options: DecryptOptions,
-  audit: Audit | null,
-): Twin<void> {
   const { engine, header, table, source, guard } = model;
-  if (guard !== null) yield* guard.demand([...header.names.keys()], options.signal, ADVICE);
-  const dataBytes = header.end.at(-1) ?? 0;
-  const tensors = new Float64Array(header.count * 2);
-  for (let i = 0; i < header.count; i++) tensors.set([i, prefix.byteLength + header.begin[i]!], i * 2);
-  const file = {
-    path: to,
-    byteLength: prefix.byteLength + dataBytes,
-    engine,
-    durable: options.durable,
-    like: source.status(),
-  };
-  yield* writeAtomically(file, function* (sink) {
-    const request = {
-      table,
-      source,
-      sink,
-      tensors,
-      threads: options.threads ?? 0,
-      signal: options.signal,
-      onProgress: options.onProgress,
-    };
-    yield* step(
-      () => engine.unsealSync(request),
-      () => engine.unseal(request),
-    );
-    if (prefix.byteLength > 0) sink.write(0, prefix);
-    // Before the file takes its name: what cannot be logged does not appear.
-    audit?.wholeFileRead(model);
-  });
+  const { threads = 0, signal, onProgress, durable } = options;
+  try {
+    if (guard !== null) yield* guard.demand([...header.names.keys()], signal, ADVICE);
+    const tensors = new Float64Array(header.count * 2);
+    for (let i = 0; i < header.count; i++) tensors.set([i, prefix.byteLength + header.begin[i]!], i * 2);
+    const byteLength = prefix.byteLength + header.dataBytes;
+    yield* writeAtomically({ path: to, byteLength, engine, durable, like: source.status() }, function* (sink) {
+      const request = { table, source, sink, tensors, threads, signal, onProgress };
+      yield* step(
+        () => engine.unsealSync(request),
+        () => engine.unseal(request),
+      );
+      if (prefix.byteLength > 0) sink.write(0, prefix);
+      // Before the file takes its name: what cannot be logged does not appear.
+      audit?.wholeFileRead(model);
+    });
+  } catch (error) {
+    throw publicError(error, { path: model.path, names: header.names, signal });
+  }
 }
 
 /** By name, symbolic or hard link. */

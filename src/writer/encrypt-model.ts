@@ -1,12 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { basename } from 'node:path';
 import { CryptoTensorsError } from '../errors.js';
-import { checkModelIdentity } from '../format/model-identity.js';
+import { UUID, checkModelIdentity } from '../format/model-identity.js';
 import type { ModelManifest } from '../format/model-identity.js';
 import { getEngine } from '../engine/load.js';
 import type { Engine } from '../engine/types.js';
-import { statusOf } from '../files/status.js';
-import { isShardIndex } from '../model/shards.js';
 import { checkBoolean, checkString } from '../options.js';
 import { resolvePath } from '../path-argument.js';
 import { runAsync } from '../twin.js';
@@ -85,26 +83,23 @@ function checkId(id: unknown): void {
   );
 }
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-
 async function encrypt(
   from: string,
   to: string,
   options: EncryptModelOptions,
   engine: Engine,
 ): Promise<EncryptedModelFiles> {
-  const isFile = !isShardIndex(from) && (await runAsync(statusOf(from)))?.isDirectory() !== true;
   const protection = await runAsync(loadProtection(options, engine));
   try {
     const selection = new ModelSelection(options.tensors);
     const found = await runAsync(surveyModel(from, options, engine, (header) => selection.add(header)));
     selection.choose();
     // A file by itself is called what it will be called.
-    const survey = isFile ? { ...found, weights: [{ ...found.weights[0]!, name: basename(to) }] } : found;
+    const survey = found.isWhole ? found : { ...found, weights: [{ ...found.weights[0]!, name: basename(to) }] };
     const manifest = manifestOf(survey, options.id ?? randomUUID());
     const writer = new ModelWriter({ survey, manifest, protection, selection, options, engine });
     await runAsync(writer.check());
-    if (options.dryRun !== true) await (isFile ? writer.writeFile(to) : writer.writeFolder(to));
+    if (options.dryRun !== true) await (found.isWhole ? writer.writeFolder(to) : writer.writeFile(to));
     return describe(survey, manifest);
   } finally {
     protection.dispose();

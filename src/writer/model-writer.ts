@@ -1,28 +1,26 @@
-import { createHash } from 'node:crypto';
-import { join } from 'node:path';
 import { CryptoTensorsError, quote, quotePath } from '../errors.js';
 import type { Header } from '../format/header.js';
-import { encodeModelIdentity, sealedName, tensorNamesText } from '../format/model-identity.js';
+import { encodeModelIdentity, sealedName } from '../format/model-identity.js';
 import type { ModelManifest } from '../format/model-identity.js';
 import { Reserved } from '../format/vocabulary.js';
-import type { Engine, Sink, Source } from '../engine/types.js';
-import { writeAtomically } from '../files/atomic-write.js';
-import { NewFolder } from '../files/new-folder.js';
-import { publicError } from '../model/faults.js';
-import { SEALED_TENSOR, copyFile } from '../model/side-files.js';
-import { openSource, readHeader } from '../model/source.js';
+import type { Engine, Source } from '../engine/types.js';
+import { writeAtomically, writeBytesAtomically } from '../files/atomic-write.js';
+import { tensorNamesDigest } from '../model/digests.js';
+import type { FaultContext } from '../model/faults.js';
+import { SEALED_TENSOR, digestOf } from '../model/side-files.js';
+import { readHeader, withSource } from '../model/source.js';
 import { breathe, runAsync } from '../twin.js';
 import type { Twin } from '../twin.js';
 import { planEncryption, refuseEncrypted } from './encrypt-file.js';
 import type { ModelSelection } from './model-selection.js';
+import { reportingTo } from './options.js';
 import type { ProtectOptions, WorkOptions } from './options.js';
 import type { Protection } from './protection.js';
 import { prepareSeal, sealTo } from './seal.js';
 import type { PreparedSeal } from './seal.js';
 import type { SurveyedModel, WeightsFile } from './survey-model.js';
-import { inParallel } from './in-parallel.js';
-import { TotalProgress } from './total-progress.js';
-import { withoutPrototype } from '../options.js';
+import { writeFiles } from './write-files.js';
+import type { FileToWrite } from './write-files.js';
 
 /** Hubs that show what is in a file stop at headers of this size. */
 const LARGE_HEADER_BYTES = 25_000_000;
@@ -34,13 +32,6 @@ export interface ModelToWrite {
   selection: ModelSelection;
   options: Partial<ProtectOptions> & WorkOptions;
   engine: Engine;
-}
-
-/** A file of the new model. */
-interface Work {
-  name: string;
-  byteLength: number;
-  write(path: string, onProgress: WorkOptions['onProgress']): Twin<void>;
 }
 
 /** Writes an encrypted model: its files, each bound to all others. */
@@ -76,124 +67,76 @@ export class ModelWriter {
 
   /** All files, into a folder that is there when they all are. */
   async writeFolder(path: string): Promise<void> {
-    const { options } = this.#model;
-    const folder = NewFolder.create(path);
-    try {
-      const all = [...this.#weights(), ...this.#sealed(), ...this.#plain(), ...this.#index()];
-      for (const { name } of all) if (name.includes('/')) folder.makeFolder(name.slice(0, name.lastIndexOf('/')));
-      const progress = new TotalProgress(
-        all.map(({ byteLength }) => byteLength),
-        options.onProgress,
-      );
-      await inParallel(all, (work, i) => runAsync(work.write(join(folder.path, work.name), progress.of(i))));
-      await runAsync(folder.claimTarget(options.durable !== false));
-    } finally {
-      folder.release();
-    }
+    const files = [...this.#weights(), ...this.#sealed(), ...this.#plain(), ...this.#index()];
+    await writeFiles(files, path, this.#model.options);
   }
 
-  #weights(): Work[] {
+  #weights(): FileToWrite[] {
     return this.#model.survey.weights.map((file) => ({
       name: file.name,
       byteLength: file.byteLength,
       write: (path, onProgress) =>
-        this.#opened(file, (source, header) => this.#encrypt(file, { source, header, path, onProgress })),
+        this.#opened(file, (source, header) =>
+          this.#seal(this.#plan(file.name, source, header), source, path, onProgress),
+        ),
     }));
   }
 
-  *#encrypt(
-    { name }: WeightsFile,
-    {
-      source,
-      header,
-      path,
-      onProgress,
-    }: { source: Source; header: Header; path: string; onProgress: WorkOptions['onProgress'] },
-  ): Twin<void> {
-    yield* this.#seal(yield* this.#plan(name, source, header), source, path, onProgress);
+  #sealed(): FileToWrite[] {
+    return this.#model.survey.sealed.map(({ name, path, byteLength }) => ({
+      name: sealedName(name),
+      byteLength,
+      write: (to, onProgress) => {
+        const context = { path, names: [SEALED_TENSOR], signal: this.#model.options.signal };
+        return withSource(this.#model.engine, context, (source) =>
+          this.#seal(this.#planSealed(sealedName(name), source), source, to, onProgress),
+        );
+      },
+    }));
   }
 
-  #sealed(): Work[] {
-    const { survey, engine, options } = this.#model;
-    const writeSealed = (from: string, name: string) =>
-      function* (this: ModelWriter, path: string, onProgress: WorkOptions['onProgress']): Twin<void> {
-        let source: Source | undefined;
-        try {
-          source = yield* openSource(from, engine);
-          yield* this.#seal(this.#planSealed(name, source), source, path, onProgress);
-        } catch (error) {
-          throw publicError(error, { path: from, names: [SEALED_TENSOR], signal: options.signal });
-        } finally {
-          source?.close();
-        }
-      }.bind(this);
-    return survey.sealed.map((file) => {
-      const name = sealedName(file.name);
-      return { name, byteLength: file.byteLength, write: writeSealed(file.path, name) };
-    });
-  }
-
-  #plain(): Work[] {
-    const { engine } = this.#model;
-    return this.#model.survey.plain.map(({ name, path: from, byteLength, digest }) => ({
+  #plain(): FileToWrite[] {
+    const { engine, options, survey } = this.#model;
+    return survey.plain.map(({ name, path: from, byteLength, digest }) => ({
       name,
       byteLength,
       write: (path, onProgress) =>
-        this.#write(path, byteLength, function* (sink) {
-          yield* copyFile(engine, from, sink, digest);
+        withSource(engine, { path: from, names: [] }, function* (source) {
+          const file = { path, byteLength: source.size, engine, durable: options.durable };
+          const copied = yield* writeAtomically(file, (sink) => digestOf(engine, source, sink));
+          if (copied !== digest) throw changed(from);
           onProgress?.(byteLength, byteLength);
         }),
     }));
   }
 
-  #index(): Work[] {
-    const { index } = this.#model.survey;
-    if (index === null) return [];
-    const { name, bytes } = index;
+  #index(): FileToWrite[] {
+    const { engine, options, survey } = this.#model;
+    if (survey.index === null) return [];
+    const { name, bytes } = survey.index;
     return [
       {
         name,
         byteLength: bytes.length,
-        write: (path, onProgress) =>
-          // eslint-disable-next-line require-yield -- nothing here takes long
-          this.#write(path, bytes.length, function* (sink) {
-            sink.write(0, bytes);
-            onProgress?.(bytes.length, bytes.length);
-          }),
+        *write(path, onProgress) {
+          yield* writeBytesAtomically({ path, engine, durable: options.durable }, bytes);
+          onProgress?.(bytes.length, bytes.length);
+        },
       },
     ];
-  }
-
-  #write(path: string, byteLength: number, fill: (sink: Sink) => Twin<void>): Twin<void> {
-    const { engine, options } = this.#model;
-    return writeAtomically({ path, byteLength, engine, durable: options.durable }, fill);
   }
 
   /** Opens a plain file of tensors once more, if it still is what was looked at. */
   *#opened<Result>(file: WeightsFile, work: (source: Source, header: Header) => Twin<Result>): Twin<Result> {
     const { engine, options } = this.#model;
-    let source: Source | undefined;
-    let names: readonly string[] = [];
-    try {
-      source = yield* openSource(file.path, engine);
+    const context: FaultContext & { path: string } = { path: file.path, names: [], signal: options.signal };
+    return yield* withSource(engine, context, function* (source) {
       const header = yield* readHeader(engine, source);
-      names = header.names;
+      context.names = header.names;
       refuseEncrypted(file.path, header);
-      if (createHash('sha256').update(tensorNamesText(names)).digest('hex') !== file.digest) {
-        throw new CryptoTensorsError(
-          'FileChanged',
-          `${quotePath(file.path)} was changed while the model was being written: begin again`,
-          {
-            path: file.path,
-          },
-        );
-      }
+      if (tensorNamesDigest(engine, header) !== file.digest) throw changed(file.path);
       return yield* work(source, header);
-    } catch (error) {
-      throw publicError(error, { path: file.path, names, signal: options.signal });
-    } finally {
-      source?.close();
-    }
+    });
   }
 
   *#plan(name: string, source: Source, header: Header): Twin<PreparedSeal> {
@@ -203,7 +146,8 @@ export class ModelWriter {
     return planEncryption({ source, header, protection, metadata, select: (tensors) => selection.of(tensors) });
   }
 
-  #planSealed(name: string, source: Source): PreparedSeal {
+  *#planSealed(name: string, source: Source): Twin<PreparedSeal> {
+    yield* breathe();
     const { protection } = this.#model;
     const { size } = source;
     const tensor = { name: SEALED_TENSOR, dtype: 'U8', shape: [size], begin: 0, end: size, source, offset: 0 } as const;
@@ -215,18 +159,20 @@ export class ModelWriter {
     return encodeModelIdentity({ ...this.#model.manifest, file });
   }
 
-  *#seal(prepared: PreparedSeal, source: Source, path: string, onProgress: WorkOptions['onProgress']): Twin<void> {
+  *#seal(plan: Twin<PreparedSeal>, source: Source, path: string, onProgress: WorkOptions['onProgress']): Twin<void> {
+    const prepared = yield* plan;
     const { engine, options } = this.#model;
     const file = { path, byteLength: prepared.byteLength, engine, durable: options.durable, like: source.status() };
-    yield* writeAtomically(file, (sink) =>
-      sealTo(
-        prepared,
-        sink,
-        engine,
-        withoutPrototype({ ...options, ...(onProgress === undefined ? {} : { onProgress }) }),
-      ),
-    );
+    yield* writeAtomically(file, (sink) => sealTo(prepared, sink, engine, reportingTo(options, onProgress)));
   }
+}
+
+function changed(path: string): CryptoTensorsError {
+  return new CryptoTensorsError(
+    'FileChanged',
+    `${quotePath(path)} was changed while the model was being written: begin again`,
+    { path },
+  );
 }
 
 function warnOfHeader({ name }: WeightsFile, dataStart: number): void {

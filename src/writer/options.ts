@@ -9,6 +9,7 @@ import {
   checkSignal,
   checkString,
   ownOptions,
+  withoutPrototype,
 } from '../options.js';
 import type { PolicyTexts } from '../format/crypto-metadata.js';
 import type { TensorSelection } from './select.js';
@@ -59,6 +60,14 @@ const PROTECT_OPTIONS: readonly (keyof ProtectOptions)[] = [
   'keys', 'encKid', 'signKid', 'algorithm', 'version', 'chunkSize', 'tensors', 'policy', 'integrity',
 ]; // prettier-ignore
 export const WORK_OPTIONS: readonly (keyof WorkOptions)[] = ['threads', 'signal', 'durable', 'onProgress'];
+
+/** The same options for a piece of the work, with a progress of its own. */
+export function reportingTo<Options extends WorkOptions>(
+  options: Options,
+  onProgress: WorkOptions['onProgress'],
+): Options {
+  return onProgress === undefined ? options : withoutPrototype({ ...options, onProgress });
+}
 
 export function checkWorkOptions(options: WorkOptions): void {
   checkInteger(options.threads, 'options.threads', 1, 1024);

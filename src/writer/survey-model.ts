@@ -1,18 +1,15 @@
 /** What is to be encrypted: the files of a plain model, looked at before anything is written. */
-import { createHash } from 'node:crypto';
-import { basename, dirname } from 'node:path';
+import { basename } from 'node:path';
 import { CryptoTensorsError, quote, quotePath } from '../errors.js';
 import type { Header } from '../format/header.js';
-import { tensorNamesText } from '../format/model-identity.js';
 import type { Engine } from '../engine/types.js';
 import { walkFolder } from '../files/walk.js';
 import type { FoundFile } from '../files/walk.js';
-import { statusOf } from '../files/status.js';
-import { publicError } from '../model/faults.js';
+import { tensorNamesDigest } from '../model/digests.js';
 import { findModel } from '../model/folder.js';
 import { isShardIndex, parseShardIndex, readIndexFile } from '../model/shards.js';
 import { digestOfFile } from '../model/side-files.js';
-import { openSource, readHeader } from '../model/source.js';
+import { readHeader, withSource } from '../model/source.js';
 import type { Twin } from '../twin.js';
 import { refuseEncrypted } from './encrypt-file.js';
 import { chooseSideFiles } from './side-file-choice.js';
@@ -31,6 +28,8 @@ export interface WeightsFile {
 
 /** A plain model, ready to be encrypted. */
 export interface SurveyedModel {
+  /** Whether it was named by its folder or its index: then it is written as a folder. */
+  isWhole: boolean;
   weights: readonly WeightsFile[];
   /** The shard index as it stands; null for a model of one file. */
   index: { name: string; bytes: Uint8Array } | null;
@@ -53,7 +52,7 @@ export function* surveyModel(
   engine: Engine,
   visit: (header: Header) => void,
 ): Twin<SurveyedModel> {
-  const { path } = yield* findModel(source, weights);
+  const { path, isWhole } = yield* findModel(source, weights);
   const index = isShardIndex(path) ? { name: basename(path), bytes: yield* readIndexFile(path, engine) } : null;
   const shards = index === null ? null : yield* parseShardIndex(path, index.bytes);
   const surveyed: WeightsFile[] = [];
@@ -64,7 +63,7 @@ export function* surveyModel(
     surveyed.push({
       name: basename(file),
       path: file,
-      digest: createHash('sha256').update(tensorNamesText(header.names)).digest('hex'),
+      digest: tensorNamesDigest(engine, header),
       tensors: header.count,
       byteLength,
       headerBytes: header.length,
@@ -72,10 +71,10 @@ export function* surveyModel(
   }
   const indexed = surveyed.reduce((sum, { tensors }) => sum + tensors, 0);
   if (shards !== null && indexed !== shards.weightMap.size) throw missing(shards, indexed);
-  const isFolder = (yield* statusOf(source))?.isDirectory() === true;
   const own = new Set([...surveyed.map(({ name }) => name), ...(index === null ? [] : [index.name])]);
-  const beside = isFolder ? yield* walkFolder(dirname(path)) : { files: [], left: [] };
-  return { weights: surveyed, index, ...(yield* surveySideFiles(beside, own, files, engine)) };
+  // Who names the index means the shards; who names the folder, all that is in it.
+  const beside = path === source ? { files: [], left: [] } : yield* walkFolder(source);
+  return { isWhole, weights: surveyed, index, ...(yield* surveySideFiles(beside, own, files, engine)) };
 }
 
 function* surveySideFiles(
@@ -100,24 +99,11 @@ function* surveySideFiles(
 }
 
 function* readPlainHeader(path: string, engine: Engine): Twin<{ header: Header; byteLength: number }> {
-  const source = yield* open(path, engine);
-  try {
+  return yield* withSource(engine, { path, names: [] }, function* (source) {
     const header = yield* readHeader(engine, source);
     refuseEncrypted(path, header);
     return { header, byteLength: source.size };
-  } catch (error) {
-    throw publicError(error, { path, names: [] });
-  } finally {
-    source.close();
-  }
-}
-
-function* open(path: string, engine: Engine) {
-  try {
-    return yield* openSource(path, engine);
-  } catch (error) {
-    throw publicError(error, { path, names: [] });
-  }
+  });
 }
 
 /** Once it is encrypted, an index that does not fit can be mended by nobody but who signs. */
